@@ -1,0 +1,307 @@
+"""The home of what a verdict is: the records of a run, how they are judged, and `results.json`.
+
+A verdict starts as `not_run`; nothing but an executed check turns it into `passed`. Reports render what is here, the
+gate reads it, and neither judges anything of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from vexlab.decode import decode
+from vexlab.errors import VexlabError
+
+SCHEMA = 1
+"""Version of the document that `to_document` makes; `from_document` reads this one only."""
+
+
+class Verdict(StrEnum):
+    """What is known about a check, a stage or a run."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    PANICKED = "panicked"  # oops, BUG or panic of the guest's kernel
+    HUNG = "hung"  # a deadline passed
+    LOST = "lost"  # guest or connection gone without a kernel message
+    SKIPPED = "skipped"  # with a reason that the target declared
+    NOT_RUN = "not_run"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One executed check: `message` says why it failed or was skipped, and is empty otherwise."""
+
+    name: str
+    verdict: Verdict
+    seconds: float
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run.
+
+    `reason` is the first cause when it did not pass, `kernel_log` the path of its kernel messages relative to the run
+    directory, `taint` the kernel's taint mask at its end (None when it could not be read).
+    """
+
+    name: str
+    verdict: Verdict = Verdict.NOT_RUN
+    seconds: float = 0.0
+    reason: str = ""
+    checks: tuple[Check, ...] = ()
+    kernel_log: str | None = None
+    taint: int | None = None
+
+
+@dataclass(frozen=True)
+class Module:
+    """Identity of the kernel module that was built; fields that the build could not tell are empty."""
+
+    name: str
+    sha256: str
+    srcversion: str
+    variant: str
+    build_id: str = ""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The machine that the stages ran on.
+
+    `accelerator` is kvm or tcg, `qemu` the version, `warm` whether it was restored from a saved state, `share` where
+    the source is mounted in the guest, `image` the key of the disk image.
+    """
+
+    kernel: str
+    accelerator: str
+    qemu: str
+    warm: bool
+    memory_mb: int
+    cpus: int
+    ssh_port: int
+    share: str
+    image: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pass over stages.
+
+    `started` and `finished` are ISO 8601 with an offset (`finished` is None while it goes on), `evidence` maps a name
+    to a path relative to the run directory, `selected` are the stages that were asked for.
+    """
+
+    run: str
+    verdict: Verdict
+    target: str
+    started: str
+    finished: str | None
+    suite_version: str
+    module: Module | None
+    guest: Guest | None
+    stages: tuple[Stage, ...]
+    evidence: dict[str, str]
+    selected: tuple[str, ...]
+
+
+# ---------------------------------------------------------------- judging
+
+_HARMLESS = (Verdict.PASSED, Verdict.SKIPPED)
+
+
+def judge_stage(
+    name: str,
+    *,
+    began: bool,
+    role_ok: bool | None,
+    role_reason: str,
+    tests_ok: bool | None,
+    checks: Sequence[Check],
+    interruption: Verdict | None,
+    interruption_reason: str,
+    seconds: float,
+) -> Stage:
+    """Judge a stage by what was seen of it.
+
+    `role_ok` is None for a stage without a role, `tests_ok` is None when pytest was not started or did not end.
+    `interruption` is what ended the stage from outside (panicked, hung, lost; not_run for Ctrl-C); it wins over all.
+    """
+    verdict, reason = Verdict.NOT_RUN, interruption_reason or role_reason
+    if began and interruption is not None:
+        if interruption in _HARMLESS:
+            raise ValueError(f"an interruption can't be {interruption}")
+        verdict, reason = interruption, interruption_reason or f"the stage ended as {interruption}"
+    elif began:
+        verdict, reason = _judge_finished(role_ok, role_reason, tests_ok, checks)
+    return Stage(name=name, verdict=verdict, seconds=seconds, reason=reason, checks=tuple(checks))
+
+
+def _judge_finished(
+    role_ok: bool | None, role_reason: str, tests_ok: bool | None, checks: Sequence[Check]
+) -> tuple[Verdict, str]:
+    """Verdict and reason of a stage that began and that nothing interrupted."""
+    culprit = next((check for check in checks if check.verdict not in _HARMLESS), None)
+    if role_ok is False:
+        problem = role_reason or "the role of the stage failed"
+    elif culprit is not None:
+        problem = f"{culprit.name}: {_first_line(culprit.message) or culprit.verdict}"
+    elif tests_ok is None:
+        problem = "the checks of the stage did not run"
+    elif not tests_ok:
+        problem = "pytest failed without a failed check"
+    elif any(check.verdict is Verdict.PASSED for check in checks):
+        return Verdict.PASSED, ""
+    elif not checks:
+        problem = "no check ran"
+    elif silent := next((check.name for check in checks if not check.message.strip()), ""):
+        problem = f"no check ran: {silent} was skipped without a reason"
+    else:
+        return Verdict.SKIPPED, _first_line(checks[0].message)
+    return Verdict.FAILED, problem
+
+
+def judge_run(stages: Sequence[Stage], selected: Sequence[str]) -> Verdict:
+    """Judge a run: it passed only when every selected stage passed.
+
+    Otherwise the verdict of the first stage that went wrong; with none, not_run when a selected stage was not reached
+    (or nothing was selected), else skipped. A stage that was not selected can only make it worse.
+    """
+    wrong = [s.verdict for s in stages if s.verdict not in (*_HARMLESS, Verdict.NOT_RUN)]
+    if wrong:
+        return wrong[0]
+    by_name = {stage.name: stage.verdict for stage in stages}
+    seen = [by_name.get(name, Verdict.NOT_RUN) for name in selected]
+    if not seen or Verdict.NOT_RUN in seen:
+        return Verdict.NOT_RUN
+    return Verdict.SKIPPED if Verdict.SKIPPED in seen else Verdict.PASSED
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+# ---------------------------------------------------------------- checks.jsonl
+
+
+def read_checks(path: Path) -> tuple[Check, ...]:
+    """Read the finished checks of a stage, in order, from its `checks.jsonl`; none when the file isn't there.
+
+    A last line without its end (pytest was killed while writing) is ignored; anything else that isn't a check is a
+    VexlabError with the line's number.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise VexlabError(f"{path} can't be read: {error.strerror}") from error
+    checks = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            checks.append(_check(json.loads(line.decode())))
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise VexlabError(f"{path}:{number} is not a check: {error}") from error
+        except VexlabError as error:
+            raise VexlabError(f"{path}:{number} is not a check: {error.message}") from error
+    return tuple(checks)
+
+
+def _check(value: object) -> Check:
+    """Read a line of `checks.jsonl`, where only verdicts that pytest can give are right."""
+    check = decode(Check, value, "")
+    if check.verdict not in (Verdict.PASSED, Verdict.FAILED, Verdict.SKIPPED):
+        raise VexlabError(f"verdict is {check.verdict!r}, pytest gives passed, failed or skipped")
+    return check
+
+
+# ---------------------------------------------------------------- results.json
+
+
+def to_document(run: Run) -> dict[str, object]:
+    """Return the run as the JSON document that docs/results.schema.json describes."""
+    parts: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(run), allow_nan=False))
+    return {"schema": SCHEMA, **parts}
+
+
+def from_document(document: dict[str, object]) -> Run:
+    """Return the run that a document describes; a VexlabError names the first field that is wrong.
+
+    A document that claims more than its parts show (a passed run or stage without the passes) is refused.
+    """
+    if not isinstance(document, dict):
+        raise VexlabError("the results are not a JSON object")
+    version = document.get("schema")
+    if type(version) is not int or version != SCHEMA:
+        raise VexlabError(
+            f"schema: these results are of version {version!r}, this vexlab reads version {SCHEMA}",
+            "Read them with the vexlab that wrote them, or run the stages again.",
+        )
+    run = decode(Run, {key: value for key, value in document.items() if key != "schema"}, "")
+    _refuse_unfounded(run)
+    return run
+
+
+def _refuse_unfounded(run: Run) -> None:
+    for index, stage in enumerate(run.stages):
+        where = f"stages[{index}].verdict"
+        verdicts = {check.verdict for check in stage.checks}
+        if stage.verdict is Verdict.PASSED and (Verdict.PASSED not in verdicts or verdicts - set(_HARMLESS)):
+            raise VexlabError(f"{where}: says passed, which the checks of {stage.name} do not bear out")
+    if run.verdict is Verdict.PASSED and judge_run(run.stages, run.selected) is not Verdict.PASSED:
+        raise VexlabError("verdict: says passed, which the stages do not bear out")
+
+
+def encode(run: Run) -> str:
+    """Return the document as text: what `results.json` holds and `--json` prints."""
+    return json.dumps(to_document(run), indent=2, ensure_ascii=False) + "\n"
+
+
+def write(path: Path, run: Run) -> None:
+    """Write `results.json`: a reader sees the old document or the new one, never a part, and a crash can't undo it."""
+    replace_file(path, encode(run))
+
+
+def read(path: Path) -> Run:
+    """Read `results.json`; a VexlabError names the file and what is wrong with it."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VexlabError(f"{path} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise VexlabError(f"{path} is not JSON: {error}") from error
+    try:
+        return from_document(document)
+    except VexlabError as error:
+        raise VexlabError(f"{path}: {error.message}", error.hint, error.exit_code) from error
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Put `text` into `path` in one step: written beside it, flushed to disk, renamed."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise VexlabError(f"{path} can't be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
