@@ -1,0 +1,179 @@
+"""What a target is: one YAML file of contract variables, checked against `target.schema.json` before all else."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError
+
+from vexlab.errors import UsageProblem
+
+HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
+# JSON schema takes 256.0 for an integer; a shell command would not.
+_EXACT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+_Validator = validators.extend(Draft202012Validator, type_checker=_EXACT)  # type: ignore[no-untyped-call]
+_TYPES = {"string": "text", "integer": "a whole number", "array": "a list"}
+_FOUND = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a target file: names, types and meanings of its fields, without defaults."""
+    text = Path(__file__).with_name("target.schema.json").read_text(encoding="utf-8")
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
+
+
+def load_target(path: Path) -> dict[str, object]:
+    """Read and check a target file; return the fields that it sets, `vexlab_source` made absolute.
+
+    A UsageProblem names the file and, for each thing that is wrong, the field and what is wrong with it. Whether the
+    source directory exists is not checked here, since another one may be given in its place.
+    """
+    target = _parse(path)
+    rules = schema()
+    problems = [
+        *(problem for error in _Validator(rules).iter_errors(target) for problem in _say(error, rules)),
+        *_templates(target),
+        *_across_fields(target),
+    ]
+    if problems:
+        raise UsageProblem("\n".join(f"{path}: {problem}" for problem in dict.fromkeys(problems)), HINT)
+    if "vexlab_source" in target:
+        source = Path(str(target["vexlab_source"]))
+        target["vexlab_source"] = str((path.parent / _expand(path, source)).resolve())
+    return target
+
+
+def _expand(path: Path, source: Path) -> Path:
+    try:
+        return source.expanduser()
+    except RuntimeError as error:
+        raise UsageProblem(f"{path}: vexlab_source: no home directory for {source.parts[0]}", HINT) from error
+
+
+# ---------------------------------------------------------------- reading
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which naming a field twice is an error: the first one would be dropped without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping after looking for a name that is there twice."""
+        names: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in names:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
+            names.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _parse(path: Path) -> dict[str, object]:
+    try:
+        parsed = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a SafeLoader
+    except OSError as error:
+        raise UsageProblem(f"{path}: the target file can't be read: {error.strerror}", HINT) from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{path}: the target file is not UTF-8 text", HINT) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise UsageProblem(f"{path}{place}: not YAML as a target file needs it: {error.problem}", HINT) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: PyYAML makes dates while it reads, and lets 2026-13-45 through to datetime
+        raise UsageProblem(f"{path}: not YAML as a target file needs it: {error}", HINT) from error
+    if parsed is None:
+        raise UsageProblem(f"{path}: the target file is empty", HINT)
+    if not isinstance(parsed, dict):
+        raise UsageProblem(f"{path}: the target file holds {_found(parsed)} instead of fields (name: value)", HINT)
+    odd = next((name for name in parsed if not isinstance(name, str)), None)
+    if odd is not None:
+        raise UsageProblem(f"{path}: {odd!r}: names of fields are text", HINT)
+    return parsed
+
+
+# ---------------------------------------------------------------- saying what is wrong
+
+
+def _say(error: ValidationError, rules: dict[str, Any]) -> Iterator[str]:
+    """Turn a finding of the JSON schema into '<field>: <what is wrong>', once for each field that it is about."""
+    properties: dict[str, Any] = rules["properties"]
+    found: Any = error.instance
+    if error.validator == "required":
+        # a finding for each missing field, which only its message tells apart
+        missing = next(name for name in rules["required"] if error.message.startswith(repr(name)))
+        yield f"{missing}: is missing. {properties[missing]['description']}"
+    elif error.validator == "additionalProperties":
+        for name in found:
+            if name not in properties:
+                # a name without the prefix is as likely a slip as a misspelt one
+                near = _nearest(name, properties) or _nearest(f"vexlab_{name}", properties)
+                yield f"{name}: unknown field{near}"
+    else:
+        field, *place = error.absolute_path
+        rule = properties[str(field)]
+        yield f"{field}{''.join(f'[{index}]' for index in place)}: {_misfit(error, found, rule)}"
+
+
+def _misfit(error: ValidationError, found: object, rule: dict[str, Any]) -> str:
+    """Say why a value doesn't fit the rule of its field, and what would."""
+    limit: Any = error.validator_value
+    words = _words(rule.get("items", {}))
+    if error.validator == "type":
+        # 53464556 without quotes is a number to YAML, and a leading zero or an exponent would be lost
+        quotes = ". Put it in quotes" if limit == "string" and not isinstance(found, (list, dict)) else ""
+        problem = f"must be {_TYPES[limit]}, not {_found(found)}{quotes}"
+    elif error.validator in ("enum", "oneOf"):
+        return f"{found!r} is none of {', '.join(words)}{_nearest(str(found), words)}"
+    elif error.validator in ("minimum", "maximum", "maxLength"):
+        problem = f"{found!r} is out of range ({error.validator} {limit})"
+    elif error.validator == "uniqueItems":
+        problem = "names something twice"
+    else:
+        problem = f"{found!r} doesn't fit"
+    return f"{problem}. {rule['description']}"
+
+
+def _words(items: dict[str, Any]) -> list[str]:
+    """Return the words that a list may hold, if it may not hold just anything."""
+    return [*items.get("enum", []), *(choice["const"] for choice in items.get("oneOf", []))]
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _found(value: object) -> str:
+    if value is None:
+        return "nothing"
+    kind = _FOUND.get(type(value), f"a {type(value).__name__}")
+    return kind if isinstance(value, (list, dict, str)) else f"{kind} ({value})"
+
+
+def _templates(target: dict[str, object]) -> Iterator[str]:
+    """Find text that Ansible would render, though a target holds literals only."""
+    for name, value in target.items():
+        for text in value if isinstance(value, list) else [value]:
+            mark = next((mark for mark in ("{{", "{%", "{#") if isinstance(text, str) and mark in text), None)
+            if mark:
+                yield f"{name}: {text!r} holds {mark}, which Ansible would take for a template; fields are literals"
+
+
+def _across_fields(target: dict[str, object]) -> Iterator[str]:
+    """Find what no field can tell alone."""
+    sources = [name for name in ("vexlab_source", "vexlab_source_in_guest") if name in target]
+    if len(sources) != 1:
+        given = "both are given" if sources else "neither is given"
+        yield f"vexlab_source, vexlab_source_in_guest: exactly one says where the source is; {given}"
+    capabilities = target.get("vexlab_capabilities")
+    if isinstance(capabilities, list):
+        if "label" in capabilities and "vexlab_superblock_label_offset" not in target:
+            yield "vexlab_capabilities: label is claimed, so vexlab_superblock_label_offset must say where the label is"
+        if "persistent" in capabilities and "read-write" not in capabilities:
+            yield "vexlab_capabilities: persistent is claimed without read-write"
