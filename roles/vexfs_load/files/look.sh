@@ -1,0 +1,29 @@
+#!/bin/sh
+# Usage: look.sh MODULE_NAME MODULE_FILE
+# Print, as one JSON object, what role vexfs_load decides by. Reads only. The values can't hold quotes: they are
+# names and versions.
+set -eu
+name=$1
+file=$2
+virtualisation=$(systemd-detect-virt) || true # its exit code says "none" once more
+file_there=false loaded=false same=false vermagic='' file_name='' users=0
+if [ -f "$file" ]; then
+	file_there=true
+	vermagic=$(modinfo -F vermagic "$file")
+	file_name=$(modinfo -F name "$file")
+fi
+if [ -d "/sys/module/$name" ]; then
+	loaded=true
+	users=$(cat "/sys/module/$name/refcnt")
+	# The bytes of the note are the identity: a srcversion is the same for two builds of one source.
+	note=/sys/module/$name/notes/.note.gnu.build-id
+	if [ "$file_there" = true ] && [ -r "$note" ]; then
+		copy=$(mktemp)
+		trap 'rm -f "$copy"' EXIT
+		objcopy -O binary --only-section=.note.gnu.build-id --set-section-flags .note.gnu.build-id=alloc "$file" "$copy"
+		if cmp -s "$copy" "$note"; then same=true; fi
+	fi
+fi
+printf '{"virtualisation": "%s", "release": "%s", "file_there": %s, "vermagic": "%s", "file_name": "%s", ' \
+	"${virtualisation:-unknown}" "$(uname -r)" "$file_there" "$vermagic" "$file_name"
+printf '"loaded": %s, "same": %s, "users": %s}\n' "$loaded" "$same" "$users"

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Check a source tree and mirror it; standard library only.
+
+Usage: tree.py JSON
+
+JSON: {"source", "destination", "required_paths", "forbidden_in_root", "exclude", "check"}; the meanings are those of
+role vexfs_structure. The last line on stdout is a JSON object: {"source", "changed", "files"} or {"error"}.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class TreeError(Exception):
+    """What is wrong with the tree, as a sentence."""
+
+
+def resolve(pattern: str) -> Path:
+    """The one directory that the pattern names."""
+    # A path that exists is taken literally, so that brackets in a name aren't read as a pattern.
+    found = [pattern] if Path(pattern).is_dir() else sorted(filter(lambda p: Path(p).is_dir(), glob.glob(pattern)))
+    if len(found) != 1:
+        what = f"matches {len(found)} directories: {', '.join(found)}" if found else "is not a directory"
+        raise TreeError(f"the source {pattern} {what}")
+    if next(Path(found[0]).iterdir(), None) is None:
+        raise TreeError(f"the source directory {found[0]} is empty")
+    return Path(found[0])
+
+
+def problems(source: Path, required: list[str], forbidden: list[str]) -> list[str]:
+    """What the tree lacks and what it must not have, as sentences."""
+    lacking = [f"{path} is missing" for path in required if not (source / path).exists()]
+    wrong = [
+        f"{path} is not a directory"
+        for path in required
+        if path.endswith("/") and (source / path).exists() and not (source / path).is_dir()
+    ]
+    extra = [
+        f"{path.name} must not be in the root of the tree (it matches {pattern})"
+        for pattern in forbidden
+        for path in sorted(source.glob(pattern))
+    ]
+    return lacking + wrong + extra
+
+
+def mirror(source: Path, destination: Path, exclude: list[str], check: bool) -> list[str]:
+    """Make the destination a copy of the source; returns rsync's line for each path that differed.
+
+    Contents are compared, not times: an edit that keeps size and second would be lost otherwise.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    command = ["rsync", "--archive", "--no-owner", "--no-group", "--checksum", "--delete", "--delete-excluded"]
+    command += ["--itemize-changes", *(f"--exclude={pattern}" for pattern in exclude)]
+    if check:
+        command.append("--dry-run")
+    try:
+        done = subprocess.run([*command, f"{source}/", f"{destination}/"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise TreeError("rsync is not installed; apt-get install rsync") from None
+    if done.returncode:
+        raise TreeError(f"copying {source} to {destination} failed: {done.stderr.strip()}")
+    # A line that starts with a dot is a directory whose time alone differs.
+    return [line for line in done.stdout.splitlines() if line and not line.startswith(".")]
+
+
+def apply(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Check, then mirror."""
+    source = resolve(inputs["source"])
+    found = problems(source, inputs["required_paths"], inputs["forbidden_in_root"])
+    if found:
+        raise TreeError(f"the tree {source} is not as the target says: {'; '.join(found)}")
+    changes = mirror(source, Path(inputs["destination"]), inputs["exclude"], inputs["check"])
+    return {"source": str(source), "changed": bool(changes), "changes": changes[:50]}
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(apply(json.loads(sys.argv[1]))))  # noqa: T201  the answer
+    except (TreeError, OSError) as problem:
+        print(json.dumps({"error": str(problem)}))  # noqa: T201
+        sys.exit(1)

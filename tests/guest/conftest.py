@@ -1,0 +1,197 @@
+"""Fixtures of the guest tests, and the record of what they found.
+
+The tests read the `vexlab_*` variables of the host they look at, and nothing else: no option, no role variable. They
+act only inside scratch resources that a fixture makes and removes.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import kernel_log
+from guest import Guest, Lab
+from scratch import Scratch
+
+EXECUTED = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Name the stage that is judged, and where its evidence goes."""
+    parser.addoption("--stage", required=True, help="name of the stage that is judged")
+    parser.addoption("--run-directory", required=True, type=Path, help="directory of the run; gets stages/<stage>/")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record each check as it ends, so that what was seen survives a run that is cut short."""
+    directory: Path = config.getoption("--run-directory") / "stages" / config.getoption("--stage")
+    directory.mkdir(parents=True, exist_ok=True)
+    config.pluginmanager.register(Recorder(directory / "checks.jsonl"), "vexlab-recorder")
+    config.stash[EXECUTED] = 0
+
+
+class Recorder:
+    """Writes one JSON object per finished check: name, verdict, seconds, message."""
+
+    def __init__(self, path: Path) -> None:
+        """Start an empty record."""
+        self.path = path
+        self.path.write_text("")
+        self.reports: dict[str, list[pytest.TestReport]] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Say how many checks there will be, for whoever shows progress."""
+        self.path.with_name("planned").write_text(f"{len(session.items)}\n")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the reports of a check's three phases."""
+        self.reports.setdefault(report.nodeid, []).append(report)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Write the check down: failed if one phase failed, skipped if one was skipped, else passed."""
+        reports = self.reports.pop(nodeid, [])
+        failed = next((report for report in reports if report.failed), None)
+        skipped = next((report for report in reports if report.skipped), None)
+        verdict, message = "passed", ""
+        if failed is not None:
+            verdict, message = "failed", message_of(failed)
+        elif skipped is not None:
+            verdict, message = "skipped", reason_of(skipped)
+        elif not any(report.when == "call" for report in reports):
+            verdict, message = "failed", "the check did not run"
+        line = {"name": short_name(nodeid), "verdict": verdict, "seconds": round(sum(r.duration for r in reports), 3)}
+        with self.path.open("a") as record:
+            record.write(json.dumps(line | {"message": message}) + "\n")
+
+
+def short_name(nodeid: str) -> str:
+    """`mkfs/test_superblock.py::test_magic` becomes `superblock.magic`; parameters stay."""
+    path, _, test = nodeid.partition("::")
+    return f"{Path(path).stem.removeprefix('test_')}.{test.removeprefix('test_')}"
+
+
+def message_of(report: pytest.TestReport) -> str:
+    """What an assertion said, without the source around it."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message if crash is not None else report.longrepr).strip()
+
+
+def reason_of(report: pytest.TestReport) -> str:
+    """Why a check was skipped."""
+    parts = report.longrepr
+    return str(parts[2] if isinstance(parts, tuple) else parts).removeprefix("Skipped: ")
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Count what really ran."""
+    if call.when == "call" and not (call.excinfo and call.excinfo.errisinstance(pytest.skip.Exception)):
+        item.config.stash[EXECUTED] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A stage in which no check ran has not passed, whatever pytest thinks of it."""
+    if session.config.stash[EXECUTED] == 0 and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Lab:
+    """The lab's contract, read from the inventory."""
+    connection = request.getfixturevalue("_testinfra_host")
+    return Lab(connection.ansible.get_variables())
+
+
+@pytest.fixture(scope="session")
+def _testinfra_host(request: pytest.FixtureRequest) -> Any:
+    """The one host of this session; testinfra's own fixture has the scope of a module."""
+    import testinfra
+
+    config = request.config
+    return testinfra.get_host(config.getoption("--hosts"), ansible_inventory=config.getoption("--ansible-inventory"))
+
+
+@pytest.fixture(scope="session")
+def guest(_testinfra_host: Any) -> Guest:
+    """The guest, as something that runs commands with a deadline."""
+    return Guest(_testinfra_host)
+
+
+@pytest.fixture(scope="session")
+def stage(request: pytest.FixtureRequest) -> str:
+    """Name of the stage that is judged."""
+    return str(request.config.getoption("--stage"))
+
+
+@pytest.fixture(scope="session")
+def evidence(request: pytest.FixtureRequest, stage: str) -> Path:
+    """Where the evidence of this stage goes."""
+    return Path(request.config.getoption("--run-directory")) / "stages" / stage
+
+
+@pytest.fixture(autouse=True)
+def _capabilities(request: pytest.FixtureRequest, lab: Lab) -> None:
+    """Skip what the target doesn't claim to do."""
+    for mark in request.node.iter_markers("requires"):
+        missing = [capability for capability in mark.args if capability not in lab.capabilities]
+        if missing:
+            pytest.skip(f"target {lab.target_name} does not claim: {', '.join(missing)}")
+
+
+@dataclass
+class Seen:
+    """How far the kernel's log was read."""
+
+    last: str = ""
+
+
+@pytest.fixture(scope="session")
+def _seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture(autouse=True)
+def _no_new_splat(guest: Guest, _seen: Seen) -> Iterator[None]:
+    """Fail the check during which the kernel reported a bug of its own, whatever the check itself found."""
+    yield
+    lines = guest.kernel_messages(after=_seen.last)
+    if lines:
+        _seen.last = lines[-1]
+    found = kernel_log.splats(lines)
+    assert not found, "the kernel reported a bug: " + " / ".join(found[:5])
+
+
+@pytest.fixture(scope="module")
+def scratch(guest: Guest, lab: Lab) -> Iterator[Scratch]:
+    """A formatted image of its own on a loop device, with a mount point; removed with everything on it."""
+    resource = Scratch(guest, lab)
+    try:
+        resource.create()
+        yield resource
+    finally:
+        resource.remove()
+
+
+@pytest.fixture
+def lab_taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
+    """The lab's own filesystem unmounted, for a check that needs the module idle; mounted again afterwards.
+
+    The one place where tests touch what belongs to the roles: a module can't be reloaded under a mount.
+    """
+    point, kind = shlex.quote(lab.mount_point), shlex.quote(lab.filesystem_type)
+    found = guest.ok(f"findmnt -n -o SOURCE,OPTIONS -t {kind} --mountpoint {point} || [ $? -eq 1 ]")
+    if found:
+        guest.ok(f"umount {point}")
+    yield
+    if found:
+        options = lab.mount_options_rw if "read-write" in lab.capabilities else lab.mount_options_ro
+        guest.ok(f"grep -qw {kind} /proc/filesystems || {lab.insmod_command}")
+        guest.ok(f"mount -t {kind} -o loop,{options} {shlex.quote(lab.device_image)} {point}")

@@ -1,0 +1,32 @@
+"""What must hold of the kernel at the end of each stage, whatever the stage was about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import kernel_log
+import pytest
+from guest import Guest
+
+
+@pytest.fixture
+def stage_log(guest: Guest, stage: str, evidence: Path) -> kernel_log.StageLog:
+    """The kernel's messages since the stage began, kept as evidence as well."""
+    log = kernel_log.since_marker(guest.kernel_messages(), stage)
+    assert log is not None, f"the kernel's log has no marker of stage {stage}; was it overwritten?"
+    (evidence / "kernel.log").write_text("".join(f"{line}\n" for line in log.lines))
+    return log
+
+
+def test_log_has_no_bug(stage_log: kernel_log.StageLog) -> None:
+    """An oops, BUG, WARNING or call trace during the stage fails it, even when every command returned 0."""
+    found = kernel_log.splats(stage_log.lines)
+    assert not found, "the kernel reported a bug: " + " / ".join(found[:5])
+
+
+def test_taint_is_explained(guest: Guest, stage_log: kernel_log.StageLog, evidence: Path) -> None:
+    """O and E come with an out-of-tree, unsigned module; D, W, L, B, R or F mean that something broke."""
+    now = int(guest.ok("cat /proc/sys/kernel/tainted"))
+    (evidence / "taint").write_text(f"{now}\n")
+    unexpected = kernel_log.unexpected_taint(stage_log.taint_before, now)
+    assert not unexpected, f"the kernel set taint flags {', '.join(unexpected)} during the stage"
