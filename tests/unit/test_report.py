@@ -1,0 +1,280 @@
+"""What people and CI read of a run: complete, unbroken by what checks print, and never rosier than the verdicts."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+import yaml
+
+from vexlab import readiness, report, results
+from vexlab.errors import VexlabError
+from vexlab.results import Check, Guest, Module, Run, Stage, Verdict, judge_run
+
+ROOT = Path(__file__).parents[2]
+NASTY = "first | line\nsecond `tick` \x1b[31mred\x1b[0m <b>&amp; \x00\x07 ```\n# no heading\n- [x] no box \udcff"
+
+
+def stage(name: str, verdict: Verdict, message: str = "it broke") -> Stage:
+    checks = [Check(f"{name}.one", Verdict.PASSED, 1.25), Check(f"{name}.two", Verdict.SKIPPED, 0.0, "not claimed")]
+    reason = "" if verdict is Verdict.PASSED else f"{name}.three: {message}"
+    if verdict is Verdict.FAILED:
+        checks.append(Check(f"{name}.three", Verdict.FAILED, 0.5, message))
+    if verdict is Verdict.NOT_RUN:
+        checks, reason = [], ""
+    if verdict is Verdict.SKIPPED:
+        checks = checks[1:]
+    return Stage(name, verdict, 3.0, reason, tuple(checks), f"stages/{name}/kernel.log", 12288)
+
+
+def a_run(verdicts: dict[str, Verdict], **changes: Any) -> Run:
+    stages = tuple(stage(name, verdict) for name, verdict in verdicts.items())
+    run = Run(
+        run="20261122-090000-ab12", verdict=judge_run(stages, list(verdicts)), target="vexfs",
+        started="2026-11-22T09:00:00+01:00", finished="2026-11-22T09:03:20+01:00", suite_version="0.1.0",
+        module=Module("vexfs", "ab" * 32, "0123ABC", "c-only", "cd" * 20),
+        guest=Guest("6.12.0-amd64", "tcg", "7.2.0", False, 2048, 2, 2223, "/mnt/vexfs_source", "0123456789abcdef"),
+        stages=stages, evidence={"console": "console.log", "build log": "build.log"}, selected=tuple(verdicts),
+    )  # fmt: skip
+    return dataclasses.replace(run, **changes)
+
+
+def with_last(verdict: Verdict) -> Run:
+    """All seven stages, the last but one of which has the verdict."""
+    names = list(readiness.CATEGORIES)
+    verdicts = dict.fromkeys(names, Verdict.PASSED)
+    if verdict is not Verdict.PASSED:
+        verdicts |= {names[-2]: verdict, names[-1]: Verdict.NOT_RUN}
+    return a_run(verdicts)
+
+
+def section(text: str, heading: str) -> str:
+    found = re.search(rf"^#+ {re.escape(heading)}.*?\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+    assert found, f"no section {heading}"
+    return found[1]
+
+
+ALL_PASSED = with_last(Verdict.PASSED)
+FIVE_PASSED = a_run(dict.fromkeys(list(readiness.CATEGORIES)[:5], Verdict.PASSED))
+
+
+def test_report_has_the_shape_of_the_seed() -> None:
+    text = report.render_markdown(with_last(Verdict.FAILED))
+    headings = re.findall(r"^## (.*)$", text, re.M)
+    assert headings == [
+        "Current Status: FAILED", "Completed Stages", "VM Test Execution", "Failures", "Risk Assessment", "Next Steps",
+        "Production Readiness Criteria", "Evidence",
+    ]  # fmt: skip
+    for fact in (
+        "2048 MB",
+        "2 virtual cores",
+        "127.0.0.1:2223",
+        "tcg",
+        "/mnt/vexfs_source",
+        "2026-11-22",
+        "3 min 20 s",
+    ):
+        assert fact in text
+    assert "| stress | failed | 1 | 1 | 1 | 3.0 |" in text
+    assert "ab" * 32 in text
+    assert "`console.log`" in section(text, "Evidence")
+
+
+def test_categories_are_those_of_the_seed_in_order() -> None:
+    rows = section(report.render_markdown(FIVE_PASSED), "Test categories")
+    titles = re.findall(r"^\d\. \*\*(.*?)\*\*: (passed|not run)", rows, re.M)
+    assert titles == [
+        ("Repository Structure", "passed"), ("Build System", "passed"), ("Module Loading", "passed"),
+        ("Filesystem Creation", "passed"), ("Mount Operations", "passed"), ("Stress Testing", "not run"),
+        ("Error Handling", "not run"),
+    ]  # fmt: skip
+
+
+def test_titles_agree_with_the_stage_list() -> None:
+    for known in yaml.safe_load((ROOT / "playbooks/vars/stages.yml").read_text())["stages"]:
+        assert readiness.CATEGORIES[known["name"]].title.lower() == known["title"].lower()
+
+
+def test_stage_of_no_category_is_shown_too() -> None:
+    text = report.render_markdown(a_run({"powercut": Verdict.PASSED}))
+    assert "1. **Powercut**: passed" in text
+
+
+def test_failure_names_cause_evidence_and_next_command() -> None:
+    failures = section(report.render_markdown(with_last(Verdict.FAILED)), "Stage stress: failed")
+    assert "**First cause**: stress.three: it broke" in failures
+    assert "`stages/stress/kernel.log`" in failures
+    assert "**Next command**: `vexlab " in failures
+
+
+def test_death_points_at_the_console() -> None:
+    failures = section(report.render_markdown(with_last(Verdict.PANICKED)), "Stage stress: panicked")
+    assert "`console.log`" in failures
+    assert "`vexlab console`" in failures
+
+
+@pytest.mark.parametrize(
+    ("run", "level"),
+    [
+        (ALL_PASSED, "LOW"),
+        (FIVE_PASSED, "MEDIUM"),
+        (with_last(Verdict.SKIPPED), "UNKNOWN"),
+        (with_last(Verdict.NOT_RUN), "UNKNOWN"),
+        *((with_last(verdict), "HIGH") for verdict in (Verdict.FAILED, Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)),
+        (dataclasses.replace(a_run({"structure": Verdict.FAILED}), module=None), "UNKNOWN"),
+        (dataclasses.replace(a_run({"build": Verdict.HUNG}), module=None), "HIGH"),
+        (a_run({}), "UNKNOWN"),
+    ],
+)
+def test_risk_is_low_only_when_everything_passed(run: Run, level: str) -> None:
+    assert f"### Current Risk Level: {level}\n" in report.render_markdown(run)
+
+
+def boxes(run: Run) -> dict[str, bool]:
+    found = re.findall(r"^- \[([ x])\] ([^:]+):", report.render_markdown(run), re.M)
+    return {text: mark == "x" for mark, text in found}
+
+
+def test_boxes_are_ticked_by_evidence_only() -> None:
+    assert [text for text, ticked in boxes(ALL_PASSED).items() if not ticked] == list(readiness.PROTOCOL)
+    assert [text for text, ticked in boxes(FIVE_PASSED).items() if ticked] == [
+        "No kernel panics or system crashes",
+        "Filesystem operations work correctly",
+    ]
+    assert not any(boxes(a_run({})).values())
+    assert not any(boxes(a_run({"structure": Verdict.PASSED, "build": Verdict.PASSED})).values())
+
+
+@pytest.mark.parametrize("verdict", [v for v in Verdict if v is not Verdict.PASSED])
+@pytest.mark.parametrize("name", list(readiness.CATEGORIES))
+def test_no_stage_that_did_not_pass_leaves_its_box_ticked(name: str, verdict: Verdict) -> None:
+    run = a_run(dict.fromkeys(readiness.CATEGORIES, Verdict.PASSED) | {name: verdict})
+    ticked = {text for text, mark in boxes(run).items() if mark}
+    assert "All VM tests pass without errors" not in ticked
+    about = {"load": "Clean module", "mkfs": "Filesystem", "mount": "Filesystem", "stress": "Stress", "errors": "Error"}
+    assert not any(text.startswith(about.get(name, "All VM")) for text in ticked)
+    if verdict not in (Verdict.SKIPPED, Verdict.NOT_RUN):
+        assert "No kernel panics or system crashes" not in ticked
+
+
+def test_no_crash_needs_the_kernels_log() -> None:
+    stages = (*ALL_PASSED.stages[:-1], dataclasses.replace(ALL_PASSED.stages[-1], kernel_log=None))
+    assert not boxes(dataclasses.replace(ALL_PASSED, stages=stages))["No kernel panics or system crashes"]
+
+
+def test_never_ready_for_production() -> None:
+    for verdict, finished in itertools.product(Verdict, (None, "2026-11-22T09:03:20+01:00")):
+        text = report.render_markdown(dataclasses.replace(with_last(verdict), finished=finished)).lower()
+        assert "ready for production" not in text
+        assert "production ready" not in text
+        if verdict is not Verdict.PASSED:
+            assert "do not proceed to production testing" in text
+            assert "none was seen." not in text
+        assert ("status: in progress" in text) == (finished is None)
+
+
+@pytest.mark.parametrize("run", [a_run({}, module=None, guest=None, evidence={}, started="then", finished="now")])
+def test_empty_run_is_reported(run: Run) -> None:
+    text = report.render_markdown(run)
+    assert "## Current Status: NOT RUN" in text
+    assert "No guest was reached" in text
+    assert "No module was built" in text
+
+
+def test_text_from_outside_breaks_no_markdown() -> None:
+    checks = (Check(NASTY, Verdict.FAILED, 1.0, NASTY), Check("b", Verdict.SKIPPED, 0.0, NASTY))
+    bad = Stage("build", Verdict.FAILED, 1.0, NASTY, checks, NASTY, None)
+    run = a_run({}, stages=(bad,), selected=("build",), verdict=Verdict.FAILED, evidence={NASTY: NASTY}, target=NASTY)
+    text = report.render_markdown(run)
+    outside, inside = [], ""
+    for line in text.splitlines():
+        ticks = re.match(r"`{3,}", line)
+        if inside and line == inside:
+            inside = ""
+        elif not inside and ticks:
+            inside = ticks[0]
+        elif not inside:
+            outside.append(line)
+    assert not inside
+    assert not [line for line in outside if line.startswith(("# no heading", "- [x] no box", "second"))]
+    for line in outside:
+        if line.startswith("|") and "first" in line:
+            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 6, 7), line
+        assert not re.search(r"(?<!\\)<b>", re.sub(r"(`+).*?\1", "", line)), line
+    assert not re.search(r"[\x00-\x08\x1b\ud800-\udfff]", text)
+
+
+def test_long_message_is_cut_and_says_so() -> None:
+    text = report.fence("\n".join(f"line {number}" for number in range(100)))
+    assert len(text.splitlines()) == 43
+    assert "60 more lines are in results.json" in text
+
+
+@pytest.mark.parametrize(("text", "span"), [("a", "`a`"), ("`a`", "`` `a` ``"), ("", "-"), ("a|b", "`a\\|b`")])
+def test_code_span(text: str, span: str) -> None:
+    assert report.code(text) == span
+
+
+# ---------------------------------------------------------------- JUnit, JSON
+
+
+def junit(run: Run, tmp_path: Path) -> ET.Element:
+    report.write_junit(run, tmp_path / "junit.xml")
+    return ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - written two lines above
+
+
+def test_junit_has_a_suite_per_stage_and_a_case_per_check(tmp_path: Path) -> None:
+    root = junit(with_last(Verdict.FAILED), tmp_path)
+    assert [suite.get("name") for suite in root] == list(readiness.CATEGORIES)
+    stress, errors = root[-2], root[-1]
+    assert [case.get("name") for case in stress.iter("testcase")] == ["stress.one", "stress.two", "stress.three"]
+    assert [result.tag for result in stress.findall("testcase/*")] == ["skipped", "failure"]
+    assert [(case.get("name"), case[0].tag) for case in errors.iter("testcase")] == [("not_run", "skipped")]
+    assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "14", "failures": "1", "errors": "0", "skipped": "7",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_junit_is_red_unless_the_run_passed(tmp_path: Path, verdict: Verdict) -> None:
+    root = junit(with_last(verdict), tmp_path)
+    red = int(root.get("failures", "0")) + int(root.get("errors", "0"))
+    assert bool(red) == (verdict is not Verdict.PASSED)
+
+
+@pytest.mark.parametrize(("verdict", "tag"), [("failed", "failure"), ("panicked", "error"), ("hung", "error")])
+def test_stage_without_a_failed_check_gets_a_case_of_its_own(tmp_path: Path, verdict: str, tag: str) -> None:
+    bad = Stage("build", Verdict(verdict), 1.0, "make: *** error", (Check("a", Verdict.PASSED, 1.0),))
+    root = junit(a_run({}, stages=(bad,), selected=("build",), verdict=Verdict(verdict)), tmp_path)
+    own = root.findall("testsuite/testcase")[-1]
+    assert (own.get("name"), own[0].tag, own[0].get("message")) == (verdict, tag, "make: *** error")
+
+
+def test_run_without_stages_is_red(tmp_path: Path) -> None:
+    assert [suite.get("name") for suite in junit(a_run({}), tmp_path)] == ["run"]
+
+
+def test_junit_survives_what_checks_print(tmp_path: Path) -> None:
+    bad = Stage(NASTY, Verdict.FAILED, 1.0, NASTY, (Check(NASTY, Verdict.FAILED, 1.0, NASTY),))
+    root = junit(a_run({}, stages=(bad,), selected=(NASTY,), verdict=Verdict.FAILED, run=NASTY), tmp_path)
+    failure = root.find("testsuite/testcase/failure")
+    assert failure is not None
+    assert (failure.text or "").startswith("first | line\nsecond `tick` red <b>&amp;")
+
+
+def test_junit_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(VexlabError, match="can't be written"):
+        report.write_junit(ALL_PASSED, tmp_path / "missing" / "junit.xml")
+
+
+def test_json_is_the_document() -> None:
+    document = json.loads(report.render_json(ALL_PASSED))
+    jsonschema.validate(document, json.loads((ROOT / "docs/results.schema.json").read_text()))
+    assert results.from_document(document) == ALL_PASSED

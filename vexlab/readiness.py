@@ -1,0 +1,165 @@
+"""What a run means for whoever decides on the next step: categories covered, risk, criteria, what to do now.
+
+Only concludes from verdicts, and towards caution: what this run did not show counts as not so. Whether a module may
+leave the VM is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vexlab.results import Run, Stage, Verdict
+
+
+@dataclass(frozen=True)
+class Category:
+    """A test category of the report: the title of a stage's section, and what the stage is about."""
+
+    title: str
+    about: str
+
+
+CATEGORIES = {
+    "structure": Category("Repository Structure", "the tree has what the build needs, nothing dangerous in its root"),
+    "build": Category("Build System", "module and mkfs build against the guest's kernel"),
+    "load": Category("Module Loading", "the module built is the module loaded, and it unloads"),
+    "mkfs": Category("Filesystem Creation", "mkfs writes what it should and refuses what it must"),
+    "mount": Category("Mount Operations", "read-only and read-write mounts, data intact after a remount"),
+    "stress": Category("Stress Testing", "load, unload and mount cycles, file churn"),
+    "errors": Category("Error Handling", "invalid input of every kind is refused"),
+}
+"""What a complete suite covers; which stages there are, and their order, is for playbooks/vars/stages.yml to say."""
+
+PROTOCOL = (
+    "Safety checklist prepared",
+    "Emergency procedures documented",
+    "Non-critical test device identified",
+    "Backup procedures ready",
+    "Monitoring tools prepared",
+)
+"""What people have to prepare; no run can tick it."""
+
+_DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
+
+
+@dataclass(frozen=True)
+class Risk:
+    """A level (LOW, MEDIUM, HIGH, UNKNOWN) and what it means."""
+
+    level: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A box of the readiness list: ticked when `met`, `why` says by what or why not."""
+
+    text: str
+    met: bool
+    why: str
+
+
+def not_covered(run: Run) -> list[str]:
+    """Return the titles of the categories that this run did not show as passed."""
+    passed = {stage.name for stage in run.stages if stage.verdict is Verdict.PASSED}
+    return [category.title for name, category in CATEGORIES.items() if name not in passed]
+
+
+def risk(run: Run) -> Risk:
+    """Compute the risk level: LOW only when the run passed and left no category out."""
+    missing = not_covered(run)
+    if run.verdict is Verdict.PASSED and not missing:
+        return Risk("LOW", "Every category passed. Nothing that these stages look for was found; more they can't say.")
+    if run.verdict is Verdict.PASSED:
+        return Risk(
+            "MEDIUM", f"Every selected stage passed, but nothing is known of what was left out: {', '.join(missing)}."
+        )
+    dead = next((stage for stage in run.stages if stage.verdict in _DIED), None)
+    if dead is not None:
+        return Risk("HIGH", f"The guest did not survive stage {dead.name}. A real machine would not have either.")
+    if run.verdict is Verdict.FAILED and run.module is not None:
+        return Risk("HIGH", "A stage failed: the module, or what belongs to it, does not do what it should.")
+    return Risk("UNKNOWN", "The run did not get far enough to tell. Treat the module as untested.")
+
+
+def next_steps(run: Run) -> list[str]:
+    """Return what to do now, as sentences."""
+    missing = not_covered(run)
+    if run.verdict is not Verdict.PASSED:
+        return [
+            "**Read the first cause** above, and the evidence that it names.",
+            "**Fix it in the VM environment**: `vexlab up` shows an edit in a guest, stage by stage.",
+            "**Run all stages again** until each of them passes: `vexlab test`.",
+            "**Do NOT proceed to production testing**, nor to any device.",
+        ]
+    keep = "**Keep this run's directory**: the evidence is bound to the sha256 of the module, and to this kernel."
+    if missing:
+        return [
+            f"**Cover what was left out** before anything else: {', '.join(missing)}.",
+            keep,
+            "**Do NOT proceed to production testing** on a partial run.",
+        ]
+    return [
+        keep,
+        "**Mark VM testing as complete** for this module, and for no other build of it.",
+        "**Proceed to the production testing checklist**; its boxes below are ticked by people.",
+        "**Begin phase 1, a non-critical device**, only when that checklist is complete.",
+    ]
+
+
+def criteria(run: Run) -> list[Criterion]:
+    """Return the boxes of the readiness list, each ticked by evidence of this run or not at all."""
+    return [
+        _all_passed(run),
+        _no_crash(run),
+        _stages_passed(run, "Clean module load/unload cycles", ("load", "stress")),
+        _stages_passed(run, "Filesystem operations work correctly", ("mkfs", "mount")),
+        _stages_passed(run, "Error handling validates properly", ("errors",)),
+        _stages_passed(run, "Stress tests complete successfully", ("stress",)),
+    ]
+
+
+def _all_passed(run: Run) -> Criterion:
+    text, missing = "All VM tests pass without errors", not_covered(run)
+    if run.verdict is not Verdict.PASSED:
+        return Criterion(text, False, f"the verdict of the run is {_word(run.verdict)}")
+    if missing:
+        return Criterion(text, False, f"not covered: {', '.join(missing)}")
+    return Criterion(text, True, _counted(run.stages))
+
+
+def _no_crash(run: Run) -> Criterion:
+    """Tick when the module was loaded and mounted, nothing that ran went wrong, and the kernel's log was kept."""
+    text = "No kernel panics or system crashes"
+    ran = [stage for stage in run.stages if stage.verdict not in (Verdict.NOT_RUN, Verdict.SKIPPED)]
+    wrong = next((stage for stage in ran if stage.verdict is not Verdict.PASSED), None)
+    if wrong is not None:
+        return Criterion(text, False, f"the verdict of stage {wrong.name} is {_word(wrong.verdict)}")
+    silent = [stage.name for stage in ran if not stage.kernel_log]
+    if silent:
+        return Criterion(text, False, f"no kernel log was kept of: {', '.join(silent)}")
+    seen = _stages_passed(run, text, ("load", "mount"))
+    logs = f"the kernel's log of {len(ran)} stages holds no oops, BUG, warning or trace"
+    return Criterion(text, True, logs) if seen.met else seen
+
+
+def _stages_passed(run: Run, text: str, names: Sequence[str]) -> Criterion:
+    """Tick when each of these stages is part of the run and passed."""
+    stages = {stage.name: stage for stage in run.stages}
+    for name in names:
+        if name not in stages:
+            return Criterion(text, False, f"this run has no stage {name}")
+        if stages[name].verdict is not Verdict.PASSED:
+            return Criterion(text, False, f"the verdict of stage {name} is {_word(stages[name].verdict)}")
+    return Criterion(text, True, f"{' and '.join(names)}: {_counted([stages[name] for name in names])}")
+
+
+def _counted(stages: Sequence[Stage]) -> str:
+    verdicts = [check.verdict for stage in stages for check in stage.checks]
+    skipped = verdicts.count(Verdict.SKIPPED)
+    return f"{verdicts.count(Verdict.PASSED)} checks passed" + (f", {skipped} were skipped" if skipped else "")
+
+
+def _word(verdict: Verdict) -> str:
+    return verdict.replace("_", " ")

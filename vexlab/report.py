@@ -1,0 +1,226 @@
+"""Renders a run for people (Markdown) and for machines (JUnit, JSON). Judges nothing: that is `results.py`."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import jinja2
+import junitparser
+
+from vexlab import readiness, results
+from vexlab.results import Check, Run, Stage, Verdict
+
+# Colours of a terminal, and what neither XML nor a reader can take: control characters, halves of characters.
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_QUIET = (Verdict.PASSED, Verdict.SKIPPED, Verdict.NOT_RUN)
+_DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
+_MESSAGE_LINES = 40
+"""Lines of a failed check's message that the Markdown report shows; results.json has them all."""
+
+
+def render_json(run: Run) -> str:
+    """Return the document that `results.json` holds."""
+    return results.encode(run)
+
+
+# ---------------------------------------------------------------- Markdown
+
+
+def render_markdown(run: Run) -> str:
+    """Return the progress report of a run, written for somebody who has to decide on it."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=False,  # noqa: S701 - Markdown; the filters escape what Markdown knows
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )
+    environment.filters.update(cell=cell, code=code, fence=fence)
+    checks = [(stage, check) for stage in run.stages for check in stage.checks]
+    return environment.get_template("report.md.j2").render(
+        run=run,
+        passed=run.verdict is Verdict.PASSED,
+        headline=_word(run.verdict).upper() if run.finished else "IN PROGRESS",
+        date=run.started.partition("T")[0],
+        time=_time(run),
+        summary=_summary(run),
+        stages=[{"stage": stage, "word": _word(stage.verdict), **_counts(stage.checks)} for stage in run.stages],
+        completed=sum(stage.verdict is Verdict.PASSED for stage in run.stages if stage.name in run.selected),
+        totals=_counts([check for _, check in checks]),
+        categories=_categories(run),
+        failures=[_failure(run, stage) for stage in run.stages if stage.verdict not in _QUIET],
+        skips=[(stage.name, check) for stage, check in checks if check.verdict is Verdict.SKIPPED],
+        risk=readiness.risk(run),
+        steps=readiness.next_steps(run),
+        criteria=readiness.criteria(run),
+        protocol=readiness.PROTOCOL,
+    )
+
+
+def cell(text: object) -> str:
+    """Return text for a table cell or a place in a line: one line, nothing that Markdown or HTML would act on."""
+    return re.sub(r"([\\|`*<>\[\]])", r"\\\1", " ".join(_clean(str(text)).split()))
+
+
+def code(text: object) -> str:
+    """Return text as a code span for a table cell; a dash when there is none."""
+    line = " ".join(_clean(str(text)).split())
+    if not line:
+        return "-"
+    ticks = "`" * (_longest_ticks(line) + 1)
+    pad = " " if line[0] == "`" or line[-1] == "`" else ""
+    return f"{ticks}{pad}{line}{pad}{ticks}".replace("|", "\\|")
+
+
+def fence(text: str) -> str:
+    """Return text as a code block that nothing in it can end, cut to a length that a reader will read."""
+    lines = _clean(text).strip("\n").splitlines() or ["(no message)"]
+    if len(lines) > _MESSAGE_LINES:
+        lines = [*lines[:_MESSAGE_LINES], f"... {len(lines) - _MESSAGE_LINES} more lines are in results.json"]
+    ticks = "`" * max(3, _longest_ticks(text) + 1)
+    return "\n".join([f"{ticks}text", *lines, ticks])
+
+
+def _longest_ticks(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def _clean(text: str) -> str:
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", _COLOUR.sub("", text.replace("\r\n", "\n")))
+
+
+def _word(verdict: Verdict) -> str:
+    return verdict.replace("_", " ")
+
+
+def _time(run: Run) -> str:
+    """Say when the run began, and how long it took, as far as its time stamps can be read."""
+    try:
+        started = datetime.fromisoformat(run.started)
+        seconds = (datetime.fromisoformat(run.finished) - started).total_seconds() if run.finished else None
+    except (ValueError, TypeError):
+        return run.started
+    took = "" if seconds is None else f", took {int(seconds // 60)} min {seconds % 60:.0f} s"
+    return started.timetz().isoformat(timespec="seconds") + took
+
+
+def _summary(run: Run) -> str:
+    if not run.finished:
+        return "VM tests are running; what is said here is not final"
+    if run.verdict is Verdict.PASSED:
+        return "every selected stage passed in the VM"
+    wrong = next((stage for stage in run.stages if stage.verdict not in _QUIET), None)
+    if wrong is not None:
+        return f"stage {wrong.name} {_word(wrong.verdict)}: {wrong.reason}"
+    return f"no stage went wrong, but not every selected stage passed; not passed: {', '.join(_not_passed(run))}"
+
+
+def _not_passed(run: Run) -> list[str]:
+    passed = {stage.name for stage in run.stages if stage.verdict is Verdict.PASSED}
+    return [name for name in run.selected if name not in passed] or ["nothing was selected"]
+
+
+def _counts(checks: Sequence[Check]) -> dict[str, int]:
+    verdicts = [check.verdict for check in checks]
+    passed, skipped = verdicts.count(Verdict.PASSED), verdicts.count(Verdict.SKIPPED)
+    return {"passed": passed, "failed": len(verdicts) - passed - skipped, "skipped": skipped}
+
+
+def _categories(run: Run) -> list[dict[str, str]]:
+    """Return the categories of this run's stages, then those of which it has no stage."""
+    rows = []
+    for stage in run.stages:
+        known = readiness.CATEGORIES.get(stage.name)
+        state = _word(stage.verdict)
+        if stage.verdict is Verdict.NOT_RUN:
+            state += f" ({stage.reason})" if stage.reason else " (not selected)" * (stage.name not in run.selected)
+        about = known.about if known else "a stage of this target's own"
+        rows.append({"title": known.title if known else stage.name.title(), "state": state, "about": about})
+    names = {stage.name for stage in run.stages}
+    rows += [
+        {"title": category.title, "state": "not run (no such stage in this run)", "about": category.about}
+        for name, category in readiness.CATEGORIES.items()
+        if name not in names
+    ]
+    return rows
+
+
+def _failure(run: Run, stage: Stage) -> dict[str, object]:
+    """Return what a reader needs of a stage that went wrong: cause, place of evidence, next command."""
+    died = stage.verdict in _DIED
+    words = {stage.name, "console"} if died else {stage.name}
+    paths = [path for name, path in run.evidence.items() if words & set(re.split(r"[\W_]+", f"{name} {path}"))]
+    return {
+        "stage": stage,
+        "word": _word(stage.verdict),
+        "evidence": list(dict.fromkeys([*([stage.kernel_log] if stage.kernel_log else []), *paths])),
+        "command": "vexlab console" if died else "vexlab logs",
+        "checks": [check for check in stage.checks if check.verdict not in _QUIET],
+    }
+
+
+# ---------------------------------------------------------------- JUnit
+
+
+def write_junit(run: Run, path: Path) -> None:
+    """Write a JUnit file with a suite per stage and a case per check.
+
+    A stage that went wrong without a failed check gets a case of its own, a stage that did not run a skipped one, and a
+    run that is not passed without any of its stages being to blame a suite of its own: red must never look green.
+    """
+    document = junitparser.JUnitXml(f"vexlab {run.target}")
+    for stage in run.stages:
+        cases = [_case(run, stage.name, check) for check in stage.checks] + _own(run, stage)
+        document.add_testsuite(_suite(run, stage.name, cases))
+    if run.verdict is not Verdict.PASSED and not any(stage.verdict not in _QUIET for stage in run.stages):
+        blame = Check("verdict", run.verdict, 0.0, _summary(run))
+        document.add_testsuite(_suite(run, "run", [_case(run, "run", blame, red=True)]))
+    document.update_statistics()  # type: ignore[no-untyped-call]
+    buffer = io.BytesIO()
+    document.write(buffer)
+    results.replace_file(path, buffer.getvalue().decode())
+
+
+def _suite(run: Run, name: str, cases: list[junitparser.TestCase]) -> junitparser.TestSuite:
+    suite = junitparser.TestSuite(_clean(name))
+    suite.timestamp = run.started
+    suite.add_property("run", _clean(run.run))
+    if run.module is not None:
+        suite.add_property("module_sha256", run.module.sha256)
+    if run.guest is not None:
+        suite.add_property("kernel", run.guest.kernel)
+    suite.add_testcases(cases)
+    return suite
+
+
+def _own(run: Run, stage: Stage) -> list[junitparser.TestCase]:
+    """Return the case that stands for the stage itself, when none of its checks tells its verdict."""
+    verdicts = {check.verdict for check in stage.checks}
+    if stage.verdict is Verdict.PASSED or (stage.verdict is Verdict.SKIPPED and verdicts):
+        return []
+    if stage.verdict is Verdict.FAILED and verdicts - set(_QUIET):
+        return []
+    return [_case(run, stage.name, Check(stage.verdict, stage.verdict, 0.0, stage.reason))]
+
+
+def _case(run: Run, stage: str, check: Check, *, red: bool = False) -> junitparser.TestCase:
+    """Return a check as a case: failure for what failed, error for what died, skipped for what did not run."""
+    case = junitparser.TestCase(_clean(check.name), _clean(f"{run.target}.{stage}"), check.seconds)
+    message = _clean(check.message)
+    title = next((line.strip() for line in message.splitlines() if line.strip()), str(check.verdict))
+    if check.verdict is Verdict.FAILED:
+        result: junitparser.junitparser.FinalResult = junitparser.Failure(title, check.verdict)
+    elif check.verdict in _DIED or red:
+        result = junitparser.Error(title, check.verdict)
+    elif check.verdict in (Verdict.SKIPPED, Verdict.NOT_RUN):
+        result = junitparser.Skipped(title, check.verdict)
+    else:
+        return case
+    result.text = message
+    case.result = [result]
+    return case
