@@ -1,0 +1,203 @@
+"""A target file is refused by field and with a way out, before anything is started; a good one says what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vexlab.errors import UsageProblem
+from vexlab.target import load_target, schema
+
+ROOT = Path(__file__).parents[2]
+FIELDS: dict[str, Any] = schema()["properties"]
+CAPABILITIES = {item["const"]: item["description"] for item in FIELDS["vexlab_capabilities"]["items"]["oneOf"]}
+GOOD: dict[str, Any] = {
+    "vexlab_target_name": "toyfs",
+    "vexlab_source": "tree",
+    "vexlab_build_command": 'make KDIR="$KDIR"',
+    "vexlab_module_file": "src/toyfs.ko",
+    "vexlab_module_name": "toyfs",
+    "vexlab_filesystem_type": "toyfs",
+    "vexlab_mkfs_command": './mkfs "$DEVICE"',
+    "vexlab_superblock_magic": "53464556",
+    "vexlab_superblock_magic_offset": 1024,
+    "vexlab_capabilities": ["read-write"],
+}
+
+
+def written(directory: Path, changes: dict[str, Any]) -> Path:
+    """A target file: the good one with changes, None for a field left out."""
+    path = directory / "toy.yml"
+    fields = {name: value for name, value in (GOOD | changes).items() if value is not None}
+    path.write_text(yaml.safe_dump(fields, sort_keys=False))
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UsageProblem) as caught:
+        load_target(path)
+    assert caught.value.exit_code == 2
+    assert str(path) in caught.value.message
+    assert "docs/targets.md" in caught.value.hint
+    return caught.value.message
+
+
+def test_good_file_is_returned_with_an_absolute_source(tmp_path: Path) -> None:
+    assert load_target(written(tmp_path, {})) == GOOD | {"vexlab_source": str(tmp_path.resolve() / "tree")}
+
+
+@pytest.mark.parametrize("source", ["../tree", "./tree", "/srv/tree", "~/tree"])
+def test_source_is_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    """A target keeps its meaning when vexlab is started from somewhere else."""
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "inner").mkdir()
+    expected = {"../tree": tmp_path / "tree", "./tree": tmp_path / "inner/tree", "/srv/tree": Path("/srv/tree")}
+    found = load_target(written(tmp_path / "inner", {"vexlab_source": source}))["vexlab_source"]
+    assert found == str(expected.get(source, tmp_path / "home/tree").resolve())
+
+
+@pytest.mark.parametrize("name", ["vexfs", "apfs"])
+def test_examples_are_good(name: str) -> None:
+    target = load_target(ROOT / f"examples/targets/{name}.yml")
+    assert target["vexlab_target_name"] == name
+
+
+@pytest.mark.parametrize("field", schema()["required"])
+def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> None:
+    message = refusal(written(tmp_path, {field: None}))
+    assert f"{field}: is missing. {FIELDS[field]['description']}" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"vexlab_mkfs_comand": "x"}, "vexlab_mkfs_comand: unknown field; did you mean vexlab_mkfs_command?"),
+        ({"module_dependencies": []}, "module_dependencies: unknown field; did you mean vexlab_module_dependencies?"),
+        ({"vexlab_memory_mb": 64}, "vexlab_memory_mb: unknown field"),
+        ({"vexlab_target_name": "Toy FS"}, "vexlab_target_name: 'Toy FS' doesn't fit. Name of the target"),
+        ({"vexlab_target_name": "toyfs\n"}, "vexlab_target_name: 'toyfs\\n' doesn't fit"),
+        ({"vexlab_superblock_magic": 53464556}, "must be text, not a number (53464556). Put it in quotes"),
+        ({"vexlab_superblock_magic": "5346455"}, "vexlab_superblock_magic: '5346455' doesn't fit. The magic number"),
+        ({"vexlab_superblock_magic": "0x53464556"}, "vexlab_superblock_magic: '0x53464556' doesn't fit"),
+        ({"vexlab_superblock_magic_offset": "0"}, "vexlab_superblock_magic_offset: must be a whole number, not text"),
+        ({"vexlab_superblock_magic_offset": -1}, "vexlab_superblock_magic_offset: -1 is out of range (minimum 0)"),
+        ({"vexlab_superblock_magic_offset": True}, "must be a whole number, not true or false (True)"),
+        ({"vexlab_device_size_mb": 64.0}, "vexlab_device_size_mb: must be a whole number, not a number (64.0)"),
+        ({"vexlab_packages": "fio"}, "vexlab_packages: must be a list, not text"),
+        ({"vexlab_packages": ["fio", "fio; rm"]}, "vexlab_packages[1]: 'fio; rm' doesn't fit"),
+        ({"vexlab_packages": ["fio", "fio"]}, "vexlab_packages: names something twice"),
+        ({"vexlab_packages": [7]}, "vexlab_packages[0]: must be text, not a number (7)"),
+        ({"vexlab_capabilities": ["read-wrte"]}, "vexlab_capabilities[0]: 'read-wrte' is none of read-write, persist"),
+        ({"vexlab_capabilities": ["read-wrte"]}, "did you mean read-write?"),
+        ({"vexlab_capabilities": {"rename": True}}, "vexlab_capabilities: must be a list, not a mapping"),
+        ({"vexlab_variants": ["c-onyl"]}, "vexlab_variants[0]: 'c-onyl' is none of c-only, full; did you mean c-only?"),
+        ({"vexlab_variants": []}, "vexlab_variants: [] doesn't fit"),
+        ({"vexlab_module_file": "/lib/toyfs.ko"}, "vexlab_module_file: '/lib/toyfs.ko' doesn't fit. The built module"),
+        ({"vexlab_module_file": "a/../../toyfs.ko"}, "vexlab_module_file"),
+        ({"vexlab_module_file": "toyfs"}, "vexlab_module_file"),
+        ({"vexlab_build_directory": ".."}, "vexlab_build_directory"),
+        ({"vexlab_required_paths": ["/etc/passwd"]}, "vexlab_required_paths[0]"),
+        ({"vexlab_build_command": " "}, "vexlab_build_command"),
+        ({"vexlab_mkfs_command": "echo {{ x }}"}, "vexlab_mkfs_command: 'echo {{ x }}' holds {{, which Ansible"),
+        ({"vexlab_build_before": ["ok", "echo ${#x}"]}, "vexlab_build_before: 'echo ${#x}' holds {#"),
+        ({"vexlab_source_in_guest": "/usr/src/x"}, "exactly one says where the source is; both are given"),
+        ({"vexlab_source": None}, "exactly one says where the source is; neither is given"),
+        ({"vexlab_source": None, "vexlab_source_in_guest": "usr/src"}, "vexlab_source_in_guest: 'usr/src' doesn't fit"),
+        ({"vexlab_capabilities": ["label"]}, "label is claimed, so vexlab_superblock_label_offset"),
+        ({"vexlab_capabilities": ["persistent"]}, "persistent is claimed without read-write"),
+        ({"vexlab_source": "~nobody-of-that-name/x"}, "vexlab_source: no home directory for ~nobody-of-that-name"),
+    ],
+)  # fmt: skip
+def test_wrong_field_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    assert said in refusal(written(tmp_path, changes))
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, {"vexlab_module_name": None, "vexlab_typo": 1, "oops": 2, "vexlab_packages": "fio"})
+    lines = refusal(path).splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith(f"{path}: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"# nothing\n---\n", "is empty"),
+        (b"- a\n", "holds a list instead of fields"),
+        (b"just words\n", "holds text instead of fields"),
+        (b"vexlab_source: [1,\nb: 2", ":2:5: not YAML"),
+        (b"a: 1\nb: c: d\n", ":2:5: not YAML"),
+        (b"a: 1\nb: 2\na: 3\n", ":3:1: not YAML as a target file needs it: a is there twice"),
+        (b"a: \xff\n", "not UTF-8"),
+        (b"a: \x00\n", "not YAML"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "not YAML"),
+        (b"a: 2026-13-45\n", "not YAML"),
+        (b"1: x\n", "1: names of fields are text"),
+        (b"[a]: x\n", "not YAML"),
+        (b"a: *b\n", "not YAML"),
+        (b"[" * 5000, "not YAML"),
+    ],
+)
+def test_file_that_is_no_target_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "toy.yml"
+    path.write_bytes(content)
+    assert said in refusal(path)
+
+
+def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
+    assert "No such file" in refusal(tmp_path / "nowhere.yml")
+    assert "Is a directory" in refusal(tmp_path)
+
+
+# ---------------------------------------------------------------- what else must agree with the schema
+
+
+def test_defaults_have_one_home() -> None:
+    """The schema holds none, and each optional field has one in the lab contract."""
+    contract = yaml.safe_load((ROOT / "inventory/group_vars/vexlab.yml").read_text())
+    assert not [name for name, rule in FIELDS.items() if "default" in rule]
+    optional = set(FIELDS) - set(schema()["required"])
+    assert optional <= set(contract)
+    assert not set(schema()["required"]) & set(contract)
+
+
+def test_documentation_has_every_field_and_capability() -> None:
+    """With its meaning and its default, so that nobody has to read the schema."""
+    text = (ROOT / "docs/targets.md").read_text()
+    headings = re.findall(r"^### `(vexlab_\w+)`", text, re.M)
+    assert sorted(headings) == sorted(FIELDS)
+    for name, demand in CAPABILITIES.items():
+        assert f"| `{name}` | {demand} |" in text, name
+
+
+def test_documented_defaults_are_the_real_ones() -> None:
+    contract = yaml.safe_load((ROOT / "inventory/group_vars/vexlab.yml").read_text())
+    text = (ROOT / "docs/targets.md").read_text()
+    for name in FIELDS:
+        part = re.split(r"^##", text.split(f"### `{name}`")[1], maxsplit=1, flags=re.M)[0]
+        said = re.search(r"^Required|^Default: `(.*)`", part, re.M)
+        assert said, name
+        if name in schema()["required"]:
+            assert said[0] == "Required", name
+        else:
+            assert yaml.safe_load(said[1] or "") == contract[name], name
+
+
+def test_documented_examples_are_good(tmp_path: Path) -> None:
+    text = (ROOT / "docs/targets.md").read_text()
+    whole, *parts = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    path = tmp_path / "toy.yml"
+    path.write_text(whole)
+    load_target(path)
+    assert {name for part in parts for name in yaml.safe_load(part)} == set(FIELDS)
+    for part in parts:
+        fields = yaml.safe_load(part)
+        clash = {"vexlab_source": None} if "vexlab_source_in_guest" in fields else {}
+        label = {"vexlab_superblock_label_offset": 32}
+        load_target(written(tmp_path, label | clash | fields))
