@@ -42,7 +42,7 @@ def stamp(inputs: dict[str, Any], release: str) -> str:
     total.update(json.dumps([settings, release]).encode())
     for path in sorted(source.rglob("*")):
         if path.is_symlink():
-            total.update(f"{path.relative_to(source)} -> {os.readlink(path)}\n".encode())
+            total.update(f"{path.relative_to(source)} -> {path.readlink()}\n".encode())
         elif path.is_file():
             mode = path.stat().st_mode & 0o111
             total.update(f"{path.relative_to(source)} {mode} {digest(path)}\n".encode())
@@ -63,7 +63,10 @@ def module_facts(path: Path) -> dict[str, str]:
 
 def first_errors(log: str) -> list[str]:
     """The lines of a build log that say what went wrong first, compilers' errors before make's."""
-    patterns = (r":\d+(:\d+)?: (fatal )?error: ", r"(?i)\berror\b(?!s)|undefined|No rule to make|not found|No such file")
+    patterns = (
+        r":\d+(:\d+)?: (fatal )?error: ",
+        r"(?i)\berror\b(?!s)|undefined|No rule to make|not found|No such file",
+    )
     lines = [line.strip() for line in log.splitlines()]
     for pattern in patterns:
         found = [line for line in lines if re.search(pattern, line)]
@@ -101,7 +104,8 @@ def run_commands(inputs: dict[str, Any], release: str, log: Path) -> None:
     jobs = str(inputs["jobs"] or os.cpu_count() or 1)
     environment = os.environ | {
         "KDIR": str(kernel_build), "KERNEL_RELEASE": release, "JOBS": jobs, "VARIANT": inputs["variant"],
-        "LC_ALL": "C", "KBUILD_BUILD_TIMESTAMP": "1970-01-01", "KBUILD_BUILD_USER": "vexlab", "KBUILD_BUILD_HOST": "vexlab",
+        "LC_ALL": "C", "KBUILD_BUILD_TIMESTAMP": "1970-01-01", "KBUILD_BUILD_USER": "vexlab",
+        "KBUILD_BUILD_HOST": "vexlab",
     }  # fmt: skip
     deadline = time.monotonic() + inputs["deadline"]
     with log.open("w") as output:
@@ -175,9 +179,9 @@ def main() -> int:
     try:
         answer = build(sys.argv[1], inputs)
     except (BuildError, OSError) as problem:
-        print(json.dumps({"error": str(problem), "log_written": log.is_file()}))  # noqa: T201  the answer
+        print(json.dumps({"error": str(problem), "log_written": log.is_file()}))
         return 1
-    print(json.dumps(answer))  # noqa: T201
+    print(json.dumps(answer))
     return 0
 
 

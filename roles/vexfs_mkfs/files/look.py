@@ -31,7 +31,7 @@ def output(command: list[str], allowed: tuple[int, ...] = (0,)) -> str:
 
 def device_of(path: str) -> str:
     """MAJOR:MINOR of a block device."""
-    number = os.stat(path).st_rdev
+    number = Path(path).stat().st_rdev
     return f"{os.major(number)}:{os.minor(number)}"
 
 
@@ -47,7 +47,7 @@ def device_refusals(device: str) -> list[str]:
         path = os.path.realpath(device, strict=True)
     except OSError:
         return ["there is no such device"]
-    if not stat.S_ISBLK(os.stat(path).st_mode):
+    if not stat.S_ISBLK(Path(path).stat().st_mode):
         return ["it is not a block device"]
     number, refusals = device_of(path), []
     system = Path("/sys/dev/block") / number
@@ -123,7 +123,7 @@ def main() -> None:
         "signature": " ".join(signature.split()),
         "refusals": refusals,
     }
-    print(json.dumps(answer))  # noqa: T201  the answer
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ role vexfs_structure. The last line on stdout is a JSON object: {"source", "chan
 
 from __future__ import annotations
 
-import glob
 import json
 import subprocess
 import sys
@@ -24,13 +23,15 @@ class TreeError(Exception):
 def resolve(pattern: str) -> Path:
     """The one directory that the pattern names."""
     # A path that exists is taken literally, so that brackets in a name aren't read as a pattern.
-    found = [pattern] if Path(pattern).is_dir() else sorted(filter(lambda p: Path(p).is_dir(), glob.glob(pattern)))
+    literal = Path(pattern)
+    found = [literal] if literal.is_dir() else sorted(Path("/").glob(pattern.lstrip("/")))
+    found = [path for path in found if path.is_dir()]
     if len(found) != 1:
-        what = f"matches {len(found)} directories: {', '.join(found)}" if found else "is not a directory"
+        what = f"matches {len(found)} directories: {', '.join(map(str, found))}" if found else "is not a directory"
         raise TreeError(f"the source {pattern} {what}")
-    if next(Path(found[0]).iterdir(), None) is None:
+    if next(found[0].iterdir(), None) is None:
         raise TreeError(f"the source directory {found[0]} is empty")
-    return Path(found[0])
+    return found[0]
 
 
 def problems(source: Path, required: list[str], forbidden: list[str]) -> list[str]:
@@ -81,7 +82,7 @@ def apply(inputs: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(apply(json.loads(sys.argv[1]))))  # noqa: T201  the answer
+        print(json.dumps(apply(json.loads(sys.argv[1]))))
     except (TreeError, OSError) as problem:
-        print(json.dumps({"error": str(problem)}))  # noqa: T201
+        print(json.dumps({"error": str(problem)}))
         sys.exit(1)

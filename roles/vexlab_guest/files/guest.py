@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Start and stop the QEMU guest of a lab; standard library only, so that it runs on any host that has QEMU.
 
-Usage: guest.py start|stop|destroy|plan-start|plan-stop|plan-destroy JSON
+Usage: guest.py start|stop|destroy|plan-start|plan-stop|plan-destroy|probe JSON
 
 JSON is one object with the inputs of role vexlab_guest (see its argument specification). The last line on stdout is
 a JSON object: {"changed", "reason", ...} or, with exit code 1, {"error", "hint"}.
@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -181,13 +182,11 @@ def stop_guest(lab: Lab) -> bool:
 
 def wait_for_end(descriptor: int, seconds: float) -> bool:
     """Whether the process behind a pidfd ended within so many seconds (a pidfd is readable when its process ended)."""
-    import select
-
     return bool(select.select([descriptor], [], [], seconds)[0])
 
 
 def remove_leftovers(lab: Lab) -> None:
-    """What belongs to one guest and must not outlive it: keys, disk, sockets, inventory entry. The console log stays."""
+    """Remove what must not outlive a guest: keys, disk, sockets, inventory entry. The console log stays."""
     for path in (
         lab.overlay, lab.key, lab.key.with_suffix(".pub"), lab.host_key, lab.host_key.with_suffix(".pub"),
         lab.known_hosts, lab.inventory, lab.pid_file, lab.state, lab.control_path, lab.qmp, lab.qmp_control,
@@ -503,11 +502,16 @@ def locked(lab: Lab) -> Iterator[None]:
         yield
 
 
-def perform(verb: str, lab: Lab) -> dict[str, Any]:
+def perform(verb: str, lab: Lab) -> dict[str, Any]:  # noqa: PLR0911  a verb each
     """Do one of the verbs of the command line; returns the answer to print."""
     if verb == "plan-start":
         reason = difference(lab) if lab.directory.exists() else "there was no guest"
         return {"changed": bool(reason), "reason": reason or "the guest is up", "guest": lab.record()}
+    if verb == "probe":
+        private_directory(lab.runtime)
+        version = qemu_version()
+        chosen, why = accelerator(lab.inputs["accelerator"], lab, version)
+        return {"changed": False, "reason": why, "accelerator": chosen, "qemu": version}
     if verb.startswith("plan-"):
         process = open_guest_process(lab, lab.record())
         there = lab.directory.exists() if verb == "plan-destroy" else process is not None
@@ -536,14 +540,14 @@ def main() -> int:
     try:
         answer = perform(verb, Lab(inputs))
     except GuestError as problem:
-        print(json.dumps({"error": problem.message, "hint": problem.hint}))  # noqa: T201  the answer
+        print(json.dumps({"error": problem.message, "hint": problem.hint}))
         return 1
     except OSError as problem:
-        print(json.dumps({"error": f"{problem.strerror}: {problem.filename}", "hint": ""}))  # noqa: T201
+        print(json.dumps({"error": f"{problem.strerror}: {problem.filename}", "hint": ""}))
         return 1
     except KeyboardInterrupt:
         return 130
-    print(json.dumps(answer))  # noqa: T201
+    print(json.dumps(answer))
     return 0
 
 

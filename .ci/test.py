@@ -1,0 +1,66 @@
+"""Run linters and tests, all of them even when one fails, and close with one line of counts.
+
+Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e. A linter counts as one check, a test as one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from junitparser import JUnitXml
+
+LINTERS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+    ("yamllint", "--strict", "."),
+    ("ansible-lint", "--offline"),
+)
+TESTS = {"unit": ("tests/unit",), "e2e": ("tests/packaging", "tests/e2e")}
+
+
+def run(*command: str) -> bool:
+    """Run a command that prints for itself; whether it succeeded."""
+    print("==", *command, flush=True)
+    succeeded = subprocess.run(command, check=False).returncode == 0
+    if not succeeded:
+        print("!! failed:", *command, flush=True)
+    return succeeded
+
+
+def lint() -> tuple[int, int, int]:
+    """Run every linter: how many passed, failed, were skipped."""
+    listed = subprocess.run(["git", "grep", "-lE", "^#!/bin/(sh|bash)"], capture_output=True, text=True, check=True)
+    scripts = [name for name in listed.stdout.splitlines() if not name.endswith(".md")]
+    done = [run(*command) for command in (*LINTERS, ("shellcheck", *scripts))]
+    return sum(done), len(done) - sum(done), 0
+
+
+def test(part: str) -> tuple[int, int, int]:
+    """Run a part of the tests: how many passed, failed, were skipped."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "junit.xml"
+        succeeded = run(sys.executable, "-m", "pytest", "--durations=5", f"--junit-xml={report}", *TESTS[part])
+        suites = list(JUnitXml.fromfile(str(report))) if report.is_file() else []
+    tests, skipped = sum(suite.tests for suite in suites), sum(suite.skipped for suite in suites)
+    failed = sum(suite.failures + suite.errors for suite in suites)
+    if (not succeeded and not failed) or tests == skipped:
+        failed += 1  # pytest itself failed, or nothing ran: neither has passed
+    return max(0, tests - failed - skipped), failed, skipped
+
+
+def main() -> int:
+    """Run the parts that were named; 0 when nothing failed."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    counts = [lint() if part == "lint" else test(part) for part in sys.argv[1:]]
+    passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+# Two commands for a newcomer: `make up` and `make test`. Each sets up all that it needs.
+.POSIX:
+.DELETE_ON_ERROR:
+.PHONY: help up test lint unit e2e down bench clean
+
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.installed
+
+help:
+	@echo 'make up    a guest with VexFS built, loaded, formatted and mounted, each stage verified'
+	@echo 'make test  every linter and every test, those in a real guest included'
+	@echo 'make lint | unit | e2e   a part of them'
+	@echo 'make down  stop the guest'
+	@echo 'make bench the times of the stages, run after run'
+
+# The environment is made anew when what it is made from changed.
+$(INSTALLED): pyproject.toml .ci/venv
+	@sh .ci/venv '$(PYTHON)' '$(VENV)'
+	@touch $@
+
+up: $(INSTALLED)
+	@$(BIN)/vexlab doctor --install
+	@$(BIN)/vexlab up
+
+down: $(INSTALLED)
+	@$(BIN)/vexlab down
+
+test: $(INSTALLED)
+	@$(BIN)/vexlab doctor --install
+	@$(BIN)/python .ci/test.py lint unit e2e
+
+lint unit e2e: $(INSTALLED)
+	@$(BIN)/python .ci/test.py $@
+
+bench: $(INSTALLED)
+	@$(BIN)/python benchmarks/stages.py
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,528 @@
+"""The commands. Each is a few lines: what is asked for goes to the module that does it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from vexlab import __version__, content, doctor, report, results, runs
+from vexlab import lab as labs
+from vexlab.errors import GuestProblem, HostProblem, Interrupted, StageFailed, UsageProblem, VexlabError
+from vexlab.lab import Lab, name_option
+from vexlab.progress import STYLES, Progress, clock, summary
+from vexlab.results import Run, Verdict
+from vexlab.settings import Options, Settings, make
+
+stderr = Console(stderr=True, highlight=False)
+Command = Callable[..., Any]
+
+
+def lab_option(command: Command) -> Command:
+    """`--name LAB`."""
+    default = content.contract_defaults()["vexlab_lab"]
+    return click.option("--name", default=default, show_default=True, metavar="LAB", help="Name of the lab.")(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def target_options(command: Command) -> Command:
+    """What may be asked of a lab; the lab remembers it until it is destroyed."""
+    options = [
+        click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
+        click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
+        click.option("--variant", metavar="c-only|full", help="Which build."),
+        click.option("--kernel", metavar="SUITE", help="Debian suite that kernel and root filesystem come from."),
+        click.option(
+            "--accelerator", type=click.Choice(content.role_choices("vexlab_guest", "vexlab_guest_accelerator"))
+        ),
+        click.option("--memory", "memory_mb", type=click.IntRange(min=512), metavar="MIB", help="Memory of the guest."),
+        click.option("--cpus", type=click.IntRange(min=1), help="CPUs of the guest."),
+        click.option("--ssh-port", type=click.IntRange(1024, 65535), help="First port tried for ssh on 127.0.0.1."),
+        click.option("--boot-deadline", type=click.IntRange(min=1), metavar="SECONDS", help="Until ssh must answer."),
+        click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="vexlab")
+def cli() -> None:
+    """Test a Linux filesystem that is a kernel module, in a VM that may crash.
+
+    vexlab up    ends with the filesystem mounted in a guest and a verdict for each stage on the way.
+    vexlab test  runs every stage on a pristine guest.
+    """
+
+
+# --- Running stages
+
+
+def with_options(command: Command) -> Command:
+    """Collect the target options into one `Options`."""
+    names = [field.name for field in dataclasses.fields(Options)]
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> None:
+        options = Options(**{name: given.pop(name) for name in names}).absolute()
+        command(options=options, **given)
+
+    return target_options(wrapper)
+
+
+@cli.command()
+@lab_option
+@json_option
+@with_options
+def up(name: str, as_json: bool, options: Options, verbose: bool) -> None:
+    """Bring up a guest with the filesystem built, loaded, formatted and mounted in it.
+
+    On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed.
+    """
+    lab = labs.find(name)
+    with lab.held():
+        _run_stages(lab, options, [spec.name for spec in content.stages()], "up", as_json=as_json, verbose=verbose)
+
+
+@cli.command()
+@lab_option
+@json_option
+@click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
+@with_options
+def test(name: str, as_json: bool, keep: bool, options: Options, verbose: bool) -> None:
+    """Run every stage on a pristine guest, and take the guest down at the end."""
+    lab = labs.find(name)
+    with lab.held():
+        if lab.is_up():
+            stderr.print(f"the guest of lab {name} is replaced by a pristine one")
+            _end_guest(lab, "stopped")
+        try:
+            _run_stages(lab, options, [spec.name for spec in content.stages()], "up", as_json=as_json, verbose=verbose)
+        finally:
+            if not keep:
+                _end_guest(lab, "stopped")
+
+
+@cli.command()
+@lab_option
+@json_option
+@click.option("--stage", "chosen", multiple=True, metavar="STAGE", help="Only this stage; may be given more than once.")
+@click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
+def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> None:
+    """Judge a lab that is up once more, without changing anything in it."""
+    known = [spec.name for spec in content.stages()]
+    for stage in chosen:
+        if stage not in known:
+            raise UsageProblem(f"unknown stage {stage!r}", f"known: {', '.join(known)}")
+    lab = _existing(name)
+    with lab.held():
+        lab.ssh_command()  # raises when no guest is up
+        selected = [stage for stage in known if not chosen or stage in chosen]
+        _run_stages(lab, Options(), selected, "stages", apply=False, as_json=as_json, verbose=verbose)
+
+
+def _run_stages(
+    lab: Lab, given: Options, selected: list[str], playbook: str, *, apply: bool = True, as_json: bool, verbose: bool
+) -> None:
+    """Run stages, show their verdicts, and leave with the exit code that they earned."""
+    options = given.over(lab.remembered())
+    settings = make(lab.name, options)
+    if apply:
+        _require_host()
+    was_up = lab.is_up()
+    runs.prepare(lab, settings)
+    lab.remember(options)
+    where = settings.source or settings.contract["vexlab_source_in_guest"] + " in the guest"
+    stderr.print(f"lab {lab.name}: target {settings.target_name}, source {where}", markup=False, soft_wrap=True)
+    with Progress(stderr) as progress:
+        course = runs.Pass(lab, settings, selected, progress)
+        try:
+            run = course.execute(playbook, apply=apply)
+        except VexlabError as problem:
+            if isinstance(problem, Interrupted) and not was_up:
+                progress.say("interrupted; ending what was started")
+                _end_guest(lab, "stopped")
+            _finish_early(course.directory, as_json)
+            raise
+        finally:
+            if verbose:
+                stderr.print((course.directory / "ansible.log").read_text(), markup=False)
+    if as_json:
+        click.echo(report.render_json(run), nl=False)
+    _show(run, course, settings, lab, apply=apply)
+
+
+def _finish_early(directory: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(report.render_json(results.read(directory / "results.json")), nl=False)
+
+
+def _show(run: Run, course: runs.Pass, settings: Settings, lab: Lab, *, apply: bool) -> None:
+    """The table of verdicts and what to do next; raises StageFailed unless the run passed."""
+    stderr.print(verdict_table(run))
+    stderr.print(f"evidence: {course.directory}", soft_wrap=True)
+    if run.verdict is not Verdict.PASSED:
+        culprit = next(
+            (stage for stage in run.stages if stage.name in run.selected and stage.verdict != "passed"), None
+        )
+        named = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else f"the run is {run.verdict}"
+        option = name_option(lab.name)
+        raise StageFailed(named, f"vexlab report; vexlab logs{option} console|kernel|build|ansible; vexlab ssh{option}")
+    changed = course.changed_stages()
+    if apply:
+        stderr.print(
+            f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already"
+        )
+        point, mode = settings.contract["vexlab_mount_point"], settings.contract["vexlab_capabilities"]
+        how = "read-write" if "read-write" in mode else "read-only"
+        if lab.is_up():
+            hint = f"vexlab ssh{name_option(lab.name)}"
+            stderr.print(f"{settings.target_name} is mounted {how} at {point} in the guest: {hint}", style="bold")
+
+
+def verdict_table(run: Run) -> Table:
+    """The verdict of each stage."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stage", "verdict", "checks", "time", ""):
+        table.add_column(heading, overflow="fold")
+    for stage in run.stages:
+        sign, style = STYLES[stage.verdict]
+        passed = sum(check.verdict is Verdict.PASSED for check in stage.checks)
+        checks = f"{passed} of {len(stage.checks)}" if stage.checks else ""
+        seconds = clock(stage.seconds) if stage.verdict is not Verdict.NOT_RUN else ""
+        table.add_row(stage.name, f"[{style}]{sign} {stage.verdict}[/]", checks, seconds, _plain(stage.reason))
+    return table
+
+
+def _plain(text: str) -> str:
+    return next(iter(text.splitlines()), "").replace("[", r"\[")
+
+
+def _require_host() -> None:
+    """Raise HostProblem with the one thing to do when this machine lacks something."""
+    findings = [finding for finding in doctor.examine() if finding.ok is False]
+    if findings:
+        packages = doctor.missing_packages(findings)
+        others = [f"{finding.what}: {finding.detail} → {finding.remedy}" for finding in findings if not finding.package]
+        what = [f"missing: {', '.join(finding.what for finding in findings if finding.package)}"] if packages else []
+        hint = f"vexlab doctor --install, or: sudo apt-get install {' '.join(packages)}" if packages else ""
+        raise HostProblem("; ".join(what + others), hint)
+
+
+def _end_guest(lab: Lab, how: str) -> list[str]:
+    """End the guest through the one playbook that does; returns the tasks that changed something."""
+    with tempfile.NamedTemporaryFile(prefix="vexlab-", suffix=".log") as log:
+        outcome = runs.run_plain("guest_destroy", lab, {"vexlab_guest_end": how}, Path(log.name))
+        if not outcome.ok:
+            message = outcome.failure.message if outcome.failure else Path(log.name).read_text()[-600:]
+            raise GuestProblem(f"the guest of lab {lab.name} could not be ended: {message}")
+    return list(outcome.changed)
+
+
+def _existing(name: str) -> Lab:
+    """The lab of that name; raises UsageProblem when there is none."""
+    lab = labs.find(name)
+    if not lab.exists():
+        known = ", ".join(found.name for found in labs.all_labs()) or "none"
+        raise UsageProblem(
+            f"unknown lab {name!r}", f"known labs: {known}; `vexlab up{name_option(name)}` makes this one"
+        )
+    return lab
+
+
+# --- Looking
+
+
+@cli.command()
+@click.option("--install", is_flag=True, help="Install what is missing; needs root or sudo without a password.")
+@json_option
+def doctor_command(install: bool, as_json: bool) -> None:
+    """Tell whether this machine can run the lab, and what is missing."""
+    findings = doctor.examine()
+    if install and doctor.missing_packages(findings):
+        _install()
+        findings = doctor.examine()
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    for finding in findings:
+        sign, style = {True: ("✔", "green"), False: ("✘", "red"), None: ("!", "yellow")}[finding.ok]
+        stderr.print(f"[{style}]{sign}[/] {finding.what:<20} {_plain(finding.detail)}", soft_wrap=True)
+        if finding.ok is False:
+            stderr.print(f"  → {finding.remedy}", markup=False, soft_wrap=True)
+    wrong = [finding for finding in findings if finding.ok is False]
+    if wrong:
+        packages = doctor.missing_packages(wrong)
+        hint = f"sudo apt-get install {' '.join(packages)}" if packages else "do what the lines with an arrow say"
+        raise HostProblem("this machine can't run the lab as it is", hint)
+
+
+doctor_command.name = "doctor"
+cli.add_command(doctor_command, "doctor")
+
+
+def _install() -> None:
+    """Install packages through role vexlab_host; raises HostProblem with its words when that can't be done."""
+    with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:
+        stand_in = Lab("doctor", Path(scratch))
+        runs.prepare(stand_in, Settings("doctor", Path(scratch), content.contract_defaults()))
+        log = Path(scratch) / "ansible.log"
+        outcome = runs.run_plain("host", stand_in, {}, log)
+        if not outcome.ok:
+            raise HostProblem(outcome.failure.message if outcome.failure else log.read_text()[-600:])
+
+
+@cli.command()
+@click.option("--name", metavar="LAB", help="Only this lab.")
+@json_option
+def status(name: str | None, as_json: bool) -> None:
+    """Tell of each lab: its guest, and the verdict of each stage of its last run."""
+    chosen = [_existing(name)] if name else labs.all_labs()
+    documents = [_status(lab) for lab in chosen]
+    if as_json:
+        click.echo(json.dumps(documents, indent=2))
+        return
+    if not documents:
+        stderr.print("there is no lab; `vexlab up` makes one")
+    for lab, document in zip(chosen, documents, strict=True):
+        _show_status(lab, document)
+
+
+def _status(lab: Lab) -> dict[str, Any]:
+    record = lab.record()
+    pid = labs.guest_pid(record)
+    document: dict[str, Any] = {"lab": lab.name, "up": pid is not None, "guest": None, "run": None}
+    if pid is not None:
+        document["guest"] = {
+            "pid": pid, "state": labs.guest_status(record) or "silent", "accelerator": record["accelerator"],
+            "accelerator_reason": record["accelerator_reason"], "qemu": record["qemu"],
+            "memory_mb": record["parameters"]["memory_mb"], "cpus": record["parameters"]["cpus"],
+            "ssh_port": record.get("port"), "share": record["source"], **labs.process_facts(pid),
+        }  # fmt: skip
+    found = runs.directories(lab.name)
+    if found:
+        document["run"] = results.to_document(results.read(found[-1] / "results.json"))
+    return document
+
+
+def _show_status(lab: Lab, document: dict[str, Any]) -> None:
+    guest = document["guest"]
+    stderr.print(f"lab {lab.name}", style="bold")
+    facts = Table(box=None, pad_edge=False, show_header=False)
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    if guest is None:
+        facts.add_row("guest", f"not up; vexlab up{name_option(lab.name)}")
+    else:
+        facts.add_row(
+            "QEMU", f"process {guest['pid']}, {guest['state']}, up {clock(guest['uptime_seconds'])}, {guest['qemu']}"
+        )
+        facts.add_row("memory", f"{guest['memory_mb']} MiB; the process holds {guest['memory_mib']:.0f} MiB")
+        facts.add_row("CPUs", str(guest["cpus"]))
+        facts.add_row("accelerator", _plain(f"{guest['accelerator']} ({guest['accelerator_reason']})"))
+        facts.add_row("ssh", f"127.0.0.1:{guest['ssh_port']} → 22; vexlab ssh{name_option(lab.name)}")
+        facts.add_row("share", _plain(f"{guest['share']} (read-only)" if guest["share"] else "none"))
+    stderr.print(facts)
+    if document["run"]:
+        run = results.from_document(document["run"])
+        stderr.print(f"last run {run.run}: {run.verdict}")
+        stderr.print(verdict_table(run))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@lab_option
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def ssh(name: str, command: tuple[str, ...]) -> None:
+    """Log in to the guest, or run COMMAND there."""
+    arguments = _existing(name).ssh_command(command)
+    os.execvp(arguments[0], arguments)  # noqa: S606  it becomes the command
+
+
+@cli.command()
+@lab_option
+@click.option("-f", "--follow", is_flag=True, help="Go on as the console does, until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=40, show_default=True, help="Lines to begin with.")
+def console(name: str, follow: bool, lines: int) -> None:
+    """Show the guest's serial console."""
+    path = _existing(name).directory / "console.log"
+    if not path.is_file():
+        raise UsageProblem(f"lab {name} has no console log yet", f"vexlab up{name_option(name)}")
+    with path.open(errors="replace") as log:
+        for line in log.readlines()[-lines or sys.maxsize :] if lines else []:
+            click.echo(line, nl=False)
+        while follow:
+            line = log.readline()
+            if line:
+                click.echo(line, nl=False)
+            else:
+                time.sleep(0.2)
+
+
+LOGS = ("console", "kernel", "build", "ansible", "qemu")
+
+
+@cli.command()
+@lab_option
+@click.argument("which", type=click.Choice(LOGS), default="kernel")
+def logs(name: str, which: str) -> None:
+    """Print a log of the lab's last run: the kernel's messages stage by stage, or another one."""
+    lab = _existing(name)
+    if which == "qemu":
+        paths = [lab.directory / "qemu.log"]
+    else:
+        directory = runs.find(None, name)
+        paths = sorted(directory.glob("stages/*/kernel.log")) if which == "kernel" else [directory / f"{which}.log"]
+    present = [path for path in paths if path.is_file()]
+    if not present:
+        raise UsageProblem(
+            f"the last run of lab {name} left no {which} log", "vexlab logs console shows what the guest said"
+        )
+    for path in present:
+        if which == "kernel":
+            stderr.print(f"--- {path.parent.name}", style="dim")
+        click.echo(path.read_text(errors="replace"), nl=False)
+
+
+@cli.command("report")
+@click.argument("run", required=False)
+@click.option("--name", metavar="LAB", help="The last run of this lab, instead of the last of all.")
+@click.option(
+    "--format", "kind", type=click.Choice(["markdown", "json", "junit"]), default="markdown", show_default=True
+)
+def report_command(run: str | None, name: str | None, kind: str) -> None:
+    """Print the report of RUN, or of the last run."""
+    directory = runs.find(run, name)
+    document = results.read(directory / "results.json")
+    if kind == "junit":
+        report.write_junit(document, directory / "junit.xml")
+        click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
+    else:
+        click.echo(report.render_json(document) if kind == "json" else report.render_markdown(document), nl=False)
+
+
+@cli.command("runs")
+@click.option("--name", metavar="LAB", help="Only runs of this lab.")
+@json_option
+def runs_command(name: str | None, as_json: bool) -> None:
+    """List the runs, the oldest first."""
+    found = [results.read(path / "results.json") for path in runs.directories(name)]
+    if as_json:
+        click.echo(json.dumps([results.to_document(run) for run in found], indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "target", "verdict", "stages"):
+        table.add_column(heading, overflow="fold")
+    for run in found:
+        sign, style = STYLES[run.verdict]
+        culprit = next((f"{s.name}: {summary(s)}" for s in run.stages if s.verdict not in ("passed", "not_run")), "")
+        table.add_row(run.run, run.target, f"[{style}]{sign} {run.verdict}[/]", _plain(culprit))
+    Console(highlight=False).print(table)
+
+
+# --- Ending
+
+
+@cli.command()
+@lab_option
+def down(name: str) -> None:
+    """Unmount, unload and stop the guest. Logs and runs stay."""
+    lab = labs.find(name)
+    if not lab.exists():
+        stderr.print(f"there is no lab {name}; nothing to take down")
+        return
+    with lab.held():
+        runs_on = lab.is_up()
+        if runs_on and lab.guest_entry.is_file() and labs.guest_status(lab.record()) == "running":
+            with tempfile.NamedTemporaryFile(prefix="vexlab-", suffix=".log") as log:
+                outcome = runs.run_plain("teardown", lab, {}, Path(log.name))
+            if not outcome.ok:
+                words = outcome.failure.message if outcome.failure else "Ansible failed"
+                stderr.print(f"the filesystem could not be taken down cleanly: {words}", markup=False, style="yellow")
+        _end_guest(lab, "stopped")
+        stderr.print(f"the guest of lab {name} is stopped" if runs_on else f"lab {name} was not up")
+
+
+@cli.command()
+@lab_option
+def destroy(name: str) -> None:
+    """Stop the guest and remove the lab's directory. Runs and images stay."""
+    lab = labs.find(name)
+    if not lab.exists():
+        stderr.print(f"there is no lab {name}; nothing to destroy")
+        return
+    with lab.held():
+        runs_inventory = lab.inventory / "hypervisor.yml"
+        if not runs_inventory.is_file():  # a run that was killed before it wrote one
+            runs.prepare(lab, Settings(name, lab.directory, {**content.contract_defaults(), **_identity(lab)}))
+        _end_guest(lab, "absent")
+    shutil.rmtree(lab.directory, ignore_errors=True)
+    stderr.print(f"lab {name} is gone")
+
+
+def _identity(lab: Lab) -> dict[str, str]:
+    return {"vexlab_lab": lab.name, "vexlab_lab_directory": str(lab.directory)}
+
+
+@cli.group()
+def image() -> None:
+    """Disk images of guests."""
+
+
+@image.command("build")
+@target_options
+@lab_option
+def image_build(name: str, verbose: bool, **given: Any) -> None:
+    """Build the image that a lab would use, unless it is there."""
+    lab = labs.find(name)
+    with lab.held():
+        settings = make(name, Options(**given).absolute().over(lab.remembered()))
+        _require_host()
+        runs.prepare(lab, settings)
+        log = lab.directory / "image.log"
+        log.unlink(missing_ok=True)
+        try:
+            with Progress(stderr) as progress:
+                runs.build_image(lab, progress, log)
+        finally:
+            if verbose:
+                stderr.print(log.read_text(), markup=False)
+
+
+@image.command("list")
+@json_option
+def image_list(as_json: bool) -> None:
+    """List the images in the cache, with their sizes."""
+    entries = []
+    for manifest in sorted(content.cache_directory().glob("*/manifest.json")):
+        try:
+            known = json.loads(manifest.read_text())
+        except ValueError:
+            known = {}
+        size = sum(path.stat().st_blocks * 512 for path in manifest.parent.iterdir())
+        kernel, packages = known.get("kernel_release", "(damaged)"), known.get("packages", [])
+        entries.append({"key": manifest.parent.name, "kernel": kernel, "packages": packages, "mib": size >> 20})
+    if as_json:
+        click.echo(json.dumps(entries, indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("key", "kernel", "MiB"):
+        table.add_column(heading)
+    for entry in entries:
+        table.add_row(str(entry["key"]), str(entry["kernel"]), str(entry["mib"]))
+    Console(highlight=False).print(table)

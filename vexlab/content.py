@@ -1,0 +1,87 @@
+"""Where things are: what vexlab ships (playbooks, roles, tests, examples) and the directories that it writes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import yaml
+
+from vexlab.errors import VexlabError
+
+
+@cache
+def root() -> Path:
+    """Directory that holds `playbooks/`, `roles/`, `inventory/`, `tests/guest/` and `examples/`.
+
+    In a checkout that is the checkout, so that an edit counts at once; an editable install may hold a copy beside it.
+    """
+    package = Path(__file__).resolve().parent
+    for candidate in (package.parent, package / "_content"):
+        if (candidate / "playbooks" / "vars" / "stages.yml").is_file():
+            return candidate
+    raise VexlabError(f"vexlab is installed without its playbooks in {package}", "install it again")
+
+
+def playbook(name: str) -> Path:
+    """Path of a playbook by its name without ending."""
+    return root() / "playbooks" / f"{name}.yml"
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse one of vexlab's own YAML files."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One entry of `playbooks/vars/stages.yml`: `deadline` in seconds, `role` whether a role brings the stage about."""
+
+    name: str
+    title: str
+    role: bool
+    deadline: int
+
+
+@cache
+def stages() -> tuple[StageSpec, ...]:
+    """THE list of stages, in order."""
+    document = read_yaml(root() / "playbooks" / "vars" / "stages.yml")
+    return tuple(StageSpec(**entry) for entry in document["stages"])
+
+
+@cache
+def contract_defaults() -> dict[str, Any]:
+    """The lab contract: every `vexlab_*` variable that has a default."""
+    defaults: dict[str, Any] = read_yaml(root() / "inventory" / "group_vars" / "vexlab.yml")
+    return defaults
+
+
+@cache
+def role_choices(role: str, option: str) -> tuple[str, ...]:
+    """What a role's argument specification lets an option be."""
+    document = read_yaml(root() / "roles" / role / "meta" / "argument_specs.yml")
+    return tuple(document["argument_specs"]["main"]["options"][option]["choices"])
+
+
+def cache_directory() -> Path:
+    """Where images are kept."""
+    return Path(platformdirs.user_cache_dir("vexlab", appauthor=False)) / "images"
+
+
+def state_directory() -> Path:
+    """Where labs and runs are kept."""
+    return Path(platformdirs.user_state_dir("vexlab", appauthor=False))
+
+
+def runs_directory() -> Path:
+    """Where each run has its directory."""
+    return state_directory() / "runs"
+
+
+def labs_directory() -> Path:
+    """Where each lab has its directory."""
+    return state_directory() / "labs"

@@ -1,0 +1,170 @@
+"""A lab: its directory, what it remembers, and what can be told of its guest without touching it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+from qemu.qmp import QMPClient, QMPError
+
+from vexlab import content
+from vexlab.errors import GuestProblem, UsageProblem
+from vexlab.results import replace_file
+from vexlab.settings import Options, Settings, check_lab_name
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The files of a lab on this machine. What role vexlab_guest writes is read here and never written."""
+
+    name: str
+    directory: Path
+
+    @property
+    def inventory(self) -> Path:
+        """The inventory directory; anybody may run ansible-playbook with it."""
+        return self.directory / "inventory"
+
+    @property
+    def guest_entry(self) -> Path:
+        """The guest's inventory entry, written by role vexlab_guest: THE way to reach the guest."""
+        return self.inventory / "guest.yml"
+
+    def exists(self) -> bool:
+        """Whether anything of the lab is there."""
+        return self.directory.is_dir()
+
+    def record(self) -> dict[str, Any]:
+        """What role vexlab_guest wrote about the guest; empty when there is none."""
+        return _read_json(self.directory / "guest.json")
+
+    def remembered(self) -> Options:
+        """The options that the lab was last brought up with."""
+        known = _read_json(self.directory / "options.json")
+        return Options(**{name: value for name, value in known.items() if name in Options.__dataclass_fields__})
+
+    def remember(self, options: Options) -> None:
+        """Keep the options for the next `up`."""
+        replace_file(self.directory / "options.json", json.dumps(asdict(options), indent=1) + "\n")
+
+    def module(self) -> dict[str, Any]:
+        """What the last build brought forth, as role vexfs_build told it; empty before the first build."""
+        return _read_json(self.directory / "module.json")
+
+    def remember_module(self, module: dict[str, Any]) -> None:
+        """Keep the identity of the module that was built."""
+        replace_file(self.directory / "module.json", json.dumps(module, indent=1) + "\n")
+
+    def write_inventory(self, settings: Settings, python: str) -> None:
+        """Write the hypervisor's entry and the contract; the guest's entry is role vexlab_guest's."""
+        variables = self.inventory / "group_vars"
+        variables.mkdir(mode=0o700, parents=True, exist_ok=True)
+        local = {"ansible_connection": "local", "ansible_python_interpreter": python}
+        hosts = {"vexlab": {"children": {"hypervisors": {"hosts": {"localhost": local}}, "guests": {}}}}
+        replace_file(self.inventory / "hypervisor.yml", "---\n" + yaml.safe_dump(hosts))
+        replace_file(variables / "vexlab.yml", "---\n" + yaml.safe_dump(settings.contract, allow_unicode=True))
+
+    def is_up(self) -> bool:
+        """Whether the guest's process runs; told by its UUID on the command line, never by the pid alone."""
+        return guest_pid(self.record()) is not None
+
+    def ssh_command(self, arguments: tuple[str, ...] = ()) -> list[str]:
+        """The command that reaches the guest, from its inventory entry; raises GuestProblem when no guest is up."""
+        if not self.guest_entry.is_file() or not self.is_up():
+            raise GuestProblem(f"no guest is up in lab {self.name}", f"vexlab up{name_option(self.name)}")
+        entry = content.read_yaml(self.guest_entry)["vexlab"]["children"]["guests"]["hosts"][self.name]
+        options = shlex.split(entry["ansible_ssh_common_args"])
+        where = f"{entry['ansible_user']}@{entry['ansible_host']}"
+        key = ["-i", entry["ansible_ssh_private_key_file"], "-p", str(entry["ansible_port"])]
+        return ["ssh", *options, *key, where, *arguments]
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lab for the time of one command; raises UsageProblem when another command holds it."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(self.directory / "command.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UsageProblem(
+                f"another vexlab command works on lab {self.name}", "wait for it, or take another --name"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def find(name: str) -> Lab:
+    """The lab of that name, whether it exists or not."""
+    return Lab(check_lab_name(name), content.labs_directory() / name)
+
+
+def all_labs() -> list[Lab]:
+    """Every lab that has a directory."""
+    base = content.labs_directory()
+    return [Lab(path.name, path) for path in sorted(base.iterdir()) if path.is_dir()] if base.is_dir() else []
+
+
+def name_option(name: str) -> str:
+    """` --name NAME`, or nothing for the default lab: for commands that are suggested to people."""
+    return "" if name == content.contract_defaults()["vexlab_lab"] else f" --name {name}"
+
+
+def guest_pid(record: dict[str, Any]) -> int | None:
+    """Pid of the guest that a record describes, if that very guest still runs."""
+    pid, identity = record.get("pid"), record.get("uuid")
+    if not isinstance(pid, int) or not identity:
+        return None
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return pid if str(identity).encode() in arguments else None
+
+
+def process_facts(pid: int) -> dict[str, float]:
+    """Seconds since a process started, and MiB of memory that it holds (resident set and its peak)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    return {
+        "uptime_seconds": round(time.clock_gettime(time.CLOCK_BOOTTIME) - started, 1),
+        "memory_mib": round(int(status["VmRSS"].split()[0]) / 1024, 1),
+        "peak_memory_mib": round(int(status["VmHWM"].split()[0]) / 1024, 1),
+    }
+
+
+def guest_status(record: dict[str, Any]) -> str:
+    """What QEMU says of the guest: running, paused, guest-panicked, …; empty if it is silent."""
+
+    async def ask() -> str:
+        client = QMPClient("vexlab-status")
+        await client.connect(str(record["qmp_control"]))
+        try:
+            answer = await client.execute("query-status")
+        finally:
+            await client.disconnect()
+        return str(answer["status"]) if isinstance(answer, dict) else ""
+
+    with contextlib.suppress(QMPError, OSError, TimeoutError, KeyError):
+        return asyncio.run(asyncio.wait_for(ask(), timeout=5))
+    return ""
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,127 @@
+"""What a run is asked to do: the lab's contract, filled from its defaults, the target file and the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vexlab import content, target
+from vexlab.errors import UsageProblem
+
+LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was given on the command line; None is not given. Relative paths are of the caller's directory."""
+
+    source: str | None = None
+    target: str | None = None
+    variant: str | None = None
+    kernel: str | None = None
+    accelerator: str | None = None
+    memory_mb: int | None = None
+    cpus: int | None = None
+    ssh_port: int | None = None
+    boot_deadline: int | None = None
+
+    def absolute(self) -> Options:
+        """The same with paths that hold from any directory, so that a lab can remember them."""
+        changed = {name: str(Path(value).expanduser().absolute()) for name, value in self._paths().items()}
+        return Options(**{**self.__dict__, **changed})
+
+    def over(self, remembered: Options) -> Options:
+        """These options, and for what was not given the remembered ones.
+
+        A source belongs to its target: another target doesn't inherit it.
+        """
+        base = dict(remembered.__dict__)
+        if self.target is not None and self.target != remembered.target:
+            base["source"] = base["variant"] = None
+        return Options(**{name: base[name] if value is None else value for name, value in self.__dict__.items()})
+
+    def _paths(self) -> dict[str, str]:
+        return {name: value for name in ("source", "target") if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A lab's name, its directory, and the contract: each `vexlab_*` variable with its value for this lab."""
+
+    lab: str
+    directory: Path
+    contract: dict[str, Any] = field(repr=False)
+
+    @property
+    def target_name(self) -> str:
+        """Name of the target."""
+        return str(self.contract["vexlab_target_name"])
+
+    @property
+    def source(self) -> str:
+        """Directory of the host that is shared into the guest; empty when the target's source is in the image."""
+        return str(self.contract["vexlab_source"])
+
+
+def check_lab_name(name: str) -> str:
+    """Return the name if a lab can have it; raises UsageProblem otherwise."""
+    if not LAB_NAME.fullmatch(name):
+        raise UsageProblem(f"{name!r} can't be the name of a lab", "use 1 to 32 lower case letters, digits and hyphens")
+    return name
+
+
+def make(lab: str, options: Options) -> Settings:
+    """Fill the contract; raises UsageProblem for whatever in it can't be."""
+    check_lab_name(lab)
+    contract = dict(content.contract_defaults())
+    path = Path(options.target) if options.target else content.root() / contract["vexlab_target_file"]
+    contract |= target.load_target(path)
+    directory = content.labs_directory() / lab
+    contract |= {
+        "vexlab_lab": lab,
+        "vexlab_lab_directory": str(directory),
+        "vexlab_cache_directory": str(content.cache_directory()),
+        "vexlab_target_file": str(path),
+    }
+    names = {"kernel": "vexlab_kernel_suite"}
+    given = {name: value for name, value in options.__dict__.items() if value is not None and name != "target"}
+    contract |= {names.get(name, f"vexlab_{name}"): value for name, value in given.items()}
+    if options.source:
+        contract["vexlab_source_in_guest"] = ""
+    if contract["vexlab_source"]:
+        contract["vexlab_source"] = str(_readable_source(Path(contract["vexlab_source"])))
+    _check_choice("kernel", contract["vexlab_kernel_suite"], content.role_choices("vexlab_image", "vexlab_image_suite"))
+    _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
+    return Settings(lab, directory, contract)
+
+
+def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageProblem(f"unknown {what} {value!r}", f"known: {', '.join(choices)}")
+
+
+def _readable_source(source: Path) -> Path:
+    """The source directory, made absolute; raises UsageProblem when there is nothing to read."""
+    source = source.expanduser().absolute()
+    if not source.exists():
+        raise UsageProblem(f"the source directory {source} does not exist", "name another one with --source")
+    if not source.is_dir():
+        raise UsageProblem(f"the source {source} is not a directory", "name the root of the tree with --source")
+    if not os.access(source, os.R_OK | os.X_OK):
+        raise UsageProblem(f"the source directory {source} can't be read by you", f"chmod u+rx {source}")
+    if not any(source.iterdir()):
+        raise UsageProblem(f"the source directory {source} is empty", "name the root of the tree with --source")
+    for directory, names, files in os.walk(source):
+        names[:] = [name for name in names if name != ".git"]
+        for name in files:
+            path = Path(directory) / name
+            if not path.is_symlink() and not os.access(path, os.R_OK):
+                raise UsageProblem(f"{path} in the source can't be read by you", f"chmod u+r {path}")
+        for name in names:
+            path = Path(directory) / name
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise UsageProblem(f"the directory {path} in the source can't be read by you", f"chmod u+rx {path}")
+    return source
