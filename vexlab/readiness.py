@@ -83,14 +83,14 @@ def risk(run: Run) -> Risk:
     return Risk("UNKNOWN", "The run did not get far enough to tell. Treat the module as untested.")
 
 
-def next_steps(run: Run) -> list[str]:
-    """Return what to do now, as sentences."""
+def next_steps(run: Run, command_options: str = "") -> list[str]:
+    """Return what to do now, as sentences; the options are put after each command in them."""
     missing = not_covered(run)
     if run.verdict is not Verdict.PASSED:
         return [
             "**Read the first cause** above, and the evidence that it names.",
-            "**Fix it in the VM environment**: `vexlab up` shows an edit in a guest, stage by stage.",
-            "**Run all stages again** until each of them passes: `vexlab test`.",
+            f"**Fix it in the VM environment**: `vexlab up{command_options}` shows an edit in a guest, stage by stage.",
+            f"**Run all stages again** until each of them passes: `vexlab test{command_options}`.",
             "**Do NOT proceed to production testing**, nor to any device.",
         ]
     keep = "**Keep this run's directory**: the evidence is bound to the sha256 of the module, and to this kernel."

@@ -31,8 +31,11 @@ def render_json(run: Run) -> str:
 # ---------------------------------------------------------------- Markdown
 
 
-def render_markdown(run: Run) -> str:
-    """Return the progress report of a run, written for somebody who has to decide on it."""
+def render_markdown(run: Run, command_options: str = "") -> str:
+    """Return the progress report of a run, written for somebody who has to decide on it.
+
+    `command_options` is put after suggested commands, such as ` --name LAB` for a lab that isn't the default one.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=False,  # noqa: S701 - Markdown; the filters escape what Markdown knows
@@ -53,10 +56,10 @@ def render_markdown(run: Run) -> str:
         completed=sum(stage.verdict is Verdict.PASSED for stage in run.stages if stage.name in run.selected),
         totals=_counts([check for _, check in checks]),
         categories=_categories(run),
-        failures=[_failure(run, stage) for stage in run.stages if stage.verdict not in _QUIET],
+        failures=[_failure(run, stage, command_options) for stage in run.stages if stage.verdict not in _QUIET],
         skips=[(stage.name, check) for stage, check in checks if check.verdict is Verdict.SKIPPED],
         risk=readiness.risk(run),
-        steps=readiness.next_steps(run),
+        steps=readiness.next_steps(run, command_options),
         criteria=readiness.criteria(run),
         protocol=readiness.PROTOCOL,
     )
@@ -150,17 +153,19 @@ def _categories(run: Run) -> list[dict[str, str]]:
     return rows
 
 
-def _failure(run: Run, stage: Stage) -> dict[str, object]:
+def _failure(run: Run, stage: Stage, command_options: str) -> dict[str, object]:
     """Return what a reader needs of a stage that went wrong: cause, place of evidence, next command."""
     died = stage.verdict in _DIED
     words = {stage.name, "console"} if died else {stage.name}
+    broken = [check for check in stage.checks if check.verdict not in _QUIET]
+    log = "console" if died else stage.name if stage.name in run.evidence else "kernel" if broken else "ansible"
     paths = [path for name, path in run.evidence.items() if words & set(re.split(r"[\W_]+", f"{name} {path}"))]
     return {
         "stage": stage,
         "word": _word(stage.verdict),
         "evidence": list(dict.fromkeys([*([stage.kernel_log] if stage.kernel_log else []), *paths])),
-        "command": "vexlab console" if died else "vexlab logs",
-        "checks": [check for check in stage.checks if check.verdict not in _QUIET],
+        "command": f"vexlab logs {log}{command_options}",
+        "checks": broken,
     }
 
 

@@ -111,9 +111,9 @@ def _say(error: ValidationError, rules: dict[str, Any]) -> Iterator[str]:
     elif error.validator == "additionalProperties":
         for name in found:
             if name not in properties:
-                # a name without the prefix is as likely a slip as a misspelt one
-                near = _nearest(name, properties) or _nearest(f"vexlab_{name}", properties)
-                yield f"{name}: unknown field{near}"
+                # a forgotten prefix is as likely a slip as a misspelt name
+                meant = f"vexlab_{name.removeprefix('vexlab_')}"
+                yield f"{name}: unknown field{_nearest(meant, properties)}"
     else:
         field, *place = error.absolute_path
         rule = properties[str(field)]

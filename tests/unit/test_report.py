@@ -117,7 +117,21 @@ def test_failure_names_cause_evidence_and_next_command() -> None:
 def test_death_points_at_the_console() -> None:
     failures = section(report.render_markdown(with_last(Verdict.PANICKED)), "Stage stress: panicked")
     assert "`console.log`" in failures
-    assert "`vexlab console`" in failures
+    assert "`vexlab logs console`" in failures
+
+
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [
+        (with_last(Verdict.FAILED), "vexlab logs kernel"),
+        (a_run({"build": Verdict.FAILED}, evidence={"build": "build.log"}), "vexlab logs build"),
+        (a_run({}, stages=(Stage("load", Verdict.FAILED, 1.0, "insmod: no"),)), "vexlab logs ansible"),
+    ],
+)
+def test_next_command_shows_the_log_that_knows(run: Run, command: str) -> None:
+    text = report.render_markdown(run, " --name other")
+    assert f"**Next command**: `{command} --name other`" in text
+    assert "`vexlab test --name other`" in text
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,9 @@ def test_failed_write_leaves_the_old_document(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     with pytest.raises(VexlabError, match="can't be written"):
         results.write(tmp_path / "nowhere" / "results.json", a_run())
+    with pytest.raises(VexlabError, match="can't be written"):
+        results.write(tmp_path, a_run())
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}*"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
 
 

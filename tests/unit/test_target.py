@@ -78,6 +78,7 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
     [
         ({"vexlab_mkfs_comand": "x"}, "vexlab_mkfs_comand: unknown field; did you mean vexlab_mkfs_command?"),
         ({"module_dependencies": []}, "module_dependencies: unknown field; did you mean vexlab_module_dependencies?"),
+        ({"sourc": "."}, "sourc: unknown field; did you mean vexlab_source?"),
         ({"vexlab_memory_mb": 64}, "vexlab_memory_mb: unknown field"),
         ({"vexlab_target_name": "Toy FS"}, "vexlab_target_name: 'Toy FS' doesn't fit. Name of the target"),
         ({"vexlab_target_name": "toyfs\n"}, "vexlab_target_name: 'toyfs\\n' doesn't fit"),
