@@ -137,25 +137,30 @@ def evidence(request: pytest.FixtureRequest, stage: str) -> Path:
     return Path(request.config.getoption("--run-directory")) / "stages" / stage
 
 
-@pytest.fixture(autouse=True)
-def _capabilities(request: pytest.FixtureRequest, lab: Lab) -> None:
+def skip_unclaimed(node: pytest.Item | pytest.Collector, lab: Lab) -> None:
     """Skip what the target doesn't claim to do."""
-    for mark in request.node.iter_markers("requires"):
+    for mark in node.iter_markers("requires"):
         missing = [capability for capability in mark.args if capability not in lab.capabilities]
         if missing:
             pytest.skip(f"target {lab.target_name} does not claim: {', '.join(missing)}")
+
+
+@pytest.fixture(autouse=True)
+def _capabilities(request: pytest.FixtureRequest, lab: Lab) -> None:
+    skip_unclaimed(request.node, lab)
 
 
 @dataclass
 class Seen:
     """How far the kernel's log was read."""
 
-    last: str = ""
+    last: str
 
 
 @pytest.fixture(scope="session")
-def _seen() -> Seen:
-    return Seen()
+def _seen(guest: Guest) -> Seen:
+    """From here on the log belongs to the checks; what came before is judged by every_stage."""
+    return Seen((guest.kernel_messages() or [""])[-1])
 
 
 @pytest.fixture(autouse=True)
@@ -170,14 +175,22 @@ def _no_new_splat(guest: Guest, _seen: Seen) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def scratch(guest: Guest, lab: Lab) -> Iterator[Scratch]:
+def scratch(request: pytest.FixtureRequest, guest: Guest, lab: Lab) -> Iterator[Scratch]:
     """A formatted image of its own on a loop device, with a mount point; removed with everything on it."""
+    skip_unclaimed(request.node, lab)  # what a whole module requires, before anything is made
     resource = Scratch(guest, lab)
     try:
         resource.create()
         yield resource
     finally:
         resource.remove()
+
+
+@pytest.fixture(scope="module")
+def mounted(scratch: Scratch) -> Scratch:
+    """The same, mounted."""
+    scratch.mount()
+    return scratch
 
 
 @pytest.fixture
@@ -192,6 +205,5 @@ def lab_taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
         guest.ok(f"umount {point}")
     yield
     if found:
-        options = lab.mount_options_rw if "read-write" in lab.capabilities else lab.mount_options_ro
         guest.ok(f"grep -qw {kind} /proc/filesystems || {lab.insmod_command}")
-        guest.ok(f"mount -t {kind} -o loop,{options} {shlex.quote(lab.device_image)} {point}")
+        guest.ok(f"mount -t {kind} -o loop,{lab.mount_options()} {shlex.quote(lab.device_image)} {point}")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Lines with which the kernel reports that something went badly wrong. They are matched after the time stamp.
+# Lines with which the kernel reports that something went badly wrong. They are matched after the time stamp, from the
+# start of the line: a daemon that quotes such words in a message of its own has its name in front of them.
 SPLAT = re.compile(
     r"^(?:BUG:|WARNING:|Oops:|Oops |Internal error:|kernel BUG at |Kernel panic|general protection fault|"
-    r"KASAN:|KFENCE:|UBSAN:|INFO: task .+ blocked for more than|INFO: rcu_\w+ (?:self-)?detected stall|"
-    r"watchdog: BUG: soft lockup|NMI watchdog:|Call Trace:|unregister_netdevice: waiting|"
-    r"=+\s*$|page dumped because|Unable to handle kernel|possible circular locking|refcount_t: |slab .*: use-after-free|"
+    r"KASAN:|KFENCE:|UBSAN:|INFO: task .+ blocked .*for more than|(?:rcu: )?INFO: rcu_\w+ (?:self-)?detected |"
+    r"(?:NMI )?watchdog: (?:BUG: |Watchdog detected )|Call Trace:|unregister_netdevice: waiting|"
+    r"={20,}\s*$|page dumped because|Unable to handle kernel|INFO: trying to register non-static key|refcount_t: |"
     r"Object (?:already free|not freed)|kmem_cache_destroy .+: Slab cache still has objects|"
-    r"BUG .+ \(Tainted: |VFS: Busy inodes after unmount)"
+    r"BUG .+ \((?:Not tainted|Tainted: )|VFS: Busy inodes after unmount|list_(?:add|del) corruption|"
+    r"kmemleak: \d+ new suspected memory leaks|slab .*: use-after-free)"
 )
 
 # Bits of /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). An out-of-tree, unsigned module
@@ -34,7 +36,7 @@ class StageLog:
 
 def without_time(line: str) -> str:
     """A line of dmesg without its `[   12.345678] ` and, where printk adds it, its caller `[T123]`."""
-    return re.sub(r"^\[\s*\d+\.\d+\](?:\[\s*[CT]\d+\])? ?", "", line)
+    return re.sub(r"^\[\s*\d+\.\d+\](?: ?\[\s*[CT]\d+\])? ?", "", line)
 
 
 def since_marker(lines: list[str], stage: str) -> StageLog | None:

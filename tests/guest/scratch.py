@@ -7,35 +7,58 @@ import shlex
 from guest import Guest, Lab
 
 
-class Scratch:
-    """An image on a loop device, formatted with the target's mkfs. Made and removed by the fixture of the same name."""
+# Hashes what differs from zero and where it is: an image is mostly holes, and emulated reads of them take seconds.
+DIGEST = """
+import hashlib, os, sys
+device, image = (os.open(path, os.O_RDONLY) for path in sys.argv[1:])
+os.fsync(device)
+digest, offset, step = hashlib.md5(), 0, 65536
+while True:
+    try:
+        start = os.lseek(image, offset, os.SEEK_DATA)
+    except OSError:
+        break
+    end = os.lseek(image, start, os.SEEK_HOLE)
+    for offset in range(max(offset, start - start % step), end, step):
+        block = os.pread(image, step, offset)
+        if block.count(0) < len(block):
+            digest.update(b"%d:" % offset + block)
+    offset += step
+print(os.fstat(image).st_size, digest.hexdigest())
+"""
 
-    def __init__(self, guest: Guest, lab: Lab, name: str = "scratch", size_mb: int | None = None) -> None:
+
+class Scratch:
+    """An image on a loop device. Made, formatted and removed by the fixture of the same name."""
+
+    def __init__(self, guest: Guest, lab: Lab, name: str = "scratch") -> None:
         """Name the resources; nothing is made yet."""
         self.guest = guest
         self.lab = lab
         self.image = f"{lab.work_directory}/{name}.img"
         self.point = f"{lab.work_directory}/{name}"
-        self.size_mb = size_mb or int(lab.device_size_mb)
+        self.size = int(lab.device_size_mb) << 20
         self.device = ""
 
-    def create(self, *, formatted: bool = True, label: str = "vexlab") -> None:
-        """Make image, loop device and mount point; what an interrupted run left of the same name goes first."""
-        self.remove()
-        self.device = self.guest.ok(
-            f"mkdir -p {self.point}; truncate -s {self.size_mb}M {self.image}; losetup -f --show --nooverlap {self.image}"
-        )
-        if formatted:
-            self.format(label)
+    def create(self, label: str = "vexlab") -> None:
+        """Make everything anew, and format it."""
+        self.create_blank()
+        self.guest.ok(self.lab.mkfs(self.device, label), seconds=120)
 
-    def format(self, label: str = "vexlab") -> None:
-        """Run the target's mkfs on the device, wiped of any signature before."""
-        self.guest.ok(f"wipefs -qa {self.device}; " + self.lab.mkfs(self.device, label), seconds=120)
+    def create_blank(self, size: int = 0, *, read_only: bool = False) -> None:
+        """Make image, loop device and mount point anew, without a filesystem; of so many bytes, if it is said."""
+        attach = f"losetup --find --show --nooverlap {'--read-only' if read_only else ''} {self.image}"
+        make = f"mkdir -p {self.point}; truncate -s {size or self.size} {self.image}; {attach}"
+        self.device = self.guest.ok(f"{self._removal()}; {make}")
+
+    def format_again(self, label: str = "vexlab") -> None:
+        """Run the target's mkfs on the device as it is, whatever it carries."""
+        self.guest.ok(self.lab.mkfs(self.device, label, force=True), seconds=120)
 
     def mount_command(self, options: str = "", point: str = "") -> str:
-        """The command that mounts the device; read-write with the target's options when none are given."""
-        options = options or self.lab.mount_options_rw
-        return f"mount -t {shlex.quote(self.lab.filesystem_type)} -o {shlex.quote(options)} {self.device} {point or self.point}"
+        """The command that mounts the device; as writable as the target claims to be when no options are given."""
+        kind, options = shlex.quote(self.lab.filesystem_type), shlex.quote(options or self.lab.mount_options())
+        return f"mount -t {kind} -o {options} {self.device} {point or self.point}"
 
     def mount(self, options: str = "") -> None:
         """Mount the device."""
@@ -49,10 +72,18 @@ class Scratch:
         """Unmount and mount again, which is what tells what is on disk from what is in memory."""
         self.guest.ok(f"umount {self.point} && {self.mount_command()}")
 
+    def digest(self) -> str:
+        """Size and hash of the whole image, for telling whether a byte of it changed."""
+        return self.guest.python(DIGEST, self.device, self.image)
+
     def remove(self) -> None:
-        """Take everything down. Fails when the filesystem doesn't let go."""
-        self.guest.ok(
-            f"if mountpoint -q {self.point}; then umount {self.point}; fi; "
+        """Take everything down, what an interrupted run left too. Fails when the filesystem doesn't let go."""
+        self.guest.ok(self._removal())
+
+    def _removal(self) -> str:
+        # The directory is removed with rmdir: a mount that is still there must not be emptied.
+        return (
+            f"while mountpoint -q {self.point}; do umount {self.point}; done; "
             f"losetup -j {self.image} | cut -d: -f1 | xargs -r -n1 losetup -d; rm -f {self.image}; "
             f"if [ -d {self.point} ]; then rmdir {self.point}; fi"
         )

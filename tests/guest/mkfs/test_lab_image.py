@@ -1,0 +1,50 @@
+"""The image that the lab's own filesystem is on, as the role left it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+from guest import Guest, Lab
+
+
+def bytes_at(guest: Guest, path: str, offset: int, length: int) -> bytes:
+    """Bytes of a file or device in the guest."""
+    return bytes.fromhex(guest.ok(f"od -An -v -tx1 -j {offset} -N {length} {shlex.quote(path)}"))
+
+
+def test_size_is_what_the_lab_asked_for(guest: Guest, lab: Lab) -> None:
+    """A mkfs that takes the image for a file can lengthen or cut it."""
+    assert guest.ok(f"stat -c %s {lab.device_image}") == str(lab.device_size_mb << 20)
+
+
+def test_magic_is_on_disk(guest: Guest, lab: Lab) -> None:
+    """What mkfs wrote is this filesystem, and not merely a mkfs that returned 0."""
+    wanted = bytes.fromhex(lab.superblock_magic)
+    assert bytes_at(guest, lab.device_image, lab.superblock_magic_offset, len(wanted)).hex() == wanted.hex()
+
+
+@pytest.mark.requires("label")
+def test_label_is_on_disk(guest: Guest, lab: Lab) -> None:
+    """It is how people tell disks apart; a byte more than the label would be somebody else's memory."""
+    assert bytes_at(guest, lab.device_image, lab.superblock_label_offset, 7) == b"vexlab\0"
+
+
+def test_no_other_filesystem_is_seen(guest: Guest, lab: Lab) -> None:
+    """What blkid takes for another filesystem is mounted as that one by anybody who doesn't name the type."""
+    seen = guest.ok(f"wipefs --noheadings --output TYPE {lab.device_image}").split()
+    assert set(seen) <= {lab.filesystem_type}
+
+
+def test_image_is_stamped(guest: Guest, lab: Lab) -> None:
+    """The stamp says what the image was made from; without it the role would format again at each run."""
+    stamp = json.loads(guest.ok(f"cat {lab.device_image}.json"))["stamp"]
+    assert len(stamp) == 64
+
+
+def test_no_loop_device_was_left(guest: Guest, lab: Lab) -> None:
+    """The role's own loop device goes when mkfs is done; what holds the image now is a mount or nothing."""
+    held = guest.ok(f"udevadm settle; losetup --noheadings --output NAME -j {lab.device_image}").split()
+    mounts = guest.ok("findmnt --noheadings --raw --output SOURCE").split()
+    assert set(held) <= set(mounts)
