@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -24,15 +25,18 @@ def main() -> None:
         cli()
     except VexlabError as problem:
         stderr.print("vexlab: ", style="bold red", end="")
-        stderr.print(problem.message, markup=False)
+        stderr.print(problem.message, markup=False, soft_wrap=True)
         if problem.hint:
-            stderr.print(f"  → {problem.hint}", markup=False)
+            stderr.print(f"  → {problem.hint}", markup=False, soft_wrap=True)
         sys.exit(problem.exit_code)
+    except OSError as problem:
+        if problem.errno is None:
+            raise
+        where = f": {problem.filename}" if problem.filename else ""
+        stderr.print(f"vexlab: {os.strerror(problem.errno)}{where}", markup=False, soft_wrap=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(Interrupted.default_exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,9 @@ def up(name: str, as_json: bool, options: Options, verbose: bool) -> None:
 
     On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed.
     """
-    lab = labs.find(name)
-    with lab.held():
-        _run_stages(lab, options, [spec.name for spec in content.stages()], "up", as_json=as_json, verbose=verbose)
+    order = _order(name, options, as_json=as_json, verbose=verbose)
+    with order.lab.held():
+        _run_stages(order, [spec.name for spec in content.stages()], "up")
 
 
 @cli.command()
@@ -108,16 +109,16 @@ def up(name: str, as_json: bool, options: Options, verbose: bool) -> None:
 @with_options
 def test(name: str, as_json: bool, keep: bool, options: Options, verbose: bool) -> None:
     """Run every stage on a pristine guest, and take the guest down at the end."""
-    lab = labs.find(name)
-    with lab.held():
-        if lab.is_up():
+    order = _order(name, options, as_json=as_json, verbose=verbose)
+    with order.lab.held():
+        if order.lab.is_up():
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
-            _end_guest(lab, "stopped")
+            _end_guest(order.lab, "stopped")
         try:
-            _run_stages(lab, options, [spec.name for spec in content.stages()], "up", as_json=as_json, verbose=verbose)
+            _run_stages(order, [spec.name for spec in content.stages()], "up")
         finally:
             if not keep:
-                _end_guest(lab, "stopped")
+                _end_guest(order.lab, "stopped")
 
 
 @cli.command()
@@ -135,20 +136,35 @@ def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> 
     with lab.held():
         lab.ssh_command()  # raises when no guest is up
         selected = [stage for stage in known if not chosen or stage in chosen]
-        _run_stages(lab, Options(), selected, "stages", apply=False, as_json=as_json, verbose=verbose)
+        _run_stages(_order(name, Options(), as_json=as_json, verbose=verbose), selected, "stages", apply=False)
 
 
-def _run_stages(
-    lab: Lab, given: Options, selected: list[str], playbook: str, *, apply: bool = True, as_json: bool, verbose: bool
-) -> None:
-    """Run stages, show their verdicts, and leave with the exit code that they earned."""
+@dataclass(frozen=True)
+class Order:
+    """What is to be run, checked as far as it can be without touching anything."""
+
+    lab: Lab
+    options: Options
+    settings: Settings
+    as_json: bool
+    verbose: bool
+
+
+def _order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Order:
+    """Check what was asked for, and the machine; nothing is made or changed when something is wrong with them."""
+    lab = labs.find(name)
     options = given.over(lab.remembered())
-    settings = make(lab.name, options)
-    if apply:
-        _require_host()
+    settings = make(name, options)
+    _require_host()
+    return Order(lab, options, settings, as_json, verbose)
+
+
+def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True) -> None:
+    """Run stages, show their verdicts, and leave with the exit code that they earned."""
+    lab, settings = order.lab, order.settings
     was_up = lab.is_up()
     runs.prepare(lab, settings)
-    lab.remember(options)
+    lab.remember(order.options)
     where = settings.source or settings.contract["vexlab_source_in_guest"] + " in the guest"
     stderr.print(f"lab {lab.name}: target {settings.target_name}, source {where}", markup=False, soft_wrap=True)
     with Progress(stderr) as progress:
@@ -159,12 +175,12 @@ def _run_stages(
             if isinstance(problem, Interrupted) and not was_up:
                 progress.say("interrupted; ending what was started")
                 _end_guest(lab, "stopped")
-            _finish_early(course.directory, as_json)
+            _finish_early(course.directory, order.as_json)
             raise
         finally:
-            if verbose:
+            if order.verbose:
                 stderr.print((course.directory / "ansible.log").read_text(), markup=False)
-    if as_json:
+    if order.as_json:
         click.echo(report.render_json(run), nl=False)
     _show(run, course, settings, lab, apply=apply)
 
@@ -489,11 +505,10 @@ def image() -> None:
 @lab_option
 def image_build(name: str, verbose: bool, **given: Any) -> None:
     """Build the image that a lab would use, unless it is there."""
-    lab = labs.find(name)
+    order = _order(name, Options(**given).absolute(), as_json=False, verbose=verbose)
+    lab = order.lab
     with lab.held():
-        settings = make(name, Options(**given).absolute().over(lab.remembered()))
-        _require_host()
-        runs.prepare(lab, settings)
+        runs.prepare(lab, order.settings)
         log = lab.directory / "image.log"
         log.unlink(missing_ok=True)
         try:

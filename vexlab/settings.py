@@ -93,7 +93,7 @@ def make(lab: str, options: Options) -> Settings:
         contract["vexlab_source_in_guest"] = ""
     if contract["vexlab_source"]:
         contract["vexlab_source"] = str(_readable_source(Path(contract["vexlab_source"])))
-    _check_choice("kernel", contract["vexlab_kernel_suite"], content.role_choices("vexlab_image", "vexlab_image_suite"))
+    _check_choice("kernel", contract["vexlab_kernel_suite"], tuple(contract["vexlab_kernel_suites"]))
     _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
     return Settings(lab, directory, contract)
 

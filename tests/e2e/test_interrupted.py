@@ -1,0 +1,98 @@
+"""Ctrl-C, kills and a second command in the middle of a run: nothing is left, and the next run works."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import Vexlab
+
+PATIENCE = 600.0
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Until the condition holds; fails when the process ends before."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, f"ended early: {process.communicate()[1][-2000:]}"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, stderr = process.communicate(timeout=120)
+    return process.returncode, stderr
+
+
+def guest_state(vexlab: Vexlab, lab: str = "default") -> str:
+    path = vexlab.labs / lab / "guest.json"
+    return str(vexlab.record(lab).get("state")) if path.is_file() and path.read_text() else ""
+
+
+def running(vexlab: Vexlab) -> list[Path]:
+    return sorted(vexlab.runs.glob("*/stages/*")) if vexlab.runs.is_dir() else []
+
+
+def test_ctrl_c_while_the_guest_boots(vexlab: Vexlab) -> None:
+    process = vexlab.start("up")
+    wait_for(lambda: guest_state(vexlab) == "starting" and (vexlab.labs / "default" / "qemu.pid").is_file(), process)
+    # what a terminal does: the whole group gets it
+    subprocess.run(["kill", "-INT", f"-{process.pid}"], check=True)
+    code, stderr = finish(process)
+    assert code == 130, stderr
+    assert "Traceback" not in stderr
+    assert vexlab.processes() == []
+
+
+def test_ctrl_c_in_a_stage_and_a_second_command_meanwhile(vexlab: Vexlab) -> None:
+    process = vexlab.start("up")
+    wait_for(lambda: any(path.name == "structure" for path in running(vexlab)), process)
+    other = vexlab("up")
+    assert other.code == 2
+    assert "another vexlab command works on lab default" in other.stderr
+    process.send_signal(signal.SIGINT)
+    code, stderr = finish(process)
+    assert code == 130, stderr
+    assert "Traceback" not in stderr
+    assert vexlab.processes() == []
+    documents = vexlab("runs", "--json").document
+    assert documents[-1]["verdict"] == "not_run"
+    assert "passed" not in {stage["verdict"] for stage in documents[-1]["stages"] if stage["name"] in ("mkfs", "mount")}
+
+
+def test_qemu_killed_in_mid_run_is_lost(vexlab: Vexlab) -> None:
+    process = subprocess.Popen(
+        vexlab.command("up"), cwd=vexlab.home, env=vexlab.environment, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    before = len(running(vexlab))
+    wait_for(lambda: len(running(vexlab)) > before, process)
+    killed = time.monotonic()
+    subprocess.run(["kill", "-KILL", str(vexlab.record()["pid"])], check=True)
+    code, stderr = finish(process)
+    assert code == 1, stderr
+    assert time.monotonic() - killed < 60
+    document = vexlab("runs", "--json").document[-1]
+    assert "lost" in {stage["verdict"] for stage in document["stages"]}
+    assert document["verdict"] == "lost"
+
+
+def test_next_up_works_although_the_state_is_of_a_killed_run(vexlab: Vexlab) -> None:
+    done = vexlab("up", "--json")
+    assert done.code == 0, done.stderr
+
+
+def test_two_labs_at_once(vexlab: Vexlab) -> None:
+    """A second lab beside the first: another port, another key, and neither disturbs the other."""
+    second = vexlab("up", "--name", "second", "--json")
+    assert second.code == 0, second.stderr
+    states = {lab["lab"]: lab["guest"] for lab in vexlab("status", "--json").document}
+    assert {guest["state"] for guest in states.values()} == {"running"}
+    assert states["default"]["ssh_port"] != states["second"]["ssh_port"]
+    keys = {(vexlab.labs / name / "ssh_key").read_text() for name in states}
+    assert len(keys) == 2
+    script = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key | sha256sum"
+    assert vexlab("ssh", script).stdout != vexlab("ssh", "--name", "second", script).stdout

@@ -1,0 +1,208 @@
+"""One lab through its life: up, looked at, brought up again, edited, down. The tests build on each other, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+from conftest import ROOT, Done, Vexlab, edit
+from junitparser import JUnitXml
+
+
+def checksum(tree: Path) -> str:
+    """Everything about a tree that a program could change by writing to it."""
+    total = hashlib.sha256()
+    for path in sorted(tree.rglob("*")):
+        status = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        total.update(f"{path} {status.st_mode} {status.st_mtime_ns} {status.st_ctime_ns} ".encode() + content)
+    return total.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def before(source: Path) -> str:
+    return checksum(source)
+
+
+@pytest.fixture(scope="module")
+def first(vexlab: Vexlab, source: Path, before: str) -> Done:
+    assert before
+    return vexlab("up", "--source", str(source), "--json")
+
+
+def test_every_stage_passes(first: Done) -> None:
+    assert first.code == 0, first.stderr
+    assert set(first.verdicts().values()) == {"passed"}
+    assert first.document["verdict"] == "passed"
+
+
+def test_every_stage_ran_checks(first: Done) -> None:
+    counts = {stage["name"]: len(stage["checks"]) for stage in first.document["stages"]}
+    assert all(count >= 5 for count in counts.values()), counts
+
+
+def test_results_are_as_the_schema_says(first: Done) -> None:
+    schema = json.loads((ROOT / "docs" / "results.schema.json").read_text())
+    jsonschema.validate(first.document, schema)
+    assert first.document["module"]["srcversion"]
+    assert first.document["guest"]["memory_mb"] == 2048
+    assert first.document["guest"]["cpus"] == 2
+
+
+def test_source_was_not_written(first: Done, source: Path, before: str) -> None:
+    assert first.code == 0
+    assert checksum(source) == before
+
+
+def test_filesystem_is_mounted_read_write(vexlab: Vexlab, first: Done) -> None:
+    assert first.code == 0
+    done = vexlab("ssh", "findmnt -n -o FSTYPE,OPTIONS --mountpoint /mnt/vexlab && touch /mnt/vexlab/x && rm /mnt/vexlab/x")
+    assert done.code == 0, done.stderr
+    assert done.stdout.split()[0] == "vexfs"
+    assert "rw" in done.stdout.split()[1].split(",")
+
+
+def test_evidence_is_in_one_directory(vexlab: Vexlab, first: Done) -> None:
+    directory = vexlab.runs / first.document["run"]
+    for name in ("results.json", "report.md", "junit.xml", "console.log", "build.log", "ansible.log"):
+        assert (directory / name).stat().st_size > 0, name
+    assert all((directory / path).is_file() for path in first.document["evidence"].values())
+    assert json.loads((directory / "results.json").read_text()) == first.document
+    # From the first byte: the kernel's own first line is in it.
+    assert "Linux version" in (directory / "console.log").read_text(errors="replace")
+
+
+def test_junit_has_a_suite_per_stage(vexlab: Vexlab, first: Done) -> None:
+    suites = JUnitXml.fromfile(str(vexlab.runs / first.document["run"] / "junit.xml"))
+    assert [suite.name for suite in suites] == [stage["name"] for stage in first.document["stages"]]
+    assert sum(suite.failures + suite.errors for suite in suites) == 0
+
+
+def test_status_tells_what_the_guest_is(vexlab: Vexlab, first: Done) -> None:
+    assert first.code == 0
+    guest = vexlab("status", "--json").document[0]["guest"]
+    assert guest["state"] == "running"
+    assert (guest["memory_mb"], guest["cpus"]) == (2048, 2)
+    assert guest["accelerator"] in ("kvm", "tcg")
+    assert guest["uptime_seconds"] > 0
+    assert Path(f"/proc/{guest['pid']}").exists()
+    shown = vexlab("status").stderr
+    for word in ("QEMU", "memory", "CPUs", "accelerator", "ssh", "share", "structure", "mount", "passed"):
+        assert word in shown
+
+
+def test_qemu_listens_on_loopback_only(vexlab: Vexlab, first: Done) -> None:
+    assert first.code == 0
+    pid = vexlab.record()["pid"]
+    listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
+    ours = [line.split()[3] for line in listening if f"pid={pid}," in line]
+    assert len(ours) == 1
+    assert ours[0].startswith("127.0.0.1:")
+
+
+def test_guest_reaches_no_network(vexlab: Vexlab, first: Done) -> None:
+    assert first.code == 0
+    script = "timeout 5 sh -c 'exec 3<>/dev/tcp/10.0.2.2/22' 2>&1 || timeout 5 bash -c 'exec 3<>/dev/tcp/10.0.2.2/22' 2>&1"
+    assert vexlab("ssh", f"bash -c \"{script}\"").code != 0
+
+
+def test_keys_are_private(vexlab: Vexlab, first: Done) -> None:
+    assert first.code == 0
+    lab = vexlab.labs / "default"
+    assert lab.stat().st_mode & 0o777 == 0o700
+    for name in ("ssh_key", "ssh_host_key"):
+        assert (lab / name).stat().st_mode & 0o077 == 0
+    entry = (lab / "inventory" / "guest.yml").read_text()
+    assert "StrictHostKeyChecking=yes" in entry
+
+
+def test_second_up_changes_nothing(vexlab: Vexlab, source: Path, first: Done) -> None:
+    pid = vexlab.record()["pid"]
+    again = vexlab("up", "--json")  # the source is remembered
+    assert again.code == 0
+    assert "nothing changed" in again.stderr
+    assert str(source) in again.stderr
+    assert vexlab.record()["pid"] == pid
+    assert again.document["module"] == first.document["module"]
+
+
+def test_edited_source_is_rebuilt_and_reloaded(vexlab: Vexlab, source: Path, first: Done) -> None:
+    pid = vexlab.record()["pid"]
+    path = source / "kernel" / "vexfs_module_entry.c"
+    former = edit(path, 'MODULE_LICENSE("GPL")', 'MODULE_LICENSE("GPL");\nMODULE_INFO(vexlab, "edited")')
+    try:
+        again = vexlab("up", "--json")
+        assert again.code == 0, again.stderr
+        assert "changed: structure, build, load, mkfs, mount" in again.stderr
+        assert vexlab.record()["pid"] == pid
+        assert again.document["module"]["srcversion"] != first.document["module"]["srcversion"]
+    finally:
+        path.write_text(former)
+
+
+def test_verify_judges_without_changing(vexlab: Vexlab, first: Done) -> None:
+    assert first.code == 0
+    done = vexlab("verify", "--stage", "load", "--json")
+    assert done.code == 0
+    assert done.verdicts()["load"] == "passed"
+    assert done.verdicts()["mount"] == "not_run"
+
+
+def test_verify_sees_what_broke(vexlab: Vexlab, first: Done) -> None:
+    """The module taken away by hand: the stage must not pass."""
+    assert first.code == 0
+    assert vexlab("ssh", "umount /mnt/vexlab && rmmod vexfs").code == 0
+    done = vexlab("verify", "--stage", "load", "--json")
+    assert done.code == 1
+    assert done.verdicts()["load"] == "failed"
+
+
+def test_logs_report_and_runs(vexlab: Vexlab, first: Done) -> None:
+    assert first.code == 0
+    assert "Linux version" in vexlab("logs", "console").stdout
+    assert vexlab("logs", "kernel").stdout
+    assert "vexfs" in vexlab("report", first.document["run"]).stdout
+    assert vexlab("report", first.document["run"], "--format", "json").document == first.document
+    assert first.document["run"] in vexlab("runs").stdout
+    assert vexlab("console", "-n", "5").stdout.count("\n") == 5
+
+
+def test_a_stranger_with_the_pid_is_not_killed(vexlab: Vexlab, first: Done) -> None:
+    """A stale pid file whose pid is now another process: it must survive `down`."""
+    assert first.code == 0
+    lab = vexlab.labs / "default"
+    stranger = subprocess.Popen(["sleep", "600"])
+    try:
+        record = vexlab.record()
+        real = record["pid"]
+        (lab / "qemu.pid").write_text(f"{stranger.pid}\n")
+        (lab / "guest.json").write_text(json.dumps(record | {"pid": stranger.pid}))
+        assert vexlab("status", "--json").document[0]["up"] is False
+        assert vexlab("down").code == 0
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+        os.kill(real, 9)  # the guest that we hid from the lab; its pid was read from the lab itself
+
+
+def test_down_twice_leaves_nothing(vexlab: Vexlab, first: Done) -> None:
+    assert first.code == 0
+    assert vexlab("down").code == 0
+    second = vexlab("down")
+    assert second.code == 0
+    assert "was not up" in second.stderr
+    assert vexlab.processes() == []
+    assert not (vexlab.labs / "default" / "ssh_key").exists()
+    assert vexlab("ssh", "true").code == 4
+
+
+def test_destroy_removes_the_lab_and_keeps_the_run(vexlab: Vexlab, first: Done) -> None:
+    assert vexlab("destroy").code == 0
+    assert not (vexlab.labs / "default").exists()
+    assert (vexlab.runs / first.document["run"] / "results.json").is_file()
