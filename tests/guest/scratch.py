@@ -6,7 +6,6 @@ import shlex
 
 from guest import Guest, Lab
 
-
 # Hashes what differs from zero and where it is: an image is mostly holes, and emulated reads of them take seconds.
 DIGEST = """
 import hashlib, os, sys
@@ -69,7 +68,9 @@ class Scratch:
         self.guest.ok(f"umount {self.point}")
 
     def remount(self) -> None:
-        """Unmount and mount again, which is what tells what is on disk from what is in memory."""
+        """Unmount and mount again, which tells what is on disk from what is in memory; if the target is to keep it."""
+        if "persistent" not in self.lab.capabilities:
+            return
         self.guest.ok(f"umount {self.point} && {self.mount_command()}")
 
     def digest(self) -> str:

@@ -1,0 +1,65 @@
+"""Names of files."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from guest import Guest
+from scratch import Scratch
+
+pytestmark = pytest.mark.requires("read-write")
+
+NAMES = [
+    "a",
+    "two words",
+    "naïve-名前-🗂",
+    "-rf",
+    "new\nline",
+    'it\'s "quoted"',
+    "back\\slash",
+    "...",
+    "*",
+    "trailing. ",
+]
+
+
+@pytest.fixture(scope="module")
+def listing(guest: Guest, mounted: Scratch) -> list[str]:
+    """All of them, made in one directory, as it is listed after a remount."""
+    words = shlex.join(f"names/{name}" for name in NAMES)
+    guest.ok(f'cd {mounted.point}; mkdir names; for name in {words}; do printf "%s" "$name" >"$name"; done')
+    mounted.remount()
+    return guest.ok(f"find {mounted.point}/names -mindepth 1 -printf '%f\\0'").split("\0")
+
+
+@pytest.mark.requires("directories")
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_name_is_kept(guest: Guest, mounted: Scratch, listing: list[str], name: str) -> None:
+    """A filesystem takes any bytes but slash and NUL; the name reads back the same and finds its file."""
+    assert listing.count(name) == 1
+    assert guest.ok(f"cat {mounted.point}/{shlex.quote(f'names/{name}')}") == f"names/{name}".strip()
+
+
+@pytest.mark.requires("directories")
+def test_nothing_else_is_listed(listing: list[str]) -> None:
+    """No name twice, none that nobody made."""
+    assert sorted(filter(None, listing)) == sorted(NAMES)
+
+
+def test_longest_name_is_kept(guest: Guest, mounted: Scratch) -> None:
+    """As long as statfs says that names may be."""
+    longest = int(guest.ok(f"stat -f -c %l {mounted.point}"))
+    assert longest >= 14, "statfs says that names are shorter than POSIX allows"
+    guest.ok(f"echo long >{mounted.point}/{'n' * longest}")
+    mounted.remount()
+    assert guest.ok(f"cat {mounted.point}/{'n' * longest}; ls {mounted.point} | grep -c '^nnn'") == "long\n1"
+
+
+def test_longer_name_is_refused(guest: Guest, mounted: Scratch) -> None:
+    """With ENAMETOOLONG, and not by cutting it: two names must not become one."""
+    longest = int(guest.ok(f"stat -f -c %l {mounted.point}"))
+    name = "m" * (longest + 1)
+    outcome = guest.attempts(mounted.point, {"create": f"os.open('{name}', os.O_CREAT)", "find": f"os.stat('{name}')"})
+    assert outcome == {"create": "ENAMETOOLONG", "find": "ENAMETOOLONG"}
+    assert guest.ok(f"ls {mounted.point} | grep -c '^mmm' || true") == "0"
