@@ -82,7 +82,7 @@ def short_name(nodeid: str) -> str:
 def message_of(report: pytest.TestReport) -> str:
     """What an assertion said, without the source around it."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    return str(crash.message if crash is not None else report.longrepr).strip()
+    return str(crash.message if crash is not None else report.longrepr).strip().removeprefix("AssertionError: ")
 
 
 def reason_of(report: pytest.TestReport) -> str:
@@ -106,13 +106,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Lab:
     """The lab's contract, read from the inventory."""
-    connection = request.getfixturevalue("_testinfra_host")
-    return Lab(connection.ansible.get_variables())
+    return Lab(request.getfixturevalue("connection").ansible.get_variables())
 
 
 @pytest.fixture(scope="session")
-def _testinfra_host(request: pytest.FixtureRequest) -> Any:
-    """The one host of this session; testinfra's own fixture has the scope of a module."""
+def connection(request: pytest.FixtureRequest) -> Any:
+    """The one host of this session; testinfra's own fixture has the scope of a module, and its name in every id."""
     import testinfra
 
     config = request.config
@@ -120,9 +119,9 @@ def _testinfra_host(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(scope="session")
-def guest(_testinfra_host: Any) -> Guest:
+def guest(connection: Any) -> Guest:
     """The guest, as something that runs commands with a deadline."""
-    return Guest(_testinfra_host)
+    return Guest(connection)
 
 
 @pytest.fixture(scope="session")
@@ -152,22 +151,26 @@ def _capabilities(request: pytest.FixtureRequest, lab: Lab) -> None:
 
 @dataclass
 class Seen:
-    """How far the kernel's log was read."""
+    """How far the kernel's log was read, and how many commands the guest had been given by then."""
 
     last: str
+    commands: int
 
 
 @pytest.fixture(scope="session")
 def _seen(guest: Guest) -> Seen:
     """From here on the log belongs to the checks; what came before is judged by every_stage."""
-    return Seen((guest.kernel_messages() or [""])[-1])
+    return Seen((guest.kernel_messages() or [""])[-1], guest.commands)
 
 
 @pytest.fixture(autouse=True)
 def _no_new_splat(guest: Guest, _seen: Seen) -> Iterator[None]:
     """Fail the check during which the kernel reported a bug of its own, whatever the check itself found."""
     yield
+    if guest.commands == _seen.commands:
+        return  # the check only looked at what a fixture had found out
     lines = guest.kernel_messages(after=_seen.last)
+    _seen.commands = guest.commands
     if lines:
         _seen.last = lines[-1]
     found = kernel_log.splats(lines)

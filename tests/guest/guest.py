@@ -51,9 +51,11 @@ class Guest:
     def __init__(self, host: Any) -> None:
         """Wrap a testinfra host."""
         self._host = host
+        self.commands = 0
 
     def run(self, script: str, seconds: int = 60) -> Result:
         """Run a script with `sh -eu`; killed after so many seconds, with exit code 124 then."""
+        self.commands += 1
         done = self._host.run(f"timeout -k 5 {seconds} sh -euc {shlex.quote(script)}")
         return Result(script, done.rc, done.stdout, done.stderr)
 

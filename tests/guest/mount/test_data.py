@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -30,12 +31,11 @@ with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.A
     assert file.read() == wanted, "read(2) differs from what was stored"
 """
 
-# Writes a file, syncs it in one of four ways, and leaves it open, dirty in no way of its own.
+# Writes a file, syncs it in one of these ways, and leaves it open, dirty in no way of its own.
 SYNCS = {
     "fsync": "os.fsync(file); os.fsync(directory)",
     "fdatasync": "os.fdatasync(file); os.fsync(directory)",
     "syncfs": "subprocess.run(['sync', '-f', '.'], check=True)",
-    "sync": "os.sync()",
 }
 WRITE_AND_SYNC = """
 import os, subprocess, sys
@@ -69,9 +69,9 @@ def twin(guest: Guest, lab: Lab) -> Iterator[Scratch]:
 @pytest.mark.parametrize("way", SYNCS)
 def test_synced_file_is_on_the_device(guest: Guest, mounted: Scratch, twin: Scratch, way: str) -> None:
     """The device as it is at that moment, with the filesystem still mounted, is what a power cut would leave."""
-    guest.python(WRITE_AND_SYNC, mounted.point, f"by-{way}", SYNCS[way])
+    write = shlex.join(["python3", "-c", WRITE_AND_SYNC, mounted.point, f"by-{way}", SYNCS[way]])
     copy = f"cp --sparse=always {mounted.image} {twin.image}; losetup --set-capacity {twin.device}"
-    guest.ok(f"{copy}; umount {mounted.point}")
+    guest.ok(f"{write}; {copy}; umount {mounted.point}")
     try:
         twin.mount()
         found = guest.ok(f"wc -c <{twin.point}/by-{way}; sed 's/by-{way}//g' {twin.point}/by-{way}")

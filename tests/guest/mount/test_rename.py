@@ -22,8 +22,8 @@ ERRORS = {
 @pytest.fixture(scope="module")
 def outcome(guest: Guest, mounted: Scratch) -> dict[str, str]:
     """What came of each attempt."""
-    guest.ok(f"cd {mounted.point}; mkdir -p full/sub other; echo content >file")
-    return guest.attempts(mounted.point, {name: statement for name, (statement, _) in ERRORS.items()})
+    guest.ok(f"mkdir {mounted.point}/errors; cd {mounted.point}/errors; mkdir -p full/sub other; echo content >file")
+    return guest.attempts(f"{mounted.point}/errors", {name: statement for name, (statement, _) in ERRORS.items()})
 
 
 @pytest.mark.parametrize("attempt", ERRORS)
@@ -35,7 +35,7 @@ def test_answer_is_right(outcome: dict[str, str], attempt: str) -> None:
 def test_refused_renames_changed_nothing(guest: Guest, mounted: Scratch, outcome: dict[str, str]) -> None:
     """Neither name of a rename that failed is lost."""
     assert outcome
-    assert guest.ok(f"cd {mounted.point}; ls; ls full; cat file") == "file\nfull\nother\nsub\ncontent"
+    assert guest.ok(f"cd {mounted.point}/errors; ls; ls full; cat file") == "file\nfull\nother\nsub\ncontent"
 
 
 # What is made, what is renamed to what, and the tree after it with the content of its files.
@@ -50,16 +50,24 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize("move", MOVES)
-def test_tree_is_right(guest: Guest, mounted: Scratch, move: str) -> None:
-    """After a remount there is the new name, with the old content, and no old name."""
-    make, old, new, tree = MOVES[move]
-    rename = f"import os; os.rename('{old}', '{new}')"
-    guest.ok(f'rm -rf {mounted.point}/t; mkdir {mounted.point}/t; cd {mounted.point}/t; {make}; python3 -c "{rename}"')
+@pytest.fixture(scope="module")
+def trees(guest: Guest, mounted: Scratch) -> dict[str, str]:
+    """Each move, made in a directory of its own, as it is after a remount."""
+    make = [f"mkdir -p 'moves/{name}'; (cd 'moves/{name}'; {move[0]})" for name, move in MOVES.items()]
+    pairs = [[f"moves/{name}/{move[1]}", f"moves/{name}/{move[2]}"] for name, move in MOVES.items()]
+    guest.ok(f"cd {mounted.point}; {'; '.join(make)}")
+    guest.python(f"import os; os.chdir('{mounted.point}'); [os.rename(*pair) for pair in {pairs}]")
     mounted.remount()
     show = 'if [ -f "$1" ]; then echo "$1=$(cat "$1")"; else echo "$1/"; fi'
-    found = guest.ok(f"cd {mounted.point}/t; find * -exec sh -c '{show}' sh {{}} ';' | sort")
-    assert " ".join(found.split()) == tree
+    find = f"find . -mindepth 1 -exec sh -c '{show}' sh {{}} ';' | sort | tr '\\n' ' '"
+    listed = [f"(cd 'moves/{name}'; echo \"$({find})\")" for name in MOVES]
+    return dict(zip(MOVES, guest.ok(f"cd {mounted.point}; {'; '.join(listed)}").splitlines(), strict=True))
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_tree_is_right(trees: dict[str, str], move: str) -> None:
+    """After a remount there is the new name, with the old content, and no old name."""
+    assert trees[move].replace("./", "").strip() == MOVES[move][3]
 
 
 def test_parent_follows(guest: Guest, mounted: Scratch) -> None:
