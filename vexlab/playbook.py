@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -101,7 +102,7 @@ class Playbook:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
             name: value,
-        }
+        } | strategy()
 
         def keep(event: Event) -> bool:
             self._observe(event)
@@ -148,6 +149,18 @@ class Playbook:
             thread.join(GRACE)
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+def strategy() -> dict[str, str]:
+    """Environment that makes Ansible use mitogen, where it is installed and nobody asked for another strategy.
+
+    The same tasks take a fifth of the time with it in an emulated guest, since Python isn't started anew for each.
+    """
+    found = importlib.util.find_spec("ansible_mitogen")
+    if found is None or found.origin is None or "ANSIBLE_STRATEGY" in os.environ:
+        return {}
+    plugins = Path(found.origin).parent / "plugins" / "strategy"
+    return {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(plugins)}
 
 
 def _words(result: Mapping[str, Any]) -> str:

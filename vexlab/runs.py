@@ -25,7 +25,8 @@ from vexlab.watch import Death, Watch
 # How playbooks/tasks/stage.yml names the tasks that frame a stage; tests/unit/test_layout.py compares.
 BEGIN = "Begin stage "
 VERIFY = "Verify stage "
-EVIDENCE = ("report.md", "junit.xml", "console.log", "build.log", "ansible.log")
+LOGS = ("console.log", "build.log", "ansible.log")
+REPORTS = ("report.md", "junit.xml")  # written when a run is over, after its results
 
 
 @dataclass
@@ -302,7 +303,7 @@ class Pass:
             module=self._module(),
             guest=self._guest(),
             stages=stages,
-            evidence=self._evidence(),
+            evidence=self._evidence((*LOGS, *REPORTS) if finished else LOGS),
             selected=self._selected,
         )
 
@@ -311,7 +312,10 @@ class Pass:
         return course is not None and course.ended is not None
 
     def _module(self) -> Module | None:
-        known = self._build.get("module") or (self._lab.module() if self._courses else {})
+        """Identity of the module that this run built, or found built and judged; none after a build that failed."""
+        build = self._courses.get("build")
+        judged = build is None or build.role_ok is True or build.tests_ok is True
+        known = self._build.get("module") or (self._lab.module() if self._courses and judged else {})
         if not known:
             return None
         variant = str(self._settings.contract["vexlab_variant"])
@@ -333,15 +337,18 @@ class Pass:
             share=self._settings.contract["vexlab_share_directory"] if record["source"] else "",
         )  # fmt: skip
 
-    def _evidence(self) -> dict[str, str]:
-        files = {Path(name).stem: name for name in EVIDENCE if (self.directory / name).is_file()}
+    def _evidence(self, names: Sequence[str]) -> dict[str, str]:
+        there = [name for name in names if name in REPORTS or (self.directory / name).is_file()]
+        files = {Path(name).stem: name for name in there}
         logs = sorted(self.directory.glob("stages/*/kernel.log"))
         return files | {f"kernel log of {path.parent.name}": str(path.relative_to(self.directory)) for path in logs}
 
     def _write(self, run: Run) -> None:
+        """Write the results; of a run that is over also its report."""
         results.write(self.directory / "results.json", run)
         if run.finished is not None:
-            (self.directory / "report.md").write_text(report.render_markdown(run), encoding="utf-8")
+            text = report.render_markdown(run, name_option(self._lab.name))
+            results.replace_file(self.directory / "report.md", text)
             report.write_junit(run, self.directory / "junit.xml")
 
 

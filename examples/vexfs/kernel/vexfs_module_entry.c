@@ -68,3 +68,4 @@ module_exit(vexfs_exit);
 MODULE_DESCRIPTION("VexFS, a filesystem whose files can carry vectors");
 MODULE_AUTHOR("The vexlab authors");
 MODULE_LICENSE("GPL");
+MODULE_VERSION("1.0");
