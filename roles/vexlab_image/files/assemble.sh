@@ -27,8 +27,7 @@ mmdebstrap --verbose --mode=unshare --variant=minbase --architectures=amd64 --fo
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-    --essential-hook='sh /mnt/files/hook_essential.sh "$1"' \
-    --customize-hook="sh /mnt/files/hook_customize.sh \"\$1\" $*" \
+    --customize-hook="sh /mnt/files/customize.sh \"\$1\" $*" \
     "$suite" /mnt/rootfs
 
 echo "vexlab: step 3/6: taking kernel and initramfs"
@@ -40,5 +39,5 @@ chmod 0644 vmlinuz initrd.img
 echo "$release" > kernel_release
 
 echo "vexlab: step 4/6: making the ext4 filesystem"
-mke2fs -q -t ext4 -L vexlab-root -m 0 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -d rootfs disk.raw "${size}M"
+mke2fs -q -t ext4 -L vexlab-root -m 0 -N 262144 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -d rootfs disk.raw "${size}M"
 rm -rf rootfs

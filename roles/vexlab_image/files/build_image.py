@@ -1,6 +1,7 @@
-"""Build a guest image, or find it in the cache. Prints one line of JSON: the result, or an error and what to do.
+r"""Build a guest image, or find it in the cache. Prints one line of JSON: the result, or an error and what to do.
 
-    python3 build_image.py --cache ~/.cache/vexlab/images --suite trixie --disk-size-mb 8192 --package fio
+    python3 -m roles.vexlab_image.files.build_image --cache ~/.cache/vexlab/images --suite trixie \
+        --disk-size-mb 8192 --package linux-image-amd64 --package …
 
 Exit status: 0 the image is there (or gone, with --state absent), 1 it is not, 130 ended by a signal.
 """
@@ -20,9 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-import image_store as store
-from image_store import ImageError, Spec
-from image_worker import build, build_log, check_host
+from . import image_store as store
+from .image_store import ImageError, Spec
+from .image_worker import Job, build_log, check_host
 
 FILES = Path(__file__).resolve().parent
 
@@ -62,11 +63,10 @@ def ensure(cache: Path, spec: Spec, *, check: bool) -> Result:
         if reason:
             check_host(cache)
             store.discard(directory)
-            build(cache, key, spec, FILES, lock)
+            Job(cache, key, spec, FILES, lock).build()
         release = store.kernel_release(directory)
-    return Result(
-        bool(reason), bool(reason), str(directory), key, release, reason or "in the cache", bool(waited), leftovers
-    )
+    done = bool(reason)
+    return Result(done, done, str(directory), key, release, reason or "in the cache", bool(waited), leftovers)
 
 
 def remove(cache: Path, spec: Spec, *, check: bool) -> Result:
@@ -74,16 +74,15 @@ def remove(cache: Path, spec: Spec, *, check: bool) -> Result:
     key = spec.key(FILES)
     directory = cache / key
     there = directory.exists()
+    reason = "removed" if there else "was not there"
     if check or not cache.is_dir():
-        return Result(there, False, str(directory), key, "", "removed" if there else "was not there")
+        return Result(there, False, str(directory), key, "", reason)
     with store.locked(cache, key, lambda holder: print(_waiting(holder), file=sys.stderr)):
         leftovers = tuple(store.remove_leftovers(cache, held=key))
         store.discard(directory)
         (cache / f"{key}.log").unlink(missing_ok=True)
         (cache / f"{key}.lock").unlink(missing_ok=True)
-    return Result(
-        there or bool(leftovers), False, str(directory), key, "", "removed" if there else "was not there", False, leftovers
-    )
+    return Result(there or bool(leftovers), False, str(directory), key, "", reason, False, leftovers)
 
 
 def _defect(directory: Path, key: str, *, stamp: bool) -> str | None:
@@ -122,7 +121,8 @@ def _starters() -> list[int]:
     Those are its ancestors up to the leader of its session, and that one's parent: under Ansible, and under sshd, each
     command is a session, and killing ansible-playbook or the connection leaves the session running.
     """
-    chain, pid, session = [], os.getpid(), os.getsid(0)
+    pid, session = os.getpid(), os.getsid(0)
+    chain: list[int] = []
     while pid != session and len(chain) < 64:
         pid = _parent(pid)
         if pid <= 1:

@@ -31,6 +31,7 @@ class ImageError(Exception):
     """Something a person has to know: what is wrong, and what to do about it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
+        """Keep both, so that whoever prints them decides how."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -114,7 +115,7 @@ def _write_stamp(directory: Path) -> None:
 
 
 def damage(directory: Path, key: str, *, stamp: bool = True) -> str | None:
-    """Say what is wrong with an image in words that follow "the image is damaged: ", or None when it is whole.
+    """Say what is wrong with an image in words that follow "the image was damaged: ", or None when it is whole.
 
     Sizes are compared each time. Checksums take seconds, so they are only made when a file is not the one that was
     checked last (its size, time or inode is another); `stamp` says whether to remember that it has been checked.
@@ -122,28 +123,30 @@ def damage(directory: Path, key: str, *, stamp: bool = True) -> str | None:
     try:
         manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         named, sizes, sums = manifest["key"], dict(manifest["sizes"]), dict(manifest["sha256"])
-        if not str(manifest["kernel_release"]):
-            return f"{MANIFEST} names no kernel"
+        found = "" if str(manifest["kernel_release"]) else f"{MANIFEST} names no kernel"
     except FileNotFoundError:
         return f"it has no {MANIFEST}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"its {MANIFEST} cannot be read ({error.__class__.__name__}: {error})"
     if named != key:
-        return f"its {MANIFEST} is for another image, {named}"
+        found = f"its {MANIFEST} is for another image, {named}"
+    found = found or _wrong_sizes(directory, sizes)
+    if not found and not _is_stamped(directory):
+        wrong = [name for name in IMAGE_FILES if _sha256(directory / name) != sums.get(name)]
+        found = f"the checksum of {' and '.join(wrong)} is not the recorded one" if wrong else ""
+        if stamp and not wrong:
+            _write_stamp(directory)
+    return found or None
+
+
+def _wrong_sizes(directory: Path, sizes: dict[str, int]) -> str:
     for name in IMAGE_FILES:
         path = directory / name
         if not path.is_file():
             return f"{name} is missing"
         if path.stat().st_size != sizes.get(name):
             return f"{name} has {path.stat().st_size} bytes instead of {sizes.get(name)}"
-    if _is_stamped(directory):
-        return None
-    for name in IMAGE_FILES:
-        if _sha256(directory / name) != sums.get(name):
-            return f"the checksum of {name} is not the recorded one"
-    if stamp:
-        _write_stamp(directory)
-    return None
+    return ""
 
 
 def _is_stamped(directory: Path) -> bool:
@@ -163,8 +166,8 @@ def kernel_release(directory: Path) -> str:
 def locked(cache: Path, key: str, waiting: Callable[[str], None] | None = None) -> Iterator[int | None]:
     """Hold the lock of a key, and tell its descriptor.
 
-    Without `waiting`, give up at once (None) when it is taken; with it, tell it who has the lock, and wait. A child that
-    is given the descriptor keeps the lock: it stays taken until the last process of a killed build is gone.
+    Without `waiting`, give up at once (None) when it is taken; with it, tell it who has the lock, and wait. A child
+    that is given the descriptor keeps the lock: it stays taken until the last process of a killed build is gone.
     """
     path = cache / f"{key}.lock"
     while True:
@@ -196,7 +199,7 @@ def locked(cache: Path, key: str, waiting: Callable[[str], None] | None = None) 
 
 
 def remove_leftovers(cache: Path, held: str) -> list[str]:
-    """Remove what killed builds left, of every key whose lock is free (`held` is the key that the caller has locked)."""
+    """Remove what killed builds left, of each key whose lock is free, and of `held`, which the caller has locked."""
     removed = []
     for path in sorted(cache.glob(".*.tmp")):
         match = TEMPORARY.fullmatch(path.name)

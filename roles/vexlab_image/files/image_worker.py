@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import datetime
 import os
 import platform
@@ -12,45 +11,37 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from image_store import ImageError, Spec, builder_files, remove_tree, write_manifest
+from .image_store import ImageError, Spec, builder_files, remove_tree, write_manifest
 
 NEEDED_MB = 5000  # root file system, raw disk and qcow2 exist side by side for a moment
-PR_SET_PDEATHSIG = 1
 LAST_LINES = 12
 
 # A line of the build's log, and what it means. The first match in this order is the cause.
 CAUSES = (
-    ("No space left on device", "The disk is full.", "Free about {needed} MB on the file system of {cache}, then run again."),
-    ("Disk quota exceeded", "Your disk quota is used up.", "Free about {needed} MB of your quota, then run again."),
-    (
-        "Unable to locate package",
-        "Debian {suite} has no such package.",
-        "Check the names in vexlab_image_packages and vexlab_image_source_packages.",
-    ),
-    ("has no installation candidate", "Debian {suite} cannot install one of the packages.", "Check vexlab_image_packages."),
-    (
-        "NO_PUBKEY",
-        "The keys of Debian {suite} are not on this machine.",
-        "sudo apt-get install debian-archive-keyring",
-    ),
+    ("No space left on device", "The disk is full.", "Free about {needed} MB for {cache}, then run again."),
+    ("Disk quota exceeded", "Your disk quota is used up.", "Free about {needed} MB for {cache}, then run again."),
+    ("Unable to locate package", "Debian {suite} has no such package.", "Check {packages}."),
+    ("has no installation candidate", "Debian {suite} cannot install one of the packages.", "Check {packages}."),
+    ("unmet dependencies", "Debian {suite} cannot install these packages together.", "Check {packages}."),
+    ("NO_PUBKEY", "The keys of Debian {suite} are not here.", "sudo apt-get install debian-archive-keyring"),
     ("does not have a Release file", "Debian has no suite {suite}.", "Check vexlab_image_suite."),
-    (
-        "Failed to fetch",
-        "Packages could not be downloaded.",
-        "Check that apt can download on this machine: sudo apt-get update",
-    ),
+    ("Failed to fetch", "Packages could not be downloaded.", "Check that apt works here: sudo apt-get update"),
 )
+PACKAGES = "vexlab_image_packages and vexlab_image_source_packages"
 
 
 class BuildLog:
     """The log of one build: every line with the time, in a file that stays and in short form in memory."""
 
     def __init__(self, path: Path, stream: TextIO) -> None:
+        """Write to `stream`, which is open on `path`."""
         self.path = path
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         self.causes: list[str] = []
@@ -67,20 +58,16 @@ class BuildLog:
         if any(pattern in text for pattern, _, _ in CAUSES):
             self.causes.append(text)
 
-    def failure(self, what: str, spec: Spec, cache: Path) -> ImageError:
-        """Turn a failed child into one error: the cause when it is a known one, the last lines, the place of the log."""
-        quoted = "\n".join(f"  {text}" for text in (*self.causes[:3], *self.last))
-        for pattern, meaning, remedy in CAUSES:
+    def failure(self, otherwise: str, spec: Spec, cache: Path) -> ImageError:
+        """Turn a failed child into one error: the cause when it is known, the last lines, and where the log is."""
+        meaning, remedy = otherwise, f"Read {self.path}, then run again."
+        for pattern, known, hint in CAUSES:
             if any(pattern in text for text in self.causes):
-                values = {"suite": spec.suite, "cache": cache, "needed": NEEDED_MB}
-                return ImageError(
-                    f"{meaning.format(**values)} The image was not built ({self.step}). {self.path} ends with:\n{quoted}",
-                    remedy.format(**values),
-                )
-        return ImageError(
-            f"{what} The image was not built ({self.step}). {self.path} ends with:\n{quoted}",
-            f"Read {self.path}, then run again.",
-        )
+                values = {"suite": spec.suite, "cache": cache, "needed": NEEDED_MB, "packages": PACKAGES}
+                meaning, remedy = known.format(**values), hint.format(**values)
+                break
+        quoted = "\n".join(f"  {text}" for text in (*self.causes[:3], *self.last))
+        return ImageError(f"{meaning} No image was built ({self.step}). {self.path} ends with:\n{quoted}\n", remedy)
 
 
 @contextlib.contextmanager
@@ -148,84 +135,93 @@ def _check_user_namespace() -> None:
         )
 
 
-def build(cache: Path, key: str, spec: Spec, files: Path, lock: int) -> None:
-    """Build the image of a key; the caller holds its lock. It appears under its name when it is whole, or not at all."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", suffix=".tmp", dir=cache))
-    try:
-        with build_log(cache / f"{key}.log", fresh=True) as log:
-            log.line(f"vexlab: step 1/6: preparing {temporary}")
-            work = temporary / "work"
-            _prepare(work, files)
-            command = [
-                "mmdebstrap", "--unshare-helper", "sh", "files/assemble.sh",
-                spec.suite, str(spec.disk_size_mb), ",".join(sorted(set(spec.packages))), *sorted(set(spec.source_packages)),
-            ]  # fmt: skip
-            _run(command, work, log, lock, spec, cache)
-            log.line("vexlab: step 5/6: compacting the disk image")
-            image = temporary / "image"
-            image.mkdir(mode=0o755)
-            convert = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "disk.raw", "../image/disk.qcow2"]
-            _run(convert, work, log, lock, spec, cache)
-            log.line("vexlab: step 6/6: writing the manifest")
-            _finish(work, image, spec, key)
-            image.rename(cache / key)
-            log.line("vexlab: done")
-    except OSError as error:
-        raise ImageError(
-            f"The image was not built: {error}.", f"It needs {NEEDED_MB} MB in {cache}, which you must be able to write."
-        ) from error
-    finally:
-        remove_tree(temporary)
+@dataclass(frozen=True)
+class Job:
+    """One build of the image of a key, whose lock (an open descriptor) the caller holds."""
 
+    cache: Path
+    key: str
+    spec: Spec
+    files: Path
+    lock: int
 
-def _prepare(work: Path, files: Path) -> None:
-    """Make the work directory. Root of the user namespace is somebody else outside, hence its mode; the temporary
-    directory around it lets nobody but its owner through."""
-    work.mkdir()
-    work.chmod(0o777)
-    for path in builder_files(files):
-        target = work / "files" / path.relative_to(files)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        target.chmod(0o644)
-    for directory in (work / "files", *(path for path in (work / "files").rglob("*") if path.is_dir())):
-        directory.chmod(0o755)
-
-
-def _finish(work: Path, image: Path, spec: Spec, key: str) -> None:
-    for name in ("vmlinuz", "initrd.img"):
-        shutil.copyfile(work / name, image / name)
-    for path in image.iterdir():
-        path.chmod(0o644)
-    release = (work / "kernel_release").read_text(encoding="utf-8").strip()
-    write_manifest(image, spec, key, release, datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"))
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _run(command: list[str], work: Path, log: BuildLog, lock: int, spec: Spec, cache: Path) -> None:
-    """Run one child into the log. However this function is left, no process of the child's remains."""
-    environment = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-    # INITRD: the kernel's package would make the initramfs twice, so its hook is told not to (assemble.sh makes it).
-    environment["INITRD"] = "No"
-    for name in ("TMPDIR", "SOURCE_DATE_EPOCH", "APT_CONFIG"):
-        environment.pop(name, None)
-    # Its own session: Ctrl-C at a terminal reaches this process alone, which then ends the child. Standard input is
-    # never written to: assemble.sh takes its end as the death of this process.
-    with subprocess.Popen(
-        command, cwd=work, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True, pass_fds=(lock,), preexec_fn=_die_with_parent, text=True, errors="replace",
-    ) as child:  # fmt: skip
+    def build(self) -> None:
+        """Build it. The image appears under its name when it is whole, or not at all."""
         try:
-            assert child.stdout is not None
-            for text in child.stdout:
-                log.line(text.rstrip())
-            status = child.wait()
-        finally:
-            # The first process of the PID namespace is in this group, and all others end with it.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-    if status != 0:
-        raise log.failure(f"{command[0]} ended with status {status}.", spec, cache)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{self.key}.", suffix=".tmp", dir=self.cache))
+            try:
+                with build_log(self.cache / f"{self.key}.log", fresh=True) as log:
+                    self._assemble(temporary, log)
+            finally:
+                remove_tree(temporary)
+        except OSError as error:
+            raise ImageError(
+                f"No image was built: {error}.",
+                f"It takes {NEEDED_MB} MB in {self.cache}, which you must be able to write.",
+            ) from error
+
+    def _assemble(self, temporary: Path, log: BuildLog) -> None:
+        log.line(f"vexlab: step 1/6: preparing {temporary}")
+        work, image = temporary / "work", temporary / "image"
+        self._prepare(work)
+        self._run(["mmdebstrap", "--unshare-helper", "sh", "files/assemble.sh", *self._arguments()], work, log)
+        log.line("vexlab: step 5/6: compacting the disk image")
+        image.mkdir(mode=0o755)
+        self._run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "disk.raw", "../image/disk.qcow2"], work, log)
+        (work / "disk.raw").unlink()
+        log.line("vexlab: step 6/6: writing the manifest")
+        for name in ("vmlinuz", "initrd.img"):
+            shutil.copyfile(work / name, image / name)
+        for path in image.iterdir():
+            path.chmod(0o644)
+        release = (work / "kernel_release").read_text(encoding="utf-8").strip()
+        write_manifest(image, self.spec, self.key, release, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        image.rename(self.cache / self.key)
+        log.line("vexlab: done")
+
+    def _arguments(self) -> list[str]:
+        spec = self.spec
+        packages = ",".join(sorted(set(spec.packages)))
+        return [spec.suite, str(spec.disk_size_mb), packages, *sorted(set(spec.source_packages))]
+
+    def _prepare(self, work: Path) -> None:
+        """Make the work directory.
+
+        Root of the user namespace is somebody else outside of it, hence the mode; the temporary directory around it
+        lets nobody but its owner through.
+        """
+        work.mkdir()
+        work.chmod(0o777)
+        for path in builder_files(self.files):
+            target = work / "files" / path.relative_to(self.files)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            target.chmod(0o644)
+        for directory, _, _ in os.walk(work / "files"):
+            Path(directory).chmod(0o755)
+
+    def _run(self, command: list[str], work: Path, log: BuildLog) -> None:
+        """Run one child into the log. However this function is left, no process of the child's remains."""
+        environment = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8"}
+        # The kernel's package would make an initramfs twice, 20 seconds each; customize.sh makes a smaller one.
+        environment["INITRD"] = "No"
+        for name in ("TMPDIR", "SOURCE_DATE_EPOCH", "APT_CONFIG"):
+            environment.pop(name, None)
+        # setpriv: the child ends when this process is killed. Its own session: Ctrl-C at a terminal reaches this
+        # process alone, which ends the child. Standard input is never written: its end tells assemble.sh of our death.
+        with subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *command], cwd=work, env=environment, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(self.lock,),
+            text=True, errors="replace",
+        ) as child:  # fmt: skip
+            try:
+                assert child.stdout is not None
+                for text in child.stdout:
+                    log.line(text.rstrip())
+                status = child.wait()
+            finally:
+                # The first process of the PID namespace is in this group, and all others end with it.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+        if status != 0:
+            raise log.failure(f"{command[0]} ended with status {status}.", self.spec, self.cache)

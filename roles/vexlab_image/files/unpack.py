@@ -1,4 +1,4 @@
-"""Unpack the builder from standard input ({path: text} in JSON) and run it, so that it needs one task and no clean-up."""
+"""Unpack the builder from standard input ({path: text} in JSON) and run it: one task, and nothing to clean up."""
 
 import json
 import pathlib
@@ -8,9 +8,9 @@ import tempfile
 
 with tempfile.TemporaryDirectory(prefix="vexlab-image-") as directory:
     for name, text in json.load(sys.stdin).items():
-        path = pathlib.Path(directory, name)
+        path = pathlib.Path(directory, "builder", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     sys.path.insert(0, directory)
     sys.dont_write_bytecode = True
-    runpy.run_path(str(pathlib.Path(directory, "build_image.py")), run_name="__main__")
+    runpy.run_module("builder.build_image", run_name="__main__")
