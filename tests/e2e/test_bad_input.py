@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Done, Vexlab
+
+from tests.e2e.harness import Done, Vexlab
 
 GOOD_TARGET = """\
 vexlab_target_name: x

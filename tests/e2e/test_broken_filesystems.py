@@ -1,4 +1,4 @@
-"""Bugs put into a copy of the bundled filesystem: each must show in its stage, with its verdict. In one lab, in order."""
+"""Bugs put into a copy of the bundled filesystem: each must show in its stage, with its verdict. One lab, in order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import Vexlab, edit
+from tests.e2e.harness import Vexlab, edit
 
 STAGES = ("structure", "build", "load", "mkfs", "mount")
 
@@ -53,7 +53,11 @@ def test_mkfs_in_the_root_fails_structure(vexlab: Vexlab, source: Path) -> None:
 
 
 def test_compile_error_fails_build(vexlab: Vexlab, source: Path) -> None:
-    with bug(source / "kernel" / "super.c", "sbi->state = state;\n	sbi->free_blocks", "sbi->state = stats;\n	sbi->free_blocks"):
+    with bug(
+        source / "kernel" / "super.c",
+        "sbi->state = state;\n	sbi->free_blocks",
+        "sbi->state = stats;\n	sbi->free_blocks",
+    ):
         done = vexlab("up", "--json")
     assert done.code == 1
     assert done.verdicts() == expected("build", "failed")
@@ -75,14 +79,25 @@ def test_wrong_magic_fails_mkfs(vexlab: Vexlab, source: Path) -> None:
 def test_data_lost_on_unmount_fails_mount(vexlab: Vexlab, source: Path) -> None:
     """The last transaction is dropped instead of committed, and sync says that all is well."""
     path = source / "kernel" / "super.c"
-    with bug(path, "	if (vexfs_stop_writing(sb))\n", "	if (0)\n"), bug(path, "	return vexfs_commit(sb);\n}\n\n/* The device is gone", "	return 0;\n}\n\n/* The device is gone"):
+    with (
+        bug(path, "	if (vexfs_stop_writing(sb))\n", "	if (0)\n"),
+        bug(
+            path,
+            "	return vexfs_commit(sb);\n}\n\n/* The device is gone",
+            "	return 0;\n}\n\n/* The device is gone",
+        ),
+    ):
         done = vexlab("up", "--json")
     assert done.code == 1
     assert done.verdicts() == expected("mount", "failed")
 
 
 def test_oops_at_mount_panics_mount(vexlab: Vexlab, source: Path) -> None:
-    with bug(source / "kernel" / "super.c", "	sb->s_fs_info = sbi;\n", "	sb->s_fs_info = sbi;\n	*(volatile int *)NULL = 1;\n"):
+    with bug(
+        source / "kernel" / "super.c",
+        "	sb->s_fs_info = sbi;\n",
+        "	sb->s_fs_info = sbi;\n	*(volatile int *)NULL = 1;\n",
+    ):
         done = vexlab("up", "--json")
     assert done.code == 1
     assert done.verdicts() == expected("mount", "panicked")

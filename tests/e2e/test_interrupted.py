@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Vexlab
+from tests.e2e.harness import Vexlab
 
 PATIENCE = 600.0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import ROOT, Done, Vexlab
+
+from tests.e2e.harness import ROOT, Done, Vexlab
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import ROOT, Done, Vexlab, edit
 from junitparser import JUnitXml
+
+from tests.e2e.harness import ROOT, Done, Vexlab, edit
 
 
 def checksum(tree: Path) -> str:
@@ -61,7 +62,9 @@ def test_source_was_not_written(first: Done, source: Path, before: str) -> None:
 
 def test_filesystem_is_mounted_read_write(vexlab: Vexlab, first: Done) -> None:
     assert first.code == 0
-    done = vexlab("ssh", "findmnt -n -o FSTYPE,OPTIONS --mountpoint /mnt/vexlab && touch /mnt/vexlab/x && rm /mnt/vexlab/x")
+    done = vexlab(
+        "ssh", "findmnt -n -o FSTYPE,OPTIONS --mountpoint /mnt/vexlab && touch /mnt/vexlab/x && rm /mnt/vexlab/x"
+    )
     assert done.code == 0, done.stderr
     assert done.stdout.split()[0] == "vexfs"
     assert "rw" in done.stdout.split()[1].split(",")
@@ -107,8 +110,10 @@ def test_qemu_listens_on_loopback_only(vexlab: Vexlab, first: Done) -> None:
 
 def test_guest_reaches_no_network(vexlab: Vexlab, first: Done) -> None:
     assert first.code == 0
-    script = "timeout 5 sh -c 'exec 3<>/dev/tcp/10.0.2.2/22' 2>&1 || timeout 5 bash -c 'exec 3<>/dev/tcp/10.0.2.2/22' 2>&1"
-    assert vexlab("ssh", f"bash -c \"{script}\"").code != 0
+    script = (
+        "timeout 5 sh -c 'exec 3<>/dev/tcp/10.0.2.2/22' 2>&1 || timeout 5 bash -c 'exec 3<>/dev/tcp/10.0.2.2/22' 2>&1"
+    )
+    assert vexlab("ssh", f'bash -c "{script}"').code != 0
 
 
 def test_keys_are_private(vexlab: Vexlab, first: Done) -> None:

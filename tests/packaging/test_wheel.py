@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-
-from conftest import ROOT, Vexlab
+from tests.e2e.harness import ROOT, Vexlab
 
 
 @pytest.fixture(scope="module")

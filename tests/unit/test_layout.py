@@ -35,7 +35,9 @@ def inputs_table(role: str) -> str:
         kind = option["type"] + (f" of {option['elements']}" if "elements" in option else "")
         kind = " / ".join(f"`{choice}`" for choice in option["choices"]) if "choices" in option else kind
         default = option.get("default")
-        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default not in ("", None) else ""
+        shown = (
+            f"`{str(default).lower() if isinstance(default, bool) else default}`" if default not in ("", None) else ""
+        )
         meaning = " ".join(option["description"].split()) if isinstance(option["description"], str) else ""
         meaning = re.sub(r"C\(([^)]*)\)", r"`\1`", meaning)
         meaning = re.sub(r"B\(([^)]*)\)", r"**\1**", meaning)
@@ -125,4 +127,6 @@ def test_nothing_but_the_example_knows_vexfs_or_apfs() -> None:
 if __name__ == "__main__":
     for name in ROLES:
         readme = ROOT / "roles" / name / "README.md"
-        readme.write_text(TABLE.sub(lambda _, role=name: inputs_table(role), readme.read_text(encoding="utf-8")))
+        before, rest = readme.read_text(encoding="utf-8").split("<!-- inputs -->\n")
+        after = rest[rest.index("<!-- /inputs -->") :]
+        readme.write_text(f"{before}<!-- inputs -->\n{inputs_table(name)}{after}", encoding="utf-8")

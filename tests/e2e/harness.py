@@ -1,0 +1,112 @@
+"""End to end: the command line as a person uses it, with real guests.
+
+Labs, runs and sockets of a session are in a temporary directory; images come from the user's cache, since building one
+takes minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+VEXFS = ROOT / "examples" / "vexfs"
+RUN_DEADLINE = 1500  # seconds for one command, far above what emulation needs
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.stdout)
+
+    def stage(self, name: str) -> dict[str, Any]:
+        stages: list[dict[str, Any]] = self.document["stages"]
+        return next(stage for stage in stages if stage["name"] == name)
+
+    def verdicts(self) -> dict[str, str]:
+        return {stage["name"]: stage["verdict"] for stage in self.document["stages"]}
+
+
+class Vexlab:
+    """Runs `vexlab` in an environment of its own."""
+
+    def __init__(self, home: Path, python: str = sys.executable) -> None:
+        self.home = home
+        self.python = python
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        self.environment = os.environ | {
+            "XDG_CACHE_HOME": cache,
+            "XDG_STATE_HOME": str(home / "state"),
+            "XDG_RUNTIME_DIR": str(home / "r"),
+            "COLUMNS": "160",
+        }
+        (home / "r").mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def labs(self) -> Path:
+        return self.home / "state" / "vexlab" / "labs"
+
+    @property
+    def runs(self) -> Path:
+        return self.home / "state" / "vexlab" / "runs"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [self.python, "-m", "vexlab", *arguments]
+
+    def __call__(self, *arguments: str, cwd: Path | None = None, **environment: str) -> Done:
+        done = subprocess.run(
+            self.command(*arguments), cwd=cwd or self.home, env=self.environment | environment, text=True,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=RUN_DEADLINE, check=False,
+        )  # fmt: skip
+        print(f"$ vexlab {' '.join(arguments)} → {done.returncode}\n{done.stderr[-4000:]}")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*arguments), cwd=self.home, env=self.environment, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+
+    def record(self, lab: str = "default") -> dict[str, Any]:
+        """What the guest's role wrote about the guest."""
+        document: dict[str, Any] = json.loads((self.labs / lab / "guest.json").read_text())
+        return document
+
+    def processes(self) -> list[str]:
+        """Command lines of all processes of this environment, told by its path in them or in their environment."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                except OSError:
+                    continue
+                if f"{self.home}/".encode() in words:
+                    found.append(line[:200])
+        return found
+
+    def end(self) -> None:
+        """Take down every lab that is left."""
+        for lab in sorted(self.labs.iterdir()) if self.labs.is_dir() else []:
+            self("destroy", "--name", lab.name)
+
+
+def edit(path: Path, old: str, new: str) -> str:
+    """Replace the one place where `old` stands; returns the former text."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path} holds {old!r} {text.count(old)} times"
+    path.write_text(text.replace(old, new))
+    return text
