@@ -375,6 +375,8 @@ static int vexfs_iterate(struct file *file, struct dir_context *ctx)
 				brelse(bh);
 				return 0;
 			}
+			/* Past it, should the next one be damaged. */
+			ctx->pos = pos + len;
 		}
 		brelse(bh);
 		ctx->pos = ((loff_t)(i + 1) << VEXFS_BLOCK_BITS) + 2;

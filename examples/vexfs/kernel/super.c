@@ -9,8 +9,8 @@
 #include "vexfs.h"
 
 /*
- * One line per problem, naming the field. Limited, so that a rotten image
- * can't flood the log.
+ * One line per problem, naming the field. Limited for each mount, so that a
+ * rotten image can't flood the log, nor silence the next one.
  */
 void vexfs_error(struct super_block *sb, const char *fmt, ...)
 {
@@ -20,7 +20,8 @@ void vexfs_error(struct super_block *sb, const char *fmt, ...)
 	va_start(args, fmt);
 	vaf.fmt = fmt;
 	vaf.va = &args;
-	pr_err_ratelimited("VexFS (%s): %pV\n", sb->s_id, &vaf);
+	if (__ratelimit(&VEXFS_SB(sb)->ratelimit))
+		pr_err("VexFS (%s): %pV\n", sb->s_id, &vaf);
 	va_end(args);
 }
 
@@ -275,6 +276,7 @@ static struct vexfs_sb_info *vexfs_alloc_sb_info(struct super_block *sb)
 	mutex_init(&sbi->alloc_lock);
 	init_rwsem(&sbi->txn_sem);
 	spin_lock_init(&sbi->txn_lock);
+	ratelimit_state_init(&sbi->ratelimit, 5 * HZ, 10);
 	INIT_LIST_HEAD(&sbi->freed);
 	INIT_LIST_HEAD(&sbi->ordered);
 	INIT_DELAYED_WORK(&sbi->commit_work, vexfs_commit_worker);

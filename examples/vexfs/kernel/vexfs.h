@@ -6,6 +6,7 @@
 #include <linux/buffer_head.h>
 #include <linux/fs.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/rwsem.h>
 #include <linux/workqueue.h>
 
@@ -28,6 +29,7 @@ static_assert(PAGE_SIZE == VEXFS_BLOCK_SIZE);
 struct vexfs_sb_info {
 	struct super_block *sb;
 	struct buffer_head *sb_bh;
+	struct ratelimit_state ratelimit;	/* of errors in the log */
 
 	/* Geometry: checked at mount, constant afterwards. */
 	u32 total_blocks;

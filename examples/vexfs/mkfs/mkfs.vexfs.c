@@ -472,6 +472,8 @@ static struct options parse_options(int argc, char **argv)
 	bool blocks = false;
 	int c;
 
+	if (argc > 0)
+		argv[0] = PROGRAM;	/* getopt's messages start with it */
 	while ((c = getopt_long(argc, argv, "fL:b:hV", longopts, NULL)) != -1) {
 		switch (c) {
 		case 'f':
