@@ -109,27 +109,26 @@ def _waiting(holder: str) -> str:
 
 def _say_waiting(cache: Path, key: str, holder: str) -> str:
     text = _waiting(holder)
-    print(text, file=sys.stderr, flush=True)
     with build_log(cache / f"{key}.log", fresh=False) as log:
         log.line(text)
+    print(text, file=sys.stderr, flush=True)
     return text
 
 
-def _starters() -> list[int]:
-    """The processes whose end means that nobody waits for this one any more.
+def _starters() -> list[tuple[int, int]]:
+    """Those whose end means that nobody waits for this process any more, as pairs of child and parent.
 
-    Those are its ancestors up to the leader of its session, and that one's parent: under Ansible, and under sshd, each
+    They are its ancestors up to the leader of its session, and that one's parent: under Ansible, and under sshd, each
     command is a session, and killing ansible-playbook or the connection leaves the session running.
     """
-    pid, session = os.getpid(), os.getsid(0)
-    chain: list[int] = []
-    while pid != session and len(chain) < 64:
-        pid = _parent(pid)
-        if pid <= 1:
-            return chain
-        chain.append(pid)
-    parent = _parent(session)
-    return [*chain, parent] if parent > 1 else chain
+    pairs: list[tuple[int, int]] = []
+    child, session = os.getpid(), os.getsid(0)
+    while (parent := _parent(child)) > 1:
+        pairs.append((child, parent))
+        if child == session:
+            break
+        child = parent
+    return pairs
 
 
 def _parent(pid: int) -> int:
@@ -139,11 +138,9 @@ def _parent(pid: int) -> int:
         return 0
 
 
-def _watch_starters(starters: list[int]) -> None:
-    def alive() -> bool:
-        return os.getppid() == starters[0] and all(Path(f"/proc/{pid}").exists() for pid in starters)
-
-    while alive():
+def _watch(starters: list[tuple[int, int]]) -> None:
+    # A child gets another parent at the moment its own ends, even if that one is not reaped or its number used again.
+    while all(_parent(child) == parent for child, parent in starters):
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -167,7 +164,7 @@ def _ends(deadline: int) -> Iterator[None]:
         signal.signal(number, ended)
     starters = _starters()
     if starters:
-        threading.Thread(target=_watch_starters, args=(starters,), daemon=True).start()
+        threading.Thread(target=_watch, args=(starters,), daemon=True).start()
     signal.alarm(deadline)
     yield
     signal.alarm(0)
