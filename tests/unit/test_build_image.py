@@ -230,7 +230,7 @@ def test_check_mode_says_what_it_would_do_and_does_nothing(tmp_path: Path) -> No
 def test_unwritable_cache_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = answer(builder("--cache", str(tmp_path / "file" / "cache"), *ARGUMENTS), 1)
-    assert said["error"].startswith("The image cache cannot be used: ")
+    assert said["error"] == f"The image cache {tmp_path / 'file' / 'cache'} cannot be written: Not a directory."
     assert "vexlab_image_cache" in said["hint"]
 
 

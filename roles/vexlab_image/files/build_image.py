@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -95,11 +96,11 @@ def _defect(directory: Path, key: str, *, stamp: bool) -> str | None:
 def _make_cache(cache: Path) -> None:
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        if not os.access(cache, os.W_OK | os.X_OK):
-            raise PermissionError(f"{cache} is not writable")
+        tempfile.TemporaryFile(dir=cache).close()
     except OSError as error:
         raise ImageError(
-            f"The image cache cannot be used: {error}.", "Set vexlab_image_cache to a directory that you can write."
+            f"The image cache {cache} cannot be written: {error.strerror}.",
+            "Set vexlab_image_cache to a directory that you can write.",
         ) from error
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 IMAGE_FILES = ("disk.qcow2", "vmlinuz", "initrd.img")
 MANIFEST = "manifest.json"
 STAMP = "verified"
@@ -131,6 +131,8 @@ def damage(directory: Path, key: str, *, stamp: bool = True) -> str | None:
     if named != key:
         found = f"its {MANIFEST} is for another image, {named}"
     found = found or _wrong_sizes(directory, sizes)
+    if not found and not (directory / "sandbox" / "usr").is_dir():
+        found = "its user space for builds (sandbox/usr) is missing"
     if not found and not _is_stamped(directory):
         wrong = [name for name in IMAGE_FILES if _sha256(directory / name) != sums.get(name)]
         found = f"the checksum of {' and '.join(wrong)} is not the recorded one" if wrong else ""

@@ -169,11 +169,15 @@ class Job:
         image.mkdir(mode=0o755)
         self._run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "disk.raw", "../image/disk.qcow2"], work, log)
         (work / "disk.raw").unlink()
+        sandbox = image / "sandbox"
+        sandbox.mkdir()
+        self._run(["tar", "--extract", "--file=sandbox.tar", "--no-same-owner", f"--directory={sandbox}"], work, log)
+        (work / "sandbox.tar").unlink()
         log.line("vexlab: step 6/6: writing the manifest")
         for name in ("vmlinuz", "initrd.img"):
             shutil.copyfile(work / name, image / name)
-        for path in image.iterdir():
-            path.chmod(0o644)
+        for name in ("disk.qcow2", "vmlinuz", "initrd.img"):
+            (image / name).chmod(0o644)
         release = (work / "kernel_release").read_text(encoding="utf-8").strip()
         write_manifest(image, self.spec, self.key, release, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         image.rename(self.cache / self.key)
@@ -202,7 +206,7 @@ class Job:
 
     def _run(self, command: list[str], work: Path, log: BuildLog) -> None:
         """Run one child into the log. However this function is left, no process of the child's remains."""
-        environment = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8"}
+        environment = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
         # The kernel's package would make an initramfs twice, 20 seconds each; customize.sh makes a smaller one.
         environment["INITRD"] = "No"
         for name in ("TMPDIR", "SOURCE_DATE_EPOCH", "APT_CONFIG"):
