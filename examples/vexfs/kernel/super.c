@@ -230,6 +230,12 @@ static int vexfs_sync_fs(struct super_block *sb, int wait)
 	return vexfs_commit(sb);
 }
 
+/* Everything is in its place while the device is being looked at. */
+static int vexfs_freeze_fs(struct super_block *sb)
+{
+	return vexfs_sync_fs(sb, 1);
+}
+
 /* The device is gone. */
 static void vexfs_shutdown(struct super_block *sb)
 {
@@ -262,6 +268,7 @@ static const struct super_operations vexfs_super_operations = {
 	.evict_inode	= vexfs_evict_inode,
 	.put_super	= vexfs_put_super,
 	.sync_fs	= vexfs_sync_fs,
+	.freeze_fs	= vexfs_freeze_fs,
 	.statfs		= vexfs_statfs,
 	.shutdown	= vexfs_shutdown,
 };
