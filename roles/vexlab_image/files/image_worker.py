@@ -30,7 +30,7 @@ CAUSES = (
     ("Unable to locate package", "Debian {suite} has no such package.", "Check {packages}."),
     ("has no installation candidate", "Debian {suite} cannot install one of the packages.", "Check {packages}."),
     ("unmet dependencies", "Debian {suite} cannot install these packages together.", "Check {packages}."),
-    ("NO_PUBKEY", "The keys of Debian {suite} are not here.", "sudo apt-get install debian-archive-keyring"),
+    ("NO_PUBKEY", "The keys of Debian {suite} are not here.", "Run: sudo apt-get install debian-archive-keyring"),
     ("does not have a Release file", "Debian has no suite {suite}.", "Check vexlab_image_suite."),
     ("Failed to fetch", "Packages could not be downloaded.", "Check that apt works here: sudo apt-get update"),
 )
@@ -90,7 +90,7 @@ def check_host(cache: Path) -> None:
     if missing:
         raise ImageError(
             f"Building an image needs {', '.join(missing)}, which this machine does not have.",
-            f"sudo apt-get install --no-install-recommends {' '.join(missing)}, or apply the role vexlab_host.",
+            f"Run: sudo apt-get install --no-install-recommends {' '.join(missing)}, or apply the role vexlab_host.",
         )
     free = shutil.disk_usage(cache).free // 1_000_000
     if free < NEEDED_MB:
@@ -117,11 +117,13 @@ def _check_user_namespace() -> None:
         if not any(line.split(":")[0] == user for line in lines):
             raise ImageError(
                 f"The user {user} has no subordinate ids: {name} has no line for it.",
-                f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user} "
+                f"Run: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user} "
                 "(any 65536 ids that nobody else has), or build as root.",
             )
     if not shutil.which("newuidmap", path=_path()):
-        raise ImageError("newuidmap is not installed.", "sudo apt-get install uidmap, or apply the role vexlab_host.")
+        raise ImageError(
+            "newuidmap is not installed.", "Run: sudo apt-get install uidmap, or apply the role vexlab_host."
+        )
     tried = subprocess.run(
         ["mmdebstrap", "--unshare-helper", "true"],
         env={**os.environ, "PATH": _path()}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
@@ -129,8 +131,8 @@ def _check_user_namespace() -> None:
     if tried.returncode != 0:
         said = " ".join((tried.stderr or tried.stdout).split())
         raise ImageError(
-            f"Unprivileged user namespaces do not work on this machine: {said}",
-            "sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000 "
+            f"Unprivileged user namespaces do not work on this machine ({said}).",
+            "Run: sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000 "
             "(on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0), or build as root.",
         )
 
