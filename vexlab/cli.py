@@ -529,7 +529,7 @@ def image_list(as_json: bool) -> None:
             known = json.loads(manifest.read_text())
         except ValueError:
             known = {}
-        size = sum(path.stat().st_blocks * 512 for path in manifest.parent.iterdir())
+        size = sum(path.lstat().st_blocks * 512 for path in manifest.parent.rglob("*"))
         kernel, packages = known.get("kernel_release", "(damaged)"), known.get("packages", [])
         entries.append({"key": manifest.parent.name, "kernel": kernel, "packages": packages, "mib": size >> 20})
     if as_json:

@@ -20,6 +20,8 @@ TOOLS = {
     "qemu-img": "qemu-utils",
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
+    "bwrap": "bubblewrap",
+    "rsync": "rsync",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
 }

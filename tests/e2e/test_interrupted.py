@@ -80,15 +80,13 @@ def test_qemu_killed_in_mid_run_is_lost(vexlab: Vexlab) -> None:
     assert document["verdict"] == "lost"
 
 
-def test_next_up_works_although_the_state_is_of_a_killed_run(vexlab: Vexlab) -> None:
-    done = vexlab("up", "--json")
-    assert done.code == 0, done.stderr
-
-
-def test_two_labs_at_once(vexlab: Vexlab) -> None:
-    """A second lab beside the first: another port, another key, and neither disturbs the other."""
-    second = vexlab("up", "--name", "second", "--json")
-    assert second.code == 0, second.stderr
+def test_next_up_works_and_so_does_a_second_lab(vexlab: Vexlab, source: Path) -> None:
+    """Another port, another key, and neither lab disturbs the other. The source fails early, which saves the build."""
+    (source / "Kbuild").unlink()
+    for name in ("default", "second"):
+        done = vexlab("up", "--name", name, "--source", str(source), "--json")
+        assert done.code == 1, done.stderr
+        assert "Kbuild is missing" in done.stage("structure")["reason"]
     states = {lab["lab"]: lab["guest"] for lab in vexlab("status", "--json").document}
     assert {guest["state"] for guest in states.values()} == {"running"}
     assert states["default"]["ssh_port"] != states["second"]["ssh_port"]

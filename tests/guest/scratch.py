@@ -77,6 +77,18 @@ class Scratch:
         """Size and hash of the whole image, for telling whether a byte of it changed."""
         return self.guest.python(DIGEST, self.device, self.image)
 
+    def magic(self) -> str:
+        """The bytes on the device where the target's magic belongs, as hexadecimal digits."""
+        length = len(self.lab.superblock_magic) // 2
+        read = f"od -An -v -tx1 -j {self.lab.superblock_magic_offset} -N {length} {self.device}"
+        return "".join(self.guest.ok(read).split())
+
+    def mkfs_is_refused(self, mkfs: str = "") -> None:
+        """Assert that mkfs ends with an error, and that the image is byte for byte what it was."""
+        before = self.digest()
+        self.guest.refuses(mkfs or self.lab.mkfs(self.device))
+        assert self.digest() == before, "mkfs refused the device, but wrote to it"
+
     def remove(self) -> None:
         """Take everything down, what an interrupted run left too. Fails when the filesystem doesn't let go."""
         self.guest.ok(self._removal())

@@ -97,7 +97,7 @@ def runtime_directory(given: str, lab_directory: Path) -> Path:
         return Path(given).expanduser().absolute()
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if not base or not os.access(base, os.W_OK):
-        base = f"/tmp/vexlab-{os.getuid()}"  # noqa: S108  made private and checked to be ours in private_directory
+        base = f"/tmp/vexlab-{os.getuid()}"
     digest = uuid.uuid5(uuid.NAMESPACE_URL, str(lab_directory)).hex[:12]
     return Path(base) / "vexlab" / digest
 
@@ -423,15 +423,22 @@ def console_tail(lab: Lab, lines: int = 15) -> str:
     return "\n".join(f"  | {line}" for line in kept) or "(nothing was written to the console)"
 
 
-def write_inventory(lab: Lab, identity: str, port: int) -> None:
+def write_inventory(lab: Lab, identity: str, port: int, chosen: str) -> None:
     """The guest's inventory entry: literals only, since testinfra sees them unrendered."""
+    options = ssh_options(lab, identity)
     entry = {
         "ansible_host": "127.0.0.1",
         "ansible_port": port,
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(lab.key),
-        "ansible_ssh_common_args": shlex.join(ssh_options(lab, identity)),
+        "ansible_ssh_common_args": shlex.join(options),
         "ansible_python_interpreter": "/usr/bin/python3",
+        "vexlab_booted": {
+            "accelerator": chosen,
+            "image": lab.inputs["image"],
+            # A command for rsync, to which the name of a host is added; HostName tells ssh where that is.
+            "ssh": ["ssh", *options, "-o", "HostName=127.0.0.1", "-i", str(lab.key), "-p", str(port), "-l", "root"],
+        },
     }
     document = {"vexlab": {"children": {"guests": {"hosts": {lab.name: entry}}}}}
     lab.inventory.parent.mkdir(mode=0o700, exist_ok=True)
@@ -493,7 +500,7 @@ def start(lab: Lab) -> dict[str, Any]:
         record |= {"port": port, "pid": int(lab.pid_file.read_text())}
         lab.write_record(record)
         record |= {"boot_seconds": round(wait_until_ready(lab, identity, port, deadline), 1), "state": "ready"}
-        write_inventory(lab, identity, port)
+        write_inventory(lab, identity, port, chosen)
         lab.write_record(record)
     except BaseException:
         stop_guest(lab)

@@ -58,7 +58,14 @@ def target(length: int) -> str:
 @pytest.mark.parametrize("length", LENGTHS)
 def test_symbolic_link_keeps_its_target(targets: list[str], length: int) -> None:
     """Short ones are often kept in the inode, long ones in a block; the border between them is where it breaks."""
-    assert f"{length} 'length-{length}' -> '{target(length)}'" in targets
+    assert f"'length-{length}' -> '{target(length)}'" in [line.partition(" ")[2] for line in targets]
+
+
+@pytest.mark.requires("symbolic-links", "symbolic-link-sizes")
+@pytest.mark.parametrize("length", LENGTHS)
+def test_size_of_a_symbolic_link_is_its_targets(targets: list[str], length: int) -> None:
+    """Programs allocate that much before they call readlink(2)."""
+    assert [line.partition(" ")[0] for line in targets if f"'length-{length}'" in line] == [str(length)]
 
 
 @pytest.mark.requires("symbolic-links", "directories")

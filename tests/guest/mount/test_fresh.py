@@ -49,3 +49,23 @@ def test_formatting_again_gives_an_empty_filesystem(guest: Guest, scratch: Scrat
     assert set(guest.ok(f"ls -A {scratch.point}").split()) <= {"lost+found"}
     guest.ok(f"echo new >{scratch.point}/f; umount {scratch.point}; {scratch.mount_command()}")
     assert guest.ok(f"cat {scratch.point}/f; umount {scratch.point}") == "new"
+
+
+@pytest.mark.requires("label")
+def test_label_that_is_too_long_does_no_harm(guest: Guest, lab: Lab, scratch: Scratch) -> None:
+    """It is refused, or cut to what has room: in no case does it run into the fields behind it."""
+    scratch.create_blank()
+    done = guest.run(lab.mkfs(scratch.device, "x" * 1000))
+    assert done.code < 124, f"mkfs ended with {done.code}: {done.said}"
+    if done.code != 0:
+        scratch.create()
+    guest.ok(f"{scratch.mount_command()}; umount {scratch.point}")
+
+
+def test_noise_on_the_device_does_not_show(guest: Guest, scratch: Scratch) -> None:
+    """A device is seldom blank; metadata that mkfs takes to be zero already would be garbage."""
+    scratch.create_blank()
+    guest.ok(f"head -c 8M /dev/urandom | dd of={scratch.device} bs=1M conv=fsync status=none")
+    scratch.format_again()
+    found = guest.ok(f"{scratch.mount_command('ro')}; ls -A {scratch.point}; umount {scratch.point}")
+    assert set(found.split()) <= {"lost+found"}
