@@ -41,6 +41,7 @@ def image(tmp_path: Path) -> Path:
     directory.mkdir(parents=True)
     for name in image_store.IMAGE_FILES:
         (directory / name).write_bytes(name.encode() * 1000)
+    (directory / "sandbox" / "usr").mkdir(parents=True)
     image_store.write_manifest(directory, SPEC, KEY, "6.12.1-amd64", "2026-01-01T00:00:00Z")
     return directory
 
@@ -125,6 +126,11 @@ def test_damage_of_each_file_is_noticed(image: Path, name: str) -> None:
     assert f"{name} has {len(whole) - 1} bytes" in (image_store.damage(image, KEY) or "")
     path.unlink()
     assert f"{name} is missing" in (image_store.damage(image, KEY) or "")
+
+
+def test_missing_user_space_for_builds_is_noticed(image: Path) -> None:
+    shutil.rmtree(image / "sandbox")
+    assert "sandbox/usr" in (image_store.damage(image, KEY) or "")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"key": "x"}', "\0\0"])

@@ -85,7 +85,7 @@ def check_host(cache: Path) -> None:
         raise ImageError(
             f"Images are for amd64, and this machine is {platform.machine()}.", "Use an x86-64 machine as hypervisor."
         )
-    packages = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"}
+    packages = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils", "mount": "mount"}
     missing = sorted(package for tool, package in packages.items() if not shutil.which(tool, path=_path()))
     if missing:
         raise ImageError(
