@@ -39,10 +39,12 @@ chmod 0644 vmlinuz initrd.img
 echo "$release" > kernel_release
 
 echo "vexlab: step 4/6: making the ext4 filesystem"
-mke2fs -q -t ext4 -L vexlab-root -m 0 -N 262144 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -d rootfs disk.raw "${size}M"
+mke2fs -q -t ext4 -L vexlab-root -m 0 -N 262144 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard \
+    -d rootfs disk.raw "${size}M" &
 
 # What a build in the guest's user space needs, readable by whoever builds: the builder unpacks it as its own files.
 tar --create --file=sandbox.tar --directory=rootfs --exclude='usr/lib/modules/*/kernel' --exclude=usr/share/locale \
     --mode=u+rw,go+r usr etc/alternatives etc/ld.so.cache etc/ld.so.conf etc/ld.so.conf.d etc/passwd etc/group
 chmod 0644 sandbox.tar
+wait "$!"
 rm -rf rootfs

@@ -169,12 +169,7 @@ class Job:
         self._run(["mmdebstrap", "--unshare-helper", "sh", "files/assemble.sh", *self._arguments()], work, log)
         log.line("vexlab: step 5/6: compacting the disk image")
         image.mkdir(mode=0o755)
-        self._run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "disk.raw", "../image/disk.qcow2"], work, log)
-        (work / "disk.raw").unlink()
-        sandbox = image / "sandbox"
-        sandbox.mkdir()
-        self._run(["tar", "--extract", "--file=sandbox.tar", "--no-same-owner", f"--directory={sandbox}"], work, log)
-        (work / "sandbox.tar").unlink()
+        self._run(["sh", "files/compact.sh", "../image"], work, log)
         log.line("vexlab: step 6/6: writing the manifest")
         for name in ("vmlinuz", "initrd.img"):
             shutil.copyfile(work / name, image / name)
