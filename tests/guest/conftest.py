@@ -10,11 +10,11 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -104,24 +104,26 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest) -> Lab:
+def variables(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The variables of the one host of this session, as testinfra reads them from the inventory."""
+    options = request.config.option
+    host = testinfra.get_host(options.hosts, ansible_inventory=options.ansible_inventory)
+    found: dict[str, Any] = host.ansible.get_variables()  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.fixture(scope="session")
+def lab(variables: dict[str, Any]) -> Lab:
     """The lab's contract, read from the inventory."""
-    return Lab(request.getfixturevalue("connection").ansible.get_variables())
+    return Lab(variables)
 
 
 @pytest.fixture(scope="session")
-def connection(request: pytest.FixtureRequest) -> Any:
-    """The one host of this session; testinfra's own fixture has the scope of a module, and its name in every id."""
-    import testinfra
-
-    config = request.config
-    return testinfra.get_host(config.getoption("--hosts"), ansible_inventory=config.getoption("--ansible-inventory"))
-
-
-@pytest.fixture(scope="session")
-def guest(connection: Any) -> Guest:
+def guest(variables: dict[str, Any]) -> Iterator[Guest]:
     """The guest, as something that runs commands with a deadline."""
-    return Guest(connection)
+    connection = Guest(variables)
+    yield connection
+    connection.close()
 
 
 @pytest.fixture(scope="session")
@@ -149,31 +151,11 @@ def _capabilities(request: pytest.FixtureRequest, lab: Lab) -> None:
     skip_unclaimed(request.node, lab)
 
 
-@dataclass
-class Seen:
-    """How far the kernel's log was read, and how many commands the guest had been given by then."""
-
-    last: str
-    commands: int
-
-
-@pytest.fixture(scope="session")
-def _seen(guest: Guest) -> Seen:
-    """From here on the log belongs to the checks; what came before is judged by every_stage."""
-    return Seen((guest.kernel_messages() or [""])[-1], guest.commands)
-
-
 @pytest.fixture(autouse=True)
-def _no_new_splat(guest: Guest, _seen: Seen) -> Iterator[None]:
+def _no_new_splat(guest: Guest) -> Iterator[None]:
     """Fail the check during which the kernel reported a bug of its own, whatever the check itself found."""
     yield
-    if guest.commands == _seen.commands:
-        return  # the check only looked at what a fixture had found out
-    lines = guest.kernel_messages(after=_seen.last)
-    _seen.commands = guest.commands
-    if lines:
-        _seen.last = lines[-1]
-    found = kernel_log.splats(lines)
+    found = kernel_log.splats(guest.new_kernel_messages())
     assert not found, "the kernel reported a bug: " + " / ".join(found[:5])
 
 

@@ -1,13 +1,19 @@
-"""The guest and the lab's contract, as the tests see them. The only module that knows testinfra."""
+"""The guest and the lab's contract, as the tests see them."""
 
 from __future__ import annotations
 
 import json
+import select
 import shlex
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+START_SECONDS = 60.0  # until a loaded guest has started a Python
+GRACE_SECONDS = 20.0  # beyond a command's own deadline, until the connection counts as lost
 
 # Tries statements one by one and prints what came of each, as JSON.
 ATTEMPTS = """
@@ -45,23 +51,96 @@ class Result:
         return f"`{line if len(line) <= 300 else line[:300] + '…'}`"
 
 
-class Guest:
-    """Runs shell commands in the guest; each has a deadline, since testinfra knows none."""
+class Agent:
+    """The process in the guest that runs the commands; see agent.py."""
 
-    def __init__(self, host: Any) -> None:
-        """Wrap a testinfra host."""
-        self._host = host
-        self.commands = 0
+    def __init__(self, variables: dict[str, Any]) -> None:
+        """Start it over ssh, the way the inventory says; with sudo for a user who isn't root."""
+        code = Path(__file__).with_name("agent.py").read_text(encoding="utf-8")
+        python = variables.get("ansible_python_interpreter", "/usr/bin/python3")
+        sudo = [] if variables.get("ansible_user", "root") == "root" else ["sudo", "-n"]
+        self._process = subprocess.Popen(
+            [*ssh_command(variables), shlex.join([*sudo, python, "-c", code])],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._read(START_SECONDS)
+
+    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Have one command run; raises ConnectionError when the guest doesn't answer."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+            return self._read(order["seconds"] + GRACE_SECONDS)
+        except BaseException:
+            self.close()  # what comes next would be the answer to this order
+            raise
+
+    def _read(self, seconds: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        # A line comes whole or its rest follows at once, so the wait is for its first byte.
+        if not select.select([self._process.stdout], [], [], seconds)[0]:
+            raise ConnectionError(f"the guest did not answer within {seconds} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise ConnectionError("the connection to the guest ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
+def ssh_command(variables: dict[str, Any]) -> list[str]:
+    """The command that reaches a host, from the variables with which Ansible reaches it."""
+    options = shlex.split(variables.get("ansible_ssh_common_args", ""))
+    if "ansible_ssh_private_key_file" in variables:
+        options += ["-i", variables["ansible_ssh_private_key_file"]]
+    options += ["-p", str(variables.get("ansible_port", 22)), "-l", variables.get("ansible_user", "root"), "-T"]
+    return ["ssh", *options, variables.get("ansible_host", variables.get("inventory_hostname", ""))]
+
+
+class Guest:
+    """Runs commands in the guest, each with a deadline."""
+
+    def __init__(self, variables: dict[str, Any]) -> None:
+        """Take the variables of the host, as the inventory has them; nothing is started before the first command."""
+        self._variables = variables
+        self._agent: Agent | None = None
+        self._kernel: list[str] = []
 
     def run(self, script: str, seconds: int = 60) -> Result:
         """Run a script with `sh -eu`; killed after so many seconds, with exit code 124 then."""
-        self.commands += 1
-        done = self._host.run(f"timeout -k 5 {seconds} sh -euc {shlex.quote(script)}")
-        return Result(script, done.rc, done.stdout, done.stderr)
+        return self._order({"script": script, "seconds": seconds}, script)
+
+    def _order(self, order: dict[str, Any], shown: str) -> Result:
+        if self._agent is None:
+            self._agent = Agent(self._variables)
+        try:
+            answer = self._agent.ask(order)
+        except BaseException:
+            self._agent = None
+            raise
+        self._kernel += answer["kernel"]
+        return Result(shown, answer["code"], answer["stdout"], answer["stderr"])
+
+    def new_kernel_messages(self) -> list[str]:
+        """What the kernel logged since the last call, as far as commands have brought it along."""
+        lines, self._kernel = self._kernel, []
+        return lines
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._agent is not None:
+            self._agent.close()
 
     def ok(self, script: str, seconds: int = 60) -> str:
         """Run a script that must succeed; returns its stdout without the blanks around it."""
-        result = self.run(script, seconds)
+        return self._succeeded(self.run(script, seconds), seconds)
+
+    def _succeeded(self, result: Result, seconds: int) -> str:
         if result.code == 124:
             pytest.fail(f"{result.command} did not end within {seconds} s", pytrace=False)
         assert result.code == 0, f"{result.command} failed with {result.code}: {result.said}"
@@ -78,17 +157,16 @@ class Guest:
 
     def python(self, code: str, *arguments: str, seconds: int = 60) -> str:
         """Run Python that must succeed, for system calls that no shell tool makes plainly; returns its stdout."""
-        return self.ok(shlex.join(["python3", "-c", code, *arguments]), seconds)
+        return self._succeeded(self._order({"code": code, "arguments": arguments, "seconds": seconds}, code), seconds)
 
     def attempts(self, directory: str, statements: dict[str, str]) -> dict[str, str]:
         """Try Python statements in a directory, in one go; for each name `done`, or the errno that it failed with."""
         outcome: dict[str, str] = json.loads(self.python(ATTEMPTS, directory, json.dumps(statements)))
         return outcome
 
-    def kernel_messages(self, after: str = "") -> list[str]:
-        """Lines of dmesg that follow a given line (the last one that was seen); all lines when it is not there."""
-        lines = self.ok("dmesg").splitlines()
-        return lines[lines.index(after) + 1 :] if after in lines else lines
+    def kernel_log(self) -> list[str]:
+        """The kernel's whole log, line by line."""
+        return self.ok("dmesg").splitlines()
 
 
 class Lab:

@@ -12,7 +12,7 @@ from guest import Guest
 @pytest.fixture
 def stage_log(guest: Guest, stage: str, evidence: Path) -> kernel_log.StageLog:
     """The kernel's messages since the stage began, kept as evidence as well."""
-    log = kernel_log.since_marker(guest.kernel_messages(), stage)
+    log = kernel_log.since_marker(guest.kernel_log(), stage)
     assert log is not None, f"the kernel's log has no marker of stage {stage}; was it overwritten?"
     (evidence / "kernel.log").write_text("".join(f"{line}\n" for line in log.lines))
     return log
