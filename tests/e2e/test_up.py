@@ -1,4 +1,7 @@
-"""One lab through its life: up, looked at, brought up again, edited, down. The tests build on each other, in order."""
+"""One lab through its life: up, looked at, brought up again, edited, down. The tests build on each other, in order.
+
+It is the installed wheel that they run, outside of the checkout: what is missing from it shows here.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
+import zipfile
 from pathlib import Path
 
 import jsonschema
@@ -13,6 +17,11 @@ import pytest
 from junitparser import JUnitXml
 
 from tests.e2e.harness import ROOT, Done, Vexlab, edit
+
+
+@pytest.fixture(scope="module")
+def vexlab(installed: Vexlab) -> Vexlab:
+    return installed
 
 
 def checksum(tree: Path) -> str:
@@ -34,6 +43,21 @@ def before(source: Path) -> str:
 def first(vexlab: Vexlab, source: Path, before: str) -> Done:
     assert before
     return vexlab("up", "--source", str(source), "--json")
+
+
+def test_wheel_holds_the_content(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for path in (
+        "playbooks/stages.yml", "roles/vexlab_guest/files/guest.py", "tests/guest/conftest.py", "ansible.cfg",
+        "inventory/group_vars/vexlab.yml", "examples/vexfs/Kbuild", "examples/targets/vexfs.yml",
+    ):  # fmt: skip
+        assert f"vexlab/_content/{path}" in names
+    assert not [name for name in names if name.endswith((".pyc", ".ko", ".o"))]
+
+
+def test_doctor_finds_everything(vexlab: Vexlab) -> None:
+    done = vexlab("doctor")
+    assert done.code == 0, done.stderr
 
 
 def test_every_stage_passes(first: Done) -> None:
