@@ -79,13 +79,10 @@ def test_wrong_magic_fails_mkfs(vexlab: Vexlab, source: Path) -> None:
 def test_data_lost_on_unmount_fails_mount(vexlab: Vexlab, source: Path) -> None:
     """The last transaction is dropped instead of committed, and sync says that all is well."""
     path = source / "kernel" / "super.c"
+    sync = "		return 0;\n	return vexfs_commit(sb);\n"
     with (
         bug(path, "	if (vexfs_stop_writing(sb))\n", "	if (0)\n"),
-        bug(
-            path,
-            "	return vexfs_commit(sb);\n}\n\n/* The device is gone",
-            "	return 0;\n}\n\n/* The device is gone",
-        ),
+        bug(path, sync, sync.replace("vexfs_commit(sb)", "0")),
     ):
         done = vexlab("up", "--json")
     assert done.code == 1

@@ -1,0 +1,50 @@
+"""What the command line, the target file and the defaults come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vexlab import content, settings
+from vexlab.errors import UsageProblem
+from vexlab.settings import Options
+
+
+def test_defaults_are_the_bundled_filesystem() -> None:
+    made = settings.make("default", Options())
+    assert made.target_name == "vexfs"
+    assert made.source == str(content.root() / "examples" / "vexfs")
+    assert made.contract["vexlab_memory_mb"] == 2048
+
+
+def test_options_reach_the_contract(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    made = settings.make("x", Options(source=str(tmp_path), memory_mb=1024, cpus=1, accelerator="tcg"))
+    assert made.source == str(tmp_path)
+    names = ("vexlab_memory_mb", "vexlab_cpus", "vexlab_accelerator", "vexlab_lab")
+    assert [made.contract[name] for name in names] == [1024, 1, "tcg", "x"]
+
+
+def test_source_replaces_one_that_is_in_the_image(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    target = str(content.root() / "examples" / "targets" / "apfs.yml")
+    assert settings.make("x", Options(target=target)).source == ""
+    made = settings.make("x", Options(target=target, source=str(tmp_path)))
+    assert (made.source, made.contract["vexlab_source_in_guest"]) == (str(tmp_path), "")
+
+
+def test_what_was_not_given_is_remembered() -> None:
+    remembered = Options(source="/a", target="/t.yml", cpus=1)
+    assert Options(memory_mb=1024).over(remembered) == Options(source="/a", target="/t.yml", cpus=1, memory_mb=1024)
+
+
+def test_another_target_forgets_the_source() -> None:
+    remembered = Options(source="/a", target="/t.yml", variant="full", cpus=1)
+    assert Options(target="/u.yml").over(remembered) == Options(target="/u.yml", cpus=1)
+
+
+@pytest.mark.parametrize("name", ["", "UP", "a/b", "..", "-a", "a" * 33, "ä"])
+def test_bad_names_of_labs(name: str) -> None:
+    with pytest.raises(UsageProblem):
+        settings.check_lab_name(name)
