@@ -63,7 +63,8 @@ class Vexlab:
         return self.home / "state" / "vexlab" / "runs"
 
     def command(self, *arguments: str) -> list[str]:
-        return [self.python, "-m", "vexlab", *arguments]
+        # A shell starts background jobs with SIGINT ignored, and a process that inherits that ignores Ctrl-C.
+        return ["env", "--default-signal=INT", self.python, "-m", "vexlab", *arguments]
 
     def __call__(self, *arguments: str, cwd: Path | None = None, **environment: str) -> Done:
         done = subprocess.run(

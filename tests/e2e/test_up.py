@@ -191,6 +191,26 @@ def test_verify_sees_what_broke(vexlab: Vexlab, first: Done) -> None:
     assert done.verdicts()["load"] == "failed"
 
 
+def test_guest_with_another_host_key_is_not_talked_to(vexlab: Vexlab, first: Done, tmp_path: Path) -> None:
+    """The host key is pinned: whoever answers on the port with another one must get nothing, by no way in."""
+    assert first.code == 0
+    lab = vexlab.labs / "default"
+    pinned = (lab / "known_hosts").read_text()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True)
+    other = " ".join((tmp_path / "other.pub").read_text().split()[:2])
+    control = f"ControlPath={vexlab.record()['control_path']}"
+    subprocess.run(["ssh", "-F", "/dev/null", "-o", control, "-O", "exit", "guest"], check=True, capture_output=True)
+    try:
+        (lab / "known_hosts").write_text(f"{pinned.split()[0]} {other}\n")
+        assert vexlab("ssh", "true").code == 255
+        for strategy in ({}, {"ANSIBLE_STRATEGY": "linear"}):
+            done = vexlab("verify", "--stage", "load", "--json", **strategy)
+            assert done.code != 0
+            assert "passed" not in done.verdicts().values()
+    finally:
+        (lab / "known_hosts").write_text(pinned)
+
+
 def test_logs_report_and_runs(vexlab: Vexlab, first: Done) -> None:
     assert first.code == 0
     assert "Linux version" in vexlab("logs", "console").stdout

@@ -432,6 +432,9 @@ def write_inventory(lab: Lab, identity: str, port: int, chosen: str) -> None:
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(lab.key),
         "ansible_ssh_common_args": shlex.join(options),
+        # mitogen asks for this alone; without it, it would tell ssh to check nothing, ahead of the arguments above.
+        "ansible_host_key_checking": True,
+        "ansible_ssh_host_key_checking": True,
         "ansible_python_interpreter": "/usr/bin/python3",
         "vexlab_booted": {
             "accelerator": chosen,
