@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_runner.interface import run_async
+from ansible_runner.interface import run
 
 from vexlab import content
-from vexlab.errors import Interrupted
+from vexlab.errors import Interrupted, VexlabError
 
 Event = dict[str, Any]
 GRACE = 10.0  # seconds that ansible-playbook gets to end by itself
@@ -66,22 +66,28 @@ class Playbook:
         self._failure: Failure | None = None
         self._changed: list[str] = []
         self._stop_asked = threading.Event()
+        self._done = threading.Event()
+        self._status = ""
+        self._problem: Exception | None = None
 
     def run(self, while_running: Callable[[], None] = lambda: None) -> Outcome:
         """Run to the end; `while_running` is called a few times a second. Ctrl-C ends it and raises Interrupted."""
         with tempfile.TemporaryDirectory(prefix="vexlab-") as private, self._log.open("a") as log:
-            thread, runner = self._start(Path(private), log)
+            threading.Thread(target=self._work, args=(Path(private), log), name="playbook", daemon=True).start()
             try:
-                while thread.is_alive():
-                    thread.join(0.2)
+                # An event, not the thread, is waited for: in Python 3.11 a thread whose join() was interrupted by a
+                # signal counts as ended although it still runs (bpo-45274).
+                while not self._done.wait(0.2):
                     while_running()
                     if self._stop_asked.is_set():
-                        self._end(thread)
+                        self._end()
             except KeyboardInterrupt:
-                self._end(thread)
+                self._end()
                 raise Interrupted("interrupted", "") from None
+            if self._problem is not None:
+                raise VexlabError(f"ansible-runner failed: {self._problem}", f"Ansible's output is in {self._log}")
             return Outcome(
-                runner.status == "successful" and self._failure is None,
+                self._status == "successful" and self._failure is None,
                 self._failure, tuple(self._changed), self._stop_asked.is_set(),
             )  # fmt: skip
 
@@ -89,7 +95,16 @@ class Playbook:
         """Ask the execution to end; `run` returns when it has."""
         self._stop_asked.set()
 
-    def _start(self, private: Path, log: Any) -> tuple[threading.Thread, Any]:
+    def _work(self, private: Path, log: Any) -> None:
+        """Execute, in a thread of its own."""
+        try:
+            self._status = self._execute(private, log)
+        except Exception as problem:  # noqa: BLE001  it is raised again, in the thread that waits
+            self._problem = problem
+        finally:
+            self._done.set()
+
+    def _execute(self, private: Path, log: Any) -> str:
         (private / "env").mkdir()
         # Given as an argument, settings would be dropped together with the environment files.
         (private / "env" / "settings").write_text(json.dumps({"suppress_ansible_output": True}))
@@ -111,13 +126,13 @@ class Playbook:
                 log.flush()
             return True
 
-        thread, runner = run_async(  # type: ignore[no-untyped-call]
+        runner = run(  # type: ignore[no-untyped-call]
             private_data_dir=str(private), project_dir=str(content.root() / "playbooks"),
             playbook=str(content.playbook(self._name)), inventory=[str(self._inventory)], extravars=self._variables,
             envvars=environment, quiet=True, suppress_env_files=True, fact_cache_type="memory", event_handler=keep,
             cancel_callback=self._cancel.is_set,
         )  # fmt: skip
-        return thread, runner
+        return str(runner.status)
 
     def _observe(self, event: Event) -> None:
         """Take from an event what the outcome needs, and pass it on."""
@@ -132,7 +147,7 @@ class Playbook:
             self._changed.append(str(data.get("task")))
         self._on_event(event)
 
-    def _end(self, thread: threading.Thread) -> None:
+    def _end(self) -> None:
         """End Ansible and everything it started, the polite way first.
 
         ansible-runner's cancel kills a process group, but Ansible's workers are in sessions of their own and survive
@@ -142,11 +157,11 @@ class Playbook:
         try:
             if self._ansible_pid is not None:
                 _signal_marked(self._mark, signal.SIGINT, only=self._ansible_pid)
-            thread.join(GRACE)
+            self._done.wait(GRACE)
             self._cancel.set()
-            thread.join(GRACE)
+            self._done.wait(GRACE)
             end_marked(self._mark)
-            thread.join(GRACE)
+            self._done.wait(GRACE)
         finally:
             signal.signal(signal.SIGINT, previous)
 

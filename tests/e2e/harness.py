@@ -53,6 +53,7 @@ class Vexlab:
             "COLUMNS": "160",
         }
         (home / "r").mkdir(mode=0o700, exist_ok=True)
+        self.started: list[subprocess.Popen[str]] = []
 
     @property
     def labs(self) -> Path:
@@ -75,10 +76,12 @@ class Vexlab:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*arguments), cwd=self.home, env=self.environment, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
+        self.started.append(process)
+        return process
 
     def record(self, lab: str = "default") -> dict[str, Any]:
         """What the guest's role wrote about the guest."""
@@ -100,7 +103,11 @@ class Vexlab:
         return found
 
     def end(self) -> None:
-        """Take down every lab that is left."""
+        """End the commands that a failed test left running, and take down every lab that is left."""
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(120)
         for lab in sorted(self.labs.iterdir()) if self.labs.is_dir() else []:
             self("destroy", "--name", lab.name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -39,8 +40,7 @@ def running(vexlab: Vexlab) -> list[Path]:
 def test_ctrl_c_while_the_guest_boots(vexlab: Vexlab) -> None:
     process = vexlab.start("up")
     wait_for(lambda: guest_state(vexlab) == "starting" and (vexlab.labs / "default" / "qemu.pid").is_file(), process)
-    # what a terminal does: the whole group gets it
-    subprocess.run(["kill", "-INT", f"-{process.pid}"], check=True)
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: the whole group gets it
     code, stderr = finish(process)
     assert code == 130, stderr
     assert "Traceback" not in stderr
@@ -64,14 +64,11 @@ def test_ctrl_c_in_a_stage_and_a_second_command_meanwhile(vexlab: Vexlab) -> Non
 
 
 def test_qemu_killed_in_mid_run_is_lost(vexlab: Vexlab) -> None:
-    process = subprocess.Popen(
-        vexlab.command("up"), cwd=vexlab.home, env=vexlab.environment, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = vexlab.start("up")
     before = len(running(vexlab))
     wait_for(lambda: len(running(vexlab)) > before, process)
     killed = time.monotonic()
-    subprocess.run(["kill", "-KILL", str(vexlab.record()["pid"])], check=True)
+    os.kill(vexlab.record()["pid"], signal.SIGKILL)
     code, stderr = finish(process)
     assert code == 1, stderr
     assert time.monotonic() - killed < 60
