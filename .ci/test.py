@@ -1,6 +1,6 @@
 """Run linters and tests, all of them even when one fails, and close with one line of counts.
 
-Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, targets. A linter counts as one check, a test as one.
+Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, targets. A linter or a test counts as one check.
 """
 
 from __future__ import annotations
