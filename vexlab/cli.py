@@ -57,6 +57,7 @@ def target_options(command: Command) -> Command:
         click.option("--cpus", type=click.IntRange(min=1), help="CPUs of the guest."),
         click.option("--ssh-port", type=click.IntRange(1024, 65535), help="First port tried for ssh on 127.0.0.1."),
         click.option("--boot-deadline", type=click.IntRange(min=1), metavar="SECONDS", help="Until ssh must answer."),
+        click.option("--warm/--cold", default=None, help="Start from a saved guest (default), or boot."),
         click.option("--builder", type=click.Choice(BUILDERS), help="Where the module is built."),
         click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards."),
     ]

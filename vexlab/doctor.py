@@ -104,7 +104,6 @@ def _user_namespaces() -> Finding:
 
 def _accelerator() -> Finding:
     """Ask the guest's own script, which tries a boot sector on KVM."""
-    script = content.root() / "roles" / "vexlab_guest" / "files" / "guest.py"
     with tempfile.TemporaryDirectory() as scratch:
         inputs = {
             "lab": "doctor",
@@ -113,8 +112,9 @@ def _accelerator() -> Finding:
             "accelerator": "auto",
         }
         done = subprocess.run(
-            [sys.executable, str(script), "probe", json.dumps(inputs)], capture_output=True, text=True, check=False
-        )
+            [sys.executable, "-B", "-m", "roles.vexlab_guest.files.guest", "probe", json.dumps(inputs)],
+            cwd=content.root(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
     answer = json.loads(done.stdout or "{}")
     if done.returncode:
         return Finding("QEMU", False, answer.get("error", done.stderr.strip()), answer.get("hint", ""))

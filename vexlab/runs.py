@@ -210,8 +210,14 @@ class Pass:
 
     def _end_phase(self) -> None:
         if self._phase and not self._courses:
-            self._progress.end(self._phase, f"{'; '.join(self.changed[-1:]) or 'unchanged'}")
+            self._progress.end(self._phase, self._how_started() if self.changed else "unchanged")
             self.changed.clear()
+
+    def _how_started(self) -> str:
+        if self._phase == "image":
+            return "built"
+        record = self._lab.record()
+        return f"{'restored from a state' if record.get('warm') else 'booted:'} {record.get('warm_reason', '')}"
 
     def _begin_stage(self, name: str) -> None:
         self._end_phase()
@@ -332,7 +338,7 @@ class Pass:
             manifest = {}
         return Guest(
             kernel=str(manifest.get("kernel_release", "")), accelerator=record["accelerator"], qemu=record["qemu"],
-            warm=False, memory_mb=record["parameters"]["memory_mb"], cpus=record["parameters"]["cpus"],
+            warm=record["warm"], memory_mb=record["parameters"]["memory_mb"], cpus=record["parameters"]["cpus"],
             ssh_port=record["port"], image=image.name,
             share=self._settings.contract["vexlab_share_directory"] if record["source"] else "",
         )  # fmt: skip

@@ -27,6 +27,7 @@ class Options:
     cpus: int | None = None
     ssh_port: int | None = None
     boot_deadline: int | None = None
+    warm: bool | None = None
     builder: str | None = None
 
     def absolute(self) -> Options:

@@ -51,7 +51,7 @@ def builder(*arguments: str) -> subprocess.Popen[str]:
     names = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))["__vexlab_image_files"]
     payload = json.dumps({name: (ROLE / "files" / name).read_text(encoding="utf-8") for name in names})
     child = subprocess.Popen(
-        [sys.executable, "-c", (ROLE / "files" / "unpack.py").read_text(encoding="utf-8"), *arguments],
+        [sys.executable, "-c", (ROLE / "files" / "unpack.py").read_text(encoding="utf-8"), "build_image", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert child.stdin is not None

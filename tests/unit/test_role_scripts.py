@@ -17,8 +17,8 @@ ROLES = Path(__file__).parents[2] / "roles"
 def run(script: str, *arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
     """Exit code and answer of a role's script."""
     done = subprocess.run(
-        [sys.executable, str(ROLES / script), *arguments], capture_output=True, text=True, check=False,
-        env=os.environ | environment,
+        [sys.executable, "-B", "-m", script.removesuffix(".py").replace("/", "."), *arguments],
+        cwd=ROLES.parent, capture_output=True, text=True, check=False, env=os.environ | environment,
     )  # fmt: skip
     answer: dict[str, Any] = json.loads(done.stdout or "{}")
     return done.returncode, answer
@@ -40,7 +40,7 @@ class TestTree:
             "source": str(tree / "source"), "destination": str(tree / "copy"), "required_paths": ["Kbuild", "kernel/"],
             "forbidden_in_root": ["mkfs.*"], "exclude": ["*.o"], "check": False,
         }  # fmt: skip
-        return run("vexfs_structure/files/tree.py", json.dumps(inputs | other))
+        return run("roles/vexfs_structure/files/tree.py", json.dumps(inputs | other))
 
     def test_copies_what_is_not_excluded(self, tree: Path) -> None:
         code, answer = self.apply(tree)
@@ -102,7 +102,7 @@ class TestGuest:
         inputs: dict[str, object] = {
             "lab": "x", "directory": str(directory / "lab"), "runtime_directory": str(directory / "run" / "x"),
             "image": str(image), "memory_mb": 512, "cpus": 1, "accelerator": "tcg", "ssh_port": 2222, "source": "",
-            "mount_tag": "t", "kernel_arguments": "", "boot_deadline": 5,
+            "mount_tag": "t", "kernel_arguments": "", "boot_deadline": 5, "warm": False,
         }  # fmt: skip
         return json.dumps(inputs | other)
 
@@ -116,7 +116,7 @@ class TestGuest:
 
     def test_old_qemu_is_refused(self, tmp_path: Path) -> None:
         path = self.tools(tmp_path, "echo 'QEMU emulator version 5.2.0 (Debian)'")
-        code, answer = run("vexlab_guest/files/guest.py", "start", self.inputs(tmp_path), **path)
+        code, answer = run("roles/vexlab_guest/files/guest.py", "start", self.inputs(tmp_path), **path)
         assert code == 1
         assert "QEMU 5.2.0 is too old" in answer["error"]
 
@@ -129,7 +129,7 @@ class TestGuest:
             ["qemu-img", "create", "-q", "-f", "qcow2", str(tmp_path / "image" / "disk.qcow2"), "1M"], check=True
         )
         code, answer = run(
-            "vexlab_guest/files/guest.py", "start", self.inputs(tmp_path), **self.tools(tmp_path, script)
+            "roles/vexlab_guest/files/guest.py", "start", self.inputs(tmp_path), **self.tools(tmp_path, script)
         )
         assert code == 1
         assert "no such board" in answer["error"]
@@ -138,17 +138,17 @@ class TestGuest:
 
     def test_long_runtime_directory_is_refused(self, tmp_path: Path) -> None:
         runtime = str(tmp_path / ("x" * 80) / "run")
-        code, answer = run("vexlab_guest/files/guest.py", "start", self.inputs(tmp_path, runtime_directory=runtime))
+        code, answer = run("roles/vexlab_guest/files/guest.py", "start", self.inputs(tmp_path, runtime_directory=runtime))
         assert code == 1
         assert "too long for sockets" in answer["error"]
 
     def test_missing_source_is_refused(self, tmp_path: Path) -> None:
-        code, answer = run("vexlab_guest/files/guest.py", "start", self.inputs(tmp_path, source="/nowhere"))
+        code, answer = run("roles/vexlab_guest/files/guest.py", "start", self.inputs(tmp_path, source="/nowhere"))
         assert code == 1
         assert "/nowhere is missing or unreadable" in answer["error"]
 
     def test_plan_changes_nothing(self, tmp_path: Path) -> None:
-        code, answer = run("vexlab_guest/files/guest.py", "plan-start", self.inputs(tmp_path))
+        code, answer = run("roles/vexlab_guest/files/guest.py", "plan-start", self.inputs(tmp_path))
         assert (code, answer["changed"]) == (0, True)
         assert not (tmp_path / "lab").exists()
 
@@ -159,7 +159,7 @@ class TestGuest:
         try:
             (lab / "qemu.pid").write_text(f"{stranger.pid}\n")
             (lab / "guest.json").write_text(json.dumps({"uuid": "7b0c", "pid": stranger.pid, "state": "ready"}))
-            code, answer = run("vexlab_guest/files/guest.py", "stop", self.inputs(tmp_path))
+            code, answer = run("roles/vexlab_guest/files/guest.py", "stop", self.inputs(tmp_path))
             assert (code, answer["changed"]) == (0, False)
             assert stranger.poll() is None
             assert not (lab / "qemu.pid").exists()
@@ -169,5 +169,5 @@ class TestGuest:
 
     def test_destroy_twice(self, tmp_path: Path) -> None:
         (tmp_path / "lab").mkdir()
-        assert run("vexlab_guest/files/guest.py", "destroy", self.inputs(tmp_path))[1]["changed"] is True
-        assert run("vexlab_guest/files/guest.py", "destroy", self.inputs(tmp_path))[1]["changed"] is False
+        assert run("roles/vexlab_guest/files/guest.py", "destroy", self.inputs(tmp_path))[1]["changed"] is True
+        assert run("roles/vexlab_guest/files/guest.py", "destroy", self.inputs(tmp_path))[1]["changed"] is False

@@ -28,7 +28,7 @@ rm "$root/tmp/make_initramfs.sh" "$root/tmp/initramfs_init"
 
 cp -r "$here/rootfs/." "$root/"
 chmod 0755 "$root/usr/lib/vexlab/provision"
-chroot "$root" systemctl --quiet enable vexlab-provision.service ssh.service
+chroot "$root" systemctl --quiet enable vexlab-provision.service
 
 # What a guest for tests has no use for. Each is a process or a wait at every boot; together they are half of it.
 mask() {
@@ -51,7 +51,7 @@ mask system \
     systemd-sysusers.service systemd-udev-load-credentials.service systemd-hibernate-clear.service ldconfig.service \
     modprobe@.service sys-fs-fuse-connections.mount run-lock.mount dev-hugepages.mount dev-mqueue.mount \
     getty.target getty@.service serial-getty@.service console-getty.service remote-fs.target \
-    ssh.socket sshd-unix-local.socket sshd-keygen.service
+    ssh.service ssh.socket sshd-unix-local.socket sshd-keygen.service
 for generator in "$root"/usr/lib/systemd/system-generators/*; do
     mask system-generators "${generator##*/}"
 done
@@ -60,6 +60,7 @@ done
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed"
 : > "$root/etc/machine-id"
 echo vexlab > "$root/etc/hostname"
+install -d -m 0700 "$root/root/.ssh"
 printf '127.0.0.1 localhost vexlab\n::1 localhost\n' > "$root/etc/hosts"
 # The initramfs has mounted all there is to mount
 rm -f "$root/etc/fstab"

@@ -1,4 +1,7 @@
-"""Unpack the builder from standard input ({path: text} in JSON) and run it: one task, and nothing to clean up."""
+"""Unpack a package from standard input ({path: text} in JSON) and run a module of it: one task, nothing to clean up.
+
+The first argument is the module's name; what follows are its own arguments.
+"""
 
 import json
 import pathlib
@@ -6,11 +9,11 @@ import runpy
 import sys
 import tempfile
 
-with tempfile.TemporaryDirectory(prefix="vexlab-image-") as directory:
+with tempfile.TemporaryDirectory(prefix="vexlab-") as directory:
     for name, text in json.load(sys.stdin).items():
-        path = pathlib.Path(directory, "builder", name)
+        path = pathlib.Path(directory, "role", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     sys.path.insert(0, directory)
     sys.dont_write_bytecode = True
-    runpy.run_module("builder.build_image", run_name="__main__")
+    runpy.run_module(f"role.{sys.argv.pop(1)}", run_name="__main__")

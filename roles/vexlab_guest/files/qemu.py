@@ -1,0 +1,115 @@
+"""QEMU's command line, and its start."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .host import QEMU
+from .lab import GuestError, Lab
+
+PORTS_TRIED = 100
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A file that holds the guest's memory.
+
+    A guest that is to be saved writes it as it runs (`written`); the ones that start from it map it privately, so that
+    they read it page by page as they need it, and never change it.
+    """
+
+    path: Path
+    written: bool
+
+
+def command_line(
+    lab: Lab, image: Path, identity: str, chosen: str, *, port: int | None = None, memory: Memory | None = None
+) -> list[str]:
+    """The whole command line of a guest. A warm state is for exactly one set of devices: they are named here only."""
+    inputs = lab.inputs
+
+    def option(path: Path) -> str:
+        return str(path).replace(",", ",,")  # QEMU's way to write a comma inside an option's value
+
+    machine = "pc,accel=kvm" if chosen == "kvm" else "pc"
+    forward = f",hostfwd=tcp:127.0.0.1:{port}-:22" if port else ""
+    kernel_arguments = f"root=/dev/vda rw console=ttyS0,115200 net.ifnames=0 {inputs['kernel_arguments']}".strip()
+    arguments = [
+        QEMU, "-nodefaults", "-no-user-config", "-name", f"guest=vexlab-{lab.name}", "-uuid", identity,
+        "-machine", f"{machine},memory-backend=memory" if memory else machine,
+        "-cpu", "host" if chosen == "kvm" else "max,la57=off",
+        "-smp", str(inputs["cpus"]), "-m", str(inputs["memory_mb"]),
+        "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd.img"), "-append", kernel_arguments,
+        "-drive", f"file={option(lab.overlay)},format=qcow2,if=virtio,discard=unmap,cache=unsafe",
+        "-netdev", f"user,id=net0,restrict=on{forward}",
+        "-device", "virtio-net-pci,netdev=net0,romfile=", "-device", "virtio-rng-pci",
+        "-device", "pvpanic-pci", "-action", "panic=pause,reboot=shutdown",
+        # A disk that is thrown away need not survive the host: what the guest syncs stays in the host's cache.
+        # The port over which the guest is told its keys and its name; see reach.py.
+        "-chardev", f"socket,id=provision,path={option(lab.provision_socket)},server=on,wait=off",
+        "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=provision,name=vexlab",
+        "-chardev", f"socket,id=console,path={option(lab.console_socket)},server=on,wait=off,"
+                    f"logfile={option(lab.console)},logappend=on",
+        "-serial", "chardev:console",
+        "-qmp", f"unix:{option(lab.qmp)},server=on,wait=off",
+        "-qmp", f"unix:{option(lab.qmp_control)},server=on,wait=off",
+        "-display", "none",
+    ]  # fmt: skip
+    if chosen == "tcg":
+        arguments += ["-accel", "tcg,thread=multi"]
+    if inputs["source"]:
+        arguments += [
+            "-virtfs",
+            f"local,path={option(Path(inputs['source']))},mount_tag={inputs['mount_tag']},security_model=none,"
+            "readonly=on,multidevs=remap",
+        ]
+    if memory:
+        share = "on" if memory.written else "off"
+        size = f"size={inputs['memory_mb']}M"
+        arguments += ["-object", f"memory-backend-file,id=memory,{size},mem-path={option(memory.path)},share={share}"]
+        arguments += [] if memory.written else ["-incoming", "defer"]
+    return arguments
+
+
+def make_overlay(overlay: Path, backing_file: Path) -> None:
+    """An empty qcow2 over a backing file, which is never written."""
+    made = subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(backing_file), str(overlay)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        raise GuestError(f"the overlay can't be made: {made.stderr.strip()}", f"is there space in {overlay.parent}?")
+
+
+def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | None = None) -> int:
+    """Start QEMU in the background on the first port that it can bind; returns that port."""
+    first = int(lab.inputs["ssh_port"])
+    # A guest outlives the run that started it: it must not carry the run's marks in its environment.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VEXLAB_", "ANSIBLE_"))}
+    for port in range(first, min(first + PORTS_TRIED, 65536)):
+        arguments = command_line(lab, image, identity, chosen, port=port, memory=memory)
+        arguments += ["-pidfile", str(lab.pid_file), "-daemonize"]
+        with lab.qemu_log.open("w") as log:
+            log.write(shlex.join(arguments) + "\n")
+            log.flush()
+            code = subprocess.run(
+                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, check=False
+            ).returncode
+        if code == 0:
+            return port
+        said = lab.qemu_log.read_text().splitlines()[1:]
+        if not any("host forwarding" in line for line in said):
+            raise GuestError(f"QEMU didn't start: {' '.join(said)[-600:]}", f"the command is in {lab.qemu_log}")
+    raise GuestError(f"no free port for ssh from {first} to {first + PORTS_TRIED - 1}", "name another vexlab_ssh_port")
+
+
+def launch_child(lab: Lab, arguments: list[str]) -> subprocess.Popen[bytes]:
+    """Start QEMU as a child that ends with us, however we end."""
+    with lab.qemu_log.open("w") as log:
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
