@@ -4,8 +4,9 @@ A new ssh command costs a tenth of a second and more in an emulated guest, a new
 at the kernel's log as much again. Here all three are free: a shell is forked from a process that is there, Python code
 runs in a fork of it, and /dev/kmsg is open already.
 
-One JSON object per line each way. In: {"script"} or {"code", "arguments"}, and "seconds". Out: {"code", "stdout",
-"stderr", "kernel"}; code 124 is a command that was killed at its deadline.
+One JSON object per line each way. In, once: {"inside"}, the text of inside.py, which all code can use. Then {"script"}
+or {"code", "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel"}; code 124 is a command that was
+killed at its deadline.
 """
 
 from __future__ import annotations
@@ -19,24 +20,28 @@ import traceback
 from typing import Any
 
 
-def become(order: dict[str, Any]) -> int:
+def become(order: dict[str, Any], names: dict[str, Any]) -> int:
     """In the child: turn into the command. Output goes to files: a process that it leaves behind holds nothing up."""
     if "script" in order:
         os.execvp("sh", ["sh", "-euc", order["script"]])
-    sys.argv = ["-c", *order["arguments"]]
+    names["arguments"] = order["arguments"]
     try:
-        exec(compile(order["code"], "<check>", "exec"), {"__name__": "__main__"})
+        exec(compile(order["code"], "<check>", "exec"), names)
     except SystemExit as end:
         if not isinstance(end.code, (int, type(None))):
             print(end.code, file=sys.stderr)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as problem:
+        # The line of the check's code that failed, before Python's own words.
+        lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == "<check>"]
+        line = order["code"].splitlines()[lines[-1] - 1].strip() if lines and lines[-1] else ""
+        print(f"{type(problem).__name__}: {problem}{f' in: {line}' if line else ''}", file=sys.stderr)
         return 1
+    print(*names["answers"], sep="\n", end="")
     return 0
 
 
-def run(order: dict[str, Any]) -> tuple[int, list[str]]:
+def run(order: dict[str, Any], names: dict[str, Any]) -> tuple[int, list[str]]:
     """Run one command; returns its exit code, as a shell would tell it, and its two streams."""
     streams = [os.memfd_create(name) for name in ("stdout", "stderr")]
     child = os.fork()
@@ -47,7 +52,7 @@ def run(order: dict[str, Any]) -> tuple[int, list[str]]:
             os.dup2(streams[0], 1)
             os.dup2(streams[1], 2)
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-            code = become(order)
+            code = become(order, names)
             sys.stdout.flush()
             sys.stderr.flush()
         except BaseException:
@@ -89,8 +94,10 @@ def main() -> None:
     os.lseek(kmsg, 0, os.SEEK_END)
     answers = os.fdopen(os.dup(1), "w")
     print(json.dumps({"ready": True}), file=answers, flush=True)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(json.loads(sys.stdin.readline())["inside"], "inside.py", "exec"), names)
     for line in sys.stdin:
-        code, (stdout, stderr) = run(json.loads(line))
+        code, (stdout, stderr) = run(json.loads(line), names)
         answer = {"code": code, "stdout": stdout, "stderr": stderr, "kernel": kernel_messages(kmsg)}
         print(json.dumps(answer), file=answers, flush=True)
 

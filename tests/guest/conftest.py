@@ -24,6 +24,20 @@ from scratch import Scratch
 
 EXECUTED = pytest.StashKey[int]()
 
+TAKE_DOWN = """
+lab = arguments[0]
+taken = [found for found in mounts(lab["point"]) if found[1] == lab["kind"]]
+for _ in taken:
+    umount(lab["point"])
+answer(bool(taken))
+"""
+PUT_BACK = """
+lab = arguments[0]
+if lab["kind"] not in read("/proc/filesystems").split():
+    shell(lab["insmod"])
+shell(lab["mount"])  # with mount(8), as the role does: its loop device goes with the mount
+"""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Name the stage that is judged, and where its evidence goes."""
@@ -184,11 +198,12 @@ def lab_taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
 
     The one place where tests touch what belongs to the roles: a module can't be reloaded under a mount.
     """
-    point, kind = shlex.quote(lab.mount_point), shlex.quote(lab.filesystem_type)
-    found = guest.ok(f"findmnt -n -o SOURCE,OPTIONS -t {kind} --mountpoint {point} || [ $? -eq 1 ]")
-    if found:
-        guest.ok(f"umount {point}")
+    what = shlex.join([lab.device_image, lab.mount_point])
+    known = {
+        "point": lab.mount_point, "kind": lab.filesystem_type, "insmod": lab.insmod_command,
+        "mount": f"mount -t {shlex.quote(lab.filesystem_type)} -o loop,{lab.mount_options()} {what}",
+    }  # fmt: skip
+    taken = guest.python(TAKE_DOWN, known)
     yield
-    if found:
-        guest.ok(f"grep -qw {kind} /proc/filesystems || {{ {lab.insmod_command}; }}")
-        guest.ok(f"mount -t {kind} -o loop,{lab.mount_options()} {shlex.quote(lab.device_image)} {point}")
+    if taken:
+        guest.python(PUT_BACK, known)

@@ -6,6 +6,7 @@ import json
 import select
 import shlex
 import subprocess
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,11 @@ import pytest
 START_SECONDS = 60.0  # until a loaded guest has started a Python
 GRACE_SECONDS = 20.0  # beyond a command's own deadline, until the connection counts as lost
 
-# Tries statements one by one and prints what came of each, as JSON.
+# Tries statements one by one, in one namespace.
 ATTEMPTS = """
-import errno, json, mmap, os, stat, sys
-os.chdir(sys.argv[1])
-outcome = {}
-for name, statement in json.loads(sys.argv[2]).items():
-    try:
-        exec(statement)
-        outcome[name] = "done"
-    except OSError as problem:
-        outcome[name] = errno.errorcode[problem.errno]
-print(json.dumps(outcome))
+directory, statements = arguments
+os.chdir(directory)
+answer({name: attempt(statement) for name, statement in statements.items()})
 """
 
 
@@ -64,13 +58,18 @@ class Agent:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._read(START_SECONDS)
+        inside = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+        self._send({"inside": inside})
+
+    def _send(self, order: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.flush()
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         """Have one command run; raises ConnectionError when the guest doesn't answer."""
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()
+            self._send(order)
             return self._read(order["seconds"] + GRACE_SECONDS)
         except BaseException:
             self.close()  # what comes next would be the answer to this order
@@ -155,13 +154,18 @@ class Guest:
         assert refused, f"{result.command} was refused, but not with '{because}': {result.said}"
         return result
 
-    def python(self, code: str, *arguments: str, seconds: int = 60) -> str:
-        """Run Python that must succeed, for system calls that no shell tool makes plainly; returns its stdout."""
-        return self._succeeded(self._order({"code": code, "arguments": arguments, "seconds": seconds}, code), seconds)
+    def python(self, code: str, *arguments: Any, seconds: int = 60, begin: str = "") -> Any:
+        """Run Python that must succeed, with the names of inside.py and `arguments`; returns what it gave `answer`.
+
+        `begin` is code that goes before it and is not shown in messages.
+        """
+        order = {"code": begin + textwrap.dedent(code), "arguments": arguments, "seconds": seconds}
+        said = self._succeeded(self._order(order, code), seconds)
+        return json.loads(said) if said else None
 
     def attempts(self, directory: str, statements: dict[str, str]) -> dict[str, str]:
         """Try Python statements in a directory, in one go; for each name `done`, or the errno that it failed with."""
-        outcome: dict[str, str] = json.loads(self.python(ATTEMPTS, directory, json.dumps(statements)))
+        outcome: dict[str, str] = self.python(ATTEMPTS, directory, statements)
         return outcome
 
     def kernel_log(self) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from guest import Guest
 from scratch import Scratch
@@ -21,25 +19,28 @@ ERRORS = {
     "write to what is open for reading": ("os.write(os.open('file', os.O_RDONLY), b'x')", "EBADF"),
 }
 
-# Writes a file of each size, or reads it back. Each 16 bytes tell where they belong, so that exchanged blocks show.
+# Writes a file of each size and reads it back. Each 16 bytes tell where they belong, so that exchanged blocks show.
 PATTERN = """
-import json, os, sys
-os.chdir(sys.argv[1])
-told = {}
-for size in map(int, sys.argv[3:]):
-    wanted = b"".join(b"%015d\\n" % number for number in range(size // 16 + 1))[:size]
-    with open(f"size-{size}", sys.argv[2]) as file:
-        found = wanted[:file.write(wanted)] if sys.argv[2] == "wb" else file.read()
-    differs = next((i for i, (a, b) in enumerate(zip(found, wanted)) if a != b), None) if found != wanted else None
-    told[size] = [len(found), differs]
-print(json.dumps(told))
+def pattern(size):
+    return b"".join(b"%015d\\n" % number for number in range(size // 16 + 1))[:size]
+
+sizes = arguments[0]
+for size in sizes:
+    write(f"size-{size}", pattern(size))
+fs.remount()
+found = {}
+for size in sizes:
+    data, wanted = Path(f"size-{size}").read_bytes(), pattern(size)
+    differs = next((i for i, (a, b) in enumerate(zip(data, wanted)) if a != b), None) if data != wanted else None
+    found[size] = [len(data), differs]
+answer(found)
 """
 
 
 @pytest.fixture(scope="module")
 def outcome(guest: Guest, mounted: Scratch) -> dict[str, str]:
     """What came of each attempt."""
-    guest.ok(f"echo content >{mounted.point}/file")
+    mounted.run("write('file', 'content')")
     return guest.attempts(mounted.point, {name: statement for name, (statement, _) in ERRORS.items()})
 
 
@@ -50,12 +51,9 @@ def test_error_is_told(outcome: dict[str, str], attempt: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def reread(guest: Guest, mounted: Scratch) -> dict[str, list[int | None]]:
+def reread(mounted: Scratch) -> dict[str, list[int | None]]:
     """For each size, how many bytes read after a remount, and the place of the first that is wrong."""
-    sizes = [str(size) for size in SIZES]
-    guest.python(PATTERN, mounted.point, "wb", *sizes)
-    mounted.remount()
-    found: dict[str, list[int | None]] = json.loads(guest.python(PATTERN, mounted.point, "rb", *sizes))
+    found: dict[str, list[int | None]] = mounted.run(PATTERN, SIZES)
     return found
 
 
@@ -65,48 +63,83 @@ def test_content_is_what_was_written(reread: dict[str, list[int | None]], size: 
     assert reread[str(size)] == [size, None]
 
 
-def test_big_file_keeps_its_content(guest: Guest, mounted: Scratch) -> None:
+def test_big_file_keeps_its_content(mounted: Scratch) -> None:
     """20 MiB that don't compress and don't repeat: every block is told from every other."""
-    path = f"{mounted.point}/big"
-    written = guest.ok(f"head -c 20M /dev/urandom | tee {path} | md5sum", seconds=120)
-    mounted.remount()
-    assert guest.ok(f"md5sum <{path}; rm {path}", seconds=120) == written
+    code = """
+    wanted = hashlib.md5()
+    with open("big", "wb") as file:
+        for _ in range(20):
+            data = os.urandom(1 << 20)
+            wanted.update(data)
+            file.write(data)
+    fs.remount()
+    found = hashlib.md5()
+    with open("big", "rb") as file:
+        while data := file.read(1 << 20):
+            found.update(data)
+    os.unlink("big")
+    answer(found.digest() == wanted.digest())
+    """
+    assert mounted.run(code, seconds=120), "what was read after a remount isn't what was written"
 
 
-def test_file_is_appended_to(guest: Guest, mounted: Scratch) -> None:
+def test_file_is_appended_to(mounted: Scratch) -> None:
     """In three steps, with a remount between: the size on disk counts, not the one in memory."""
-    guest.ok(f"cd {mounted.point}; printf one >append; printf two >>append")
-    mounted.remount()
-    guest.ok(f"printf three >>{mounted.point}/append")
-    mounted.remount()
-    assert guest.ok(f"cat {mounted.point}/append") == "onetwothree"
+    code = """
+    for step in "one", "two", "three":
+        write("append", step, "a")
+        fs.remount()
+    answer(read("append"))
+    """
+    assert mounted.run(code) == "onetwothree"
 
 
-def test_middle_is_overwritten(guest: Guest, mounted: Scratch) -> None:
+def test_middle_is_overwritten(mounted: Scratch) -> None:
     """A write across the border of two blocks leaves what is around it."""
-    dd = "dd of=middle bs=1 conv=notrunc status=none"
-    guest.ok(f"cd {mounted.point}; head -c 12288 /dev/zero | tr '\\0' a >middle; printf BBBB | {dd} seek=4094")
-    mounted.remount()
-    assert guest.ok(f"cd {mounted.point}; stat -c %s middle; tr -s a <middle") == "12288\naBBBBa"
+    code = """
+    write("middle", b"a" * 12288)
+    descriptor = os.open("middle", os.O_WRONLY)
+    os.pwrite(descriptor, b"BBBB", 4094)
+    os.close(descriptor)
+    fs.remount()
+    answer(read("middle"))
+    """
+    assert mounted.run(code) == "a" * 4094 + "BBBB" + "a" * (12288 - 4098)
 
 
-def test_rewriting_replaces(guest: Guest, mounted: Scratch) -> None:
+def test_rewriting_replaces(mounted: Scratch) -> None:
     """A shorter content over a longer one; nothing of the old is behind it."""
-    guest.ok(f"cd {mounted.point}; head -c 9000 /dev/zero >again; echo short >again")
-    mounted.remount()
-    assert guest.ok(f"cd {mounted.point}; wc -c <again; cat again") == "6\nshort"
+    code = """
+    write("again", bytes(9000))
+    write("again", "short")
+    fs.remount()
+    answer([os.stat("again").st_size, read("again")])
+    """
+    assert mounted.run(code) == [5, "short"]
 
 
-def test_deleted_file_stays_deleted(guest: Guest, mounted: Scratch) -> None:
+def test_deleted_file_stays_deleted(mounted: Scratch) -> None:
     """Also when another name was made after it."""
-    guest.ok(f"cd {mounted.point}; echo x >gone; sync -f .; rm gone; echo y >other; [ ! -e gone ]")
-    mounted.remount()
-    assert guest.ok(f"cd {mounted.point}; [ ! -e gone ]; cat other") == "y"
+    code = """
+    write("gone", "x")
+    syncfs()
+    os.unlink("gone")
+    write("other", "y")
+    at_once = os.path.exists("gone")
+    fs.remount()
+    answer([at_once, os.path.exists("gone"), read("other")])
+    """
+    assert mounted.run(code) == [False, False, "y"]
 
 
-def test_file_without_a_name_can_be_read(guest: Guest, mounted: Scratch) -> None:
+def test_file_without_a_name_can_be_read(mounted: Scratch) -> None:
     """Its blocks belong to whoever has it open, though other files are written meanwhile."""
-    guest.ok(
-        f"cd {mounted.point}; echo mine >open; exec 5<open; rm open; head -c 1M /dev/zero >other; sync -f .; "
-        '[ ! -e open ]; [ "$(cat <&5)" = mine ]'
-    )
+    code = """
+    write("open", "mine")
+    file = open("open")
+    os.unlink("open")
+    write("other", bytes(1 << 20))
+    syncfs()
+    answer([os.path.exists("open"), file.read()])
+    """
+    assert mounted.run(code) == [False, "mine"]

@@ -1,0 +1,216 @@
+"""What the code of a check can use in the guest; agent.py has it ready before the first check.
+
+System calls instead of programs: in an emulated guest mount(8) takes a quarter of a second and mount(2) a few
+milliseconds. The names are those of the tools that people know. Each raises OSError with the path it was about.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+import stat
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+__all__ = ["errno", "json", "mmap", "stat"]  # for the code of checks
+
+# linux/mount.h; what isn't here is the filesystem's own option
+FLAGS = {
+    "ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "sync": 16, "remount": 32, "dirsync": 128, "noatime": 1024,
+    "nodiratime": 2048, "bind": 4096, "relatime": 1 << 21, "strictatime": 1 << 24,
+}  # fmt: skip
+# linux/loop.h
+LOOP_CLR_FD, LOOP_SET_CAPACITY, LOOP_CONFIGURE, LOOP_CTL_GET_FREE = 0x4C01, 0x4C07, 0x4C0A, 0x4C82
+LOOP_READ_ONLY = 1
+LOOP_CONFIG = struct.Struct("II 40x 4I 64s 112x 64x")  # descriptor, block size, loop_info64, reserved
+
+libc = ctypes.CDLL(None, use_errno=True)
+answers: list[str] = []
+
+
+def answer(value: Any) -> None:
+    """Give a value to the check on the other side; the last one counts."""
+    answers[:] = [json.dumps(value)]
+
+
+def check(result: int, *about: str) -> None:
+    """Raise the errno of a libc call that failed."""
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), " on ".join(about))
+
+
+def mount(device: str, point: str, kind: str, options: str = "") -> None:
+    """mount(2), with options as mount(8) takes them."""
+    words = [word for word in options.split(",") if word not in ("", "rw", "defaults")]
+    flags = sum(FLAGS.get(word, 0) for word in words)
+    data = ",".join(word for word in words if word not in FLAGS)
+    check(libc.mount(device.encode(), point.encode(), kind.encode(), flags, data.encode() or None), device, point)
+
+
+def umount(point: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    check(libc.umount2(point.encode(), flags), point)
+
+
+def mounts(point: str) -> list[list[str]]:
+    """Device, type and options of each mount at a place, the uppermost last."""
+    fields = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [[device, kind, options] for device, where, kind, options, *_ in fields if where == point]
+
+
+def attach(image: str, *, read_only: bool = False) -> str:
+    """Put an image file on a free loop device; returns the device."""
+    with open("/dev/loop-control", "rb") as control, open(image, "rb" if read_only else "r+b") as file:
+        # The image's name is what losetup shows.
+        setup = LOOP_CONFIG.pack(file.fileno(), 0, 0, 0, 0, LOOP_READ_ONLY * read_only, image.encode()[:63])
+        while True:
+            device = f"/dev/loop{fcntl.ioctl(control, LOOP_CTL_GET_FREE)}"
+            with open(device, "rb" if read_only else "r+b") as loop:
+                try:
+                    fcntl.ioctl(loop, LOOP_CONFIGURE, setup)
+                except OSError as problem:
+                    if problem.errno == errno.EBUSY:  # somebody else was faster: the next one
+                        continue
+                    raise
+            return device
+
+
+def detach(device: str) -> None:
+    """Free a loop device; while somebody has it open, the kernel does that later."""
+    with open(device, "rb") as loop:
+        fcntl.ioctl(loop, LOOP_CLR_FD)
+
+
+def loops(image: str) -> list[str]:
+    """The loop devices that an image is on."""
+    files = Path("/sys/block").glob("loop*/loop/backing_file")
+    return [f"/dev/{path.parts[3]}" for path in sorted(files) if path.read_text().rstrip("\n") == image]
+
+
+def statistics(device: str) -> list[int]:
+    """The counters of a block device: Documentation/block/stat.rst; the seventh is sectors written."""
+    return [int(word) for word in Path(f"/sys/class/block/{Path(device).name}/stat").read_text().split()]
+
+
+def write(name: str, data: str | bytes, mode: str = "w") -> None:
+    """Make a file, or with mode `a` lengthen it."""
+    with open(name, mode if isinstance(data, str) else f"{mode}b") as file:
+        file.write(data)
+
+
+def read(name: str) -> str:
+    """The content of a file of text."""
+    return Path(name).read_text()
+
+
+def syncfs(name: str = ".") -> None:
+    """syncfs(2) of the filesystem that a path is on."""
+    descriptor = os.open(name, os.O_RDONLY)
+    try:
+        check(libc.syncfs(descriptor), name)
+    finally:
+        os.close(descriptor)
+
+
+def shell(script: str) -> str:
+    """Run what needs a program, with `sh -eu`; returns stdout, raises with stderr when it fails."""
+    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(0, f"`{script}` failed with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.strip()
+
+
+def attempt(statement: str, names: dict[str, Any] | None = None) -> str:
+    """Try a Python statement: `done`, or the name of the errno that it failed with."""
+    try:
+        exec(statement, globals() if names is None else names)
+    except OSError as problem:
+        return errno.errorcode.get(problem.errno or 0, str(problem))
+    return "done"
+
+
+class Device:
+    """A scratch filesystem, as scratch.py on the other side describes it: image, loop device, mount point."""
+
+    def __init__(self, known: dict[str, Any]) -> None:
+        """Take over what is known of it."""
+        self.image: str = known["image"]
+        self.point: str = known["point"]
+        self.device: str = known["device"]
+        self.kind: str = known["kind"]
+        self.options: str = known["options"]
+        self.read_only_options: str = known["read_only_options"]
+        self.persistent: bool = known["persistent"]
+
+    def create(self, size: int, *, read_only: bool = False) -> str:
+        """Make everything anew, without a filesystem; returns the loop device."""
+        self.remove()
+        os.makedirs(self.point)
+        with open(self.image, "wb") as file:
+            file.truncate(size)
+        self.device = attach(self.image, read_only=read_only)
+        return self.device
+
+    def remove(self) -> None:
+        """Take everything down, what an interrupted run left too; fails when the filesystem doesn't let go."""
+        os.chdir("/")
+        for _ in mounts(self.point):
+            umount(self.point)
+        for device in loops(self.image):
+            detach(device)
+        Path(self.image).unlink(missing_ok=True)
+        if os.path.isdir(self.point):
+            os.rmdir(self.point)  # not rmtree: a mount that is still there must not be emptied
+
+    def mount(self, options: str = "") -> None:
+        """Mount it and go there; as writable as the target claims to be when no options are given."""
+        mount(self.device, self.point, self.kind, options or self.options)
+        os.chdir(self.point)
+
+    def unmount(self) -> None:
+        """Leave it and unmount it; nothing may be busy."""
+        os.chdir("/")
+        umount(self.point)
+
+    def remount(self) -> None:
+        """Unmount and mount again: what is on disk instead of what is in memory, if the target is to keep it."""
+        if self.persistent:
+            self.unmount()
+            self.mount()
+
+    def digest(self) -> str:
+        """Size and hash of the whole image, for telling whether a byte of it changed.
+
+        Hashed is what differs from zero and where it is: an image is mostly holes, and reading them takes seconds.
+        """
+        with open(self.device, "rb") as device:
+            os.fsync(device)
+        total, offset, step = hashlib.md5(), 0, 65536
+        with open(self.image, "rb") as file:
+            image, size = file.fileno(), os.fstat(file.fileno()).st_size
+            while offset < size:
+                try:
+                    start = os.lseek(image, offset, os.SEEK_DATA)
+                except OSError:  # only a hole is left
+                    break
+                end = os.lseek(image, start, os.SEEK_HOLE)
+                offset = max(offset, start - start % step)
+                while offset < end:
+                    block = os.pread(image, step, offset)
+                    if block.count(0) < len(block):
+                        total.update(b"%d:" % offset + block)
+                    offset += step
+        return f"{size} {total.hexdigest()}"
+
+    def bytes_at(self, offset: int, length: int) -> str:
+        """What is on the device, as hexadecimal digits."""
+        with open(self.device, "rb") as device:
+            return os.pread(device.fileno(), length, offset).hex()
