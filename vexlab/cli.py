@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import __version__, content, doctor, report, results, runs
+from vexlab import __version__, content, doctor, report, results, runs, unchanged
 from vexlab import lab as labs
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.lab import Lab, name_option
@@ -102,7 +102,21 @@ def up(name: str, as_json: bool, options: Options, verbose: bool) -> None:
     """
     order = _order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
-        _run_stages(order, [spec.name for spec in content.stages()], "up")
+        inputs = unchanged.inputs_of(order.settings)
+        if run := unchanged.last_run(order.lab, order.settings, inputs):
+            _show_unchanged(order, run)
+            return
+        run = _run_stages(order, [spec.name for spec in content.stages()], "up")
+        unchanged.remember(order.lab, order.settings, run, inputs)
+
+
+def _show_unchanged(order: Order, run: Run) -> None:
+    """Say that nothing is done, and whose verdicts stand."""
+    if order.as_json:
+        click.echo(report.render_json(run), nl=False)
+    stderr.print(verdict_table(run))
+    again = f"vexlab verify{name_option(order.lab.name)} judges it again"
+    stderr.print(f"nothing changed since {run.run}, whose verdicts these are; {again}", soft_wrap=True)
 
 
 @cli.command()
@@ -162,8 +176,8 @@ def _order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Order:
     return Order(lab, options, settings, as_json, verbose)
 
 
-def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True) -> None:
-    """Run stages, show their verdicts, and leave with the exit code that they earned."""
+def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True) -> Run:
+    """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed."""
     lab, settings = order.lab, order.settings
     was_up = lab.is_up()
     runs.prepare(lab, settings)
@@ -186,6 +200,7 @@ def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool
     if order.as_json:
         click.echo(report.render_json(run), nl=False)
     _show(run, course, settings, lab, apply=apply)
+    return run
 
 
 def _finish_early(directory: Path, as_json: bool) -> None:
@@ -525,22 +540,56 @@ def image_build(name: str, verbose: bool, **given: Any) -> None:
 @image.command("list")
 @json_option
 def image_list(as_json: bool) -> None:
-    """List the images in the cache, with their sizes."""
-    entries = []
+    """List the images in the cache and the states of booted guests beside them, with their sizes."""
+    entries: list[dict[str, Any]] = []
     for manifest in sorted(content.cache_directory().glob("*/manifest.json")):
         try:
             known = json.loads(manifest.read_text())
         except ValueError:
             known = {}
-        size = sum(path.lstat().st_blocks * 512 for path in manifest.parent.rglob("*"))
-        kernel, packages = known.get("kernel_release", "(damaged)"), known.get("packages", [])
-        entries.append({"key": manifest.parent.name, "kernel": kernel, "packages": packages, "mib": size >> 20})
+        states = [path.parent for path in manifest.parent.glob("warm/*/manifest.json")]
+        entries.append(
+            {
+                "key": manifest.parent.name, "kernel": known.get("kernel_release", "(damaged)"),
+                "packages": known.get("packages", []), "mib": _mib(manifest.parent), "states": len(states),
+                "states_mib": sum(_mib(state) for state in states),
+                "labs": [lab.name for lab in labs.all_labs() if lab.image() == manifest.parent.name],
+            }
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(entries, indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("key", "kernel", "MiB"):
+    for heading in ("key", "kernel", "MiB", "of it saved guests", "labs"):
         table.add_column(heading)
     for entry in entries:
-        table.add_row(str(entry["key"]), str(entry["kernel"]), str(entry["mib"]))
+        saved = f"{entry['states']}, {entry['states_mib']} MiB" if entry["states"] else "none"
+        table.add_row(entry["key"], entry["kernel"], str(entry["mib"]), saved, " ".join(entry["labs"]))
     Console(highlight=False).print(table)
+
+
+def _mib(directory: Path) -> int:
+    """MiB that a directory takes on the disk."""
+    return sum(path.lstat().st_blocks for path in directory.rglob("*")) >> 11
+
+
+@image.command("prune")
+@click.option("--all", "everything", is_flag=True, help="Also images that a lab used last, if no guest is up on them.")
+@json_option
+def image_prune(everything: bool, as_json: bool) -> None:
+    """Remove the images that no lab used last, that no guest runs on and that nobody builds."""
+    keep = [] if everything else sorted({lab.image() for lab in labs.all_labs()} - {""})
+    with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:
+        stand_in = Lab("prune", Path(scratch))
+        contract = content.contract_defaults() | {"vexlab_cache_directory": str(content.cache_directory())}
+        runs.prepare(stand_in, Settings("prune", Path(scratch), contract))
+        answer = runs.prune_images(stand_in, keep, Path(scratch) / "ansible.log")
+    if as_json:
+        click.echo(json.dumps({name: answer[name] for name in ("removed", "kept")}, indent=2))
+        return
+    for key, mib in answer["removed"].items():
+        stderr.print(f"removed {key}, {mib} MiB")
+    for key, reason in answer["kept"].items():
+        stderr.print(f"kept {key}: {reason}")
+    if not answer["removed"]:
+        stderr.print("there was nothing to remove")

@@ -65,6 +65,14 @@ class Lab:
         """Keep the identity of the module that was built."""
         replace_file(self.directory / "module.json", json.dumps(module, indent=1) + "\n")
 
+    def image(self) -> str:
+        """Key of the image that the lab used last; empty before its first guest."""
+        return str(_read_json(self.directory / "image.json").get("key", ""))
+
+    def remember_image(self, key: str) -> None:
+        """Keep the key of the image that the lab uses."""
+        replace_file(self.directory / "image.json", json.dumps({"key": key}) + "\n")
+
     def write_inventory(self, settings: Settings, python: str) -> None:
         """Write the hypervisor's entry and the contract; the guest's entry is role vexlab_guest's."""
         variables = self.inventory / "group_vars"

@@ -189,9 +189,12 @@ class Pass:
             (self.changed if self._current is None else []).append(task)
             if self._current is not None:
                 self._current.changed = True
-        if "vexfs_build_result" in (result.get("ansible_facts") or {}):
-            self._build = result["ansible_facts"]["vexfs_build_result"]
+        facts = result.get("ansible_facts") or {}
+        if "vexfs_build_result" in facts:
+            self._build = facts["vexfs_build_result"]
             self._lab.remember_module(self._build["module"])
+        if "vexlab_image_result" in facts:
+            self._lab.remember_image(facts["vexlab_image_result"]["key"])
 
     def _on_failure(self, task: str) -> None:
         """A task failed: the one that verifies means failed checks, any other that the role didn't get there."""
@@ -371,6 +374,21 @@ def build_image(lab: Lab, progress: Progress, log: Path) -> None:
     if not outcome.ok:
         raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
     progress.end("image", "built" if outcome.changed else "there already")
+
+
+def prune_images(lab: Lab, keep: Sequence[str], log: Path) -> dict[str, Any]:
+    """Remove the images that nobody uses; what was removed (key and MiB), and what was kept and why."""
+    answers: list[dict[str, Any]] = []
+
+    def listen(event: Event) -> None:
+        facts = ((event.get("event_data") or {}).get("res") or {}).get("ansible_facts") or {}
+        answers.extend([facts["vexlab_image_result"]] if "vexlab_image_result" in facts else [])
+
+    variables = {"vexlab_image_state": "pruned", "vexlab_image_keep": list(keep)}
+    outcome = Playbook("image", lab.inventory, variables, log, listen).run()
+    if not outcome.ok or not answers:
+        raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
+    return answers[-1]
 
 
 def image_detail(since: float) -> str:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import kernel_log
-from guest import Guest, Lab
+from guest import Guest, Lab, host_variables
 from scratch import Scratch
 
 EXECUTED = pytest.StashKey[int]()
@@ -119,11 +118,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(scope="session")
 def variables(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The variables of the one host of this session, as testinfra reads them from the inventory."""
-    options = request.config.option
-    host = testinfra.get_host(options.hosts, ansible_inventory=options.ansible_inventory)
-    found: dict[str, Any] = host.ansible.get_variables()  # type: ignore[attr-defined]
-    return found
+    """The variables of the one host of this session."""
+    return host_variables(request.config.option.hosts, request.config.option.ansible_inventory)
 
 
 @pytest.fixture(scope="session")

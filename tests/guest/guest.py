@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import select
 import shlex
+import signal
 import subprocess
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
 
 START_SECONDS = 60.0  # until a loaded guest has started a Python
 GRACE_SECONDS = 20.0  # beyond a command's own deadline, until the connection counts as lost
@@ -75,6 +80,10 @@ class Agent:
             self.close()  # what comes next would be the answer to this order
             raise
 
+    def is_alive(self) -> bool:
+        """Whether its connection still stands."""
+        return self._process.poll() is None
+
     def _read(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         # A line comes whole or its rest follows at once, so the wait is for its first byte.
@@ -87,9 +96,10 @@ class Agent:
         return answer
 
     def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
+        """End it. In a fork of the process that started it, Popen.kill would take it for ended already."""
+        if self._process.returncode is None:
+            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
 
 def ssh_command(variables: dict[str, Any]) -> list[str]:
@@ -101,6 +111,40 @@ def ssh_command(variables: dict[str, Any]) -> list[str]:
     return ["ssh", *options, variables.get("ansible_host", variables.get("inventory_hostname", ""))]
 
 
+@cache
+def read_inventory(hosts: str, inventory: str, _: float) -> dict[str, Any]:
+    """The variables of one host, as testinfra reads them."""
+    host = testinfra.get_host(hosts, ansible_inventory=inventory)
+    found: dict[str, Any] = host.ansible.get_variables()  # type: ignore[attr-defined]
+    return found
+
+
+def host_variables(hosts: str, inventory: str) -> dict[str, Any]:
+    """The variables of the one host of this session; read again when the inventory has changed."""
+    files = [path for path in Path(inventory).rglob("*") if path.is_file()] or [Path(inventory)]
+    return read_inventory(hosts, inventory, max(path.stat().st_mtime for path in files))
+
+
+# What verifier.py has ready before the tests of a stage start: the variables it was started with, and the agent.
+_ready: list[tuple[dict[str, Any], Agent]] = []
+
+
+def prepare(hosts: str, inventory: str) -> None:
+    """Start an agent for the tests that come, unless there is one."""
+    variables = host_variables(hosts, inventory)
+    if not _ready or _ready[0][0] is not variables or not _ready[0][1].is_alive():
+        forget()
+        with contextlib.suppress(OSError):  # the tests will try again, and say what is wrong
+            _ready.append((variables, Agent(variables)))
+
+
+def forget() -> None:
+    """End the agent that was made ready."""
+    for _, agent in _ready:
+        agent.close()
+    _ready.clear()
+
+
 class Guest:
     """Runs commands in the guest, each with a deadline."""
 
@@ -108,6 +152,7 @@ class Guest:
         """Take the variables of the host, as the inventory has them; nothing is started before the first command."""
         self._variables = variables
         self._agent: Agent | None = None
+        self._is_ours = True
         self._kernel: list[str] = []
 
     def run(self, script: str, seconds: int = 60) -> Result:
@@ -116,7 +161,8 @@ class Guest:
 
     def _order(self, order: dict[str, Any], shown: str) -> Result:
         if self._agent is None:
-            self._agent = Agent(self._variables)
+            self._is_ours = not _ready
+            self._agent = Agent(self._variables) if self._is_ours else _ready.pop()[1]
         try:
             answer = self._agent.ask(order)
         except BaseException:
@@ -131,8 +177,8 @@ class Guest:
         return lines
 
     def close(self) -> None:
-        """End the connection."""
-        if self._agent is not None:
+        """End the connection, unless it is for the tests of the next stage too."""
+        if self._agent is not None and self._is_ours:
             self._agent.close()
 
     def ok(self, script: str, seconds: int = 60) -> str:

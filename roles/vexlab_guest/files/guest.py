@@ -97,7 +97,7 @@ def start(lab: Lab) -> dict[str, Any]:
 def boot(lab: Lab, record: dict[str, Any]) -> None:
     """Start the guest from the image, as a machine is switched on."""
     image = Path(lab.inputs["image"])
-    lab.console.write_text("")
+    lab.console.unlink(missing_ok=True)
     lab.overlay.unlink(missing_ok=True)
     qemu.make_overlay(lab.overlay, image / "disk.qcow2")
     _start_and_reach(lab, record, None)

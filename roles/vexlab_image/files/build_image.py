@@ -86,6 +86,32 @@ def remove(cache: Path, spec: Spec, *, check: bool) -> Result:
     return Result(there or bool(leftovers), False, str(directory), key, "", reason, False, leftovers)
 
 
+def prune(cache: Path, keep: frozenset[str], *, check: bool) -> dict[str, object]:
+    """Remove every image that isn't to be kept, that no guest runs on and that nobody works on.
+
+    Each that was removed, or with `check` would be, is told with the MiB that it took; each other one with the reason.
+    """
+    removed: dict[str, int] = {}
+    kept: dict[str, str] = {}
+    for directory in sorted(cache.glob("[0-9a-f]*")) if cache.is_dir() else []:
+        key = directory.name
+        if not (directory.is_dir() and store.KEY.fullmatch(key)):
+            continue
+        with store.locked(cache, key) as lock:
+            reason = (
+                "a lab uses it" if key in keep else "somebody works on it" if lock is None else store.user(directory)
+            )
+            if reason:
+                kept[key] = reason
+                continue
+            removed[key] = store.size_mib(directory)
+            if not check:
+                store.discard(directory)
+                for ending in ("log", "lock"):
+                    (cache / f"{key}.{ending}").unlink(missing_ok=True)
+    return {"changed": bool(removed), "removed": removed, "kept": kept}
+
+
 def _defect(directory: Path, key: str, *, stamp: bool) -> str | None:
     if not directory.exists():
         return "not in the cache"
@@ -174,11 +200,14 @@ def _ends(deadline: int) -> Iterator[None]:
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Build a guest image, or find it in the cache.")
     parser.add_argument("--cache", required=True)
-    parser.add_argument("--suite", required=True)
-    parser.add_argument("--disk-size-mb", required=True, type=int)
+    parser.add_argument("--suite", default="")
+    parser.add_argument("--disk-size-mb", default=0, type=int)
     parser.add_argument("--package", action="append", default=[], help="install it (again for more)")
     parser.add_argument("--source-package", action="append", default=[], help="only unpack it (again for more)")
-    parser.add_argument("--state", choices=["present", "absent"], default="present")
+    parser.add_argument("--state", choices=["present", "absent", "pruned"], default="present")
+    parser.add_argument(
+        "--keep", action="append", default=[], help="key of an image that isn't pruned (again for more)"
+    )
     parser.add_argument("--deadline", type=int, default=1800, help="seconds")
     parser.add_argument("--check", action="store_true", help="change nothing, say what would be done")
     return parser.parse_args(argv)
@@ -192,7 +221,10 @@ def main(argv: list[str] | None = None) -> int:
     act = ensure if options.state == "present" else remove
     try:
         with _ends(options.deadline):
-            print(json.dumps(dataclasses.asdict(act(cache, spec, check=options.check))))
+            if options.state == "pruned":
+                print(json.dumps(prune(cache, frozenset(options.keep), check=options.check)))
+            else:
+                print(json.dumps(dataclasses.asdict(act(cache, spec, check=options.check))))
         return 0
     except ImageError as error:
         print(json.dumps({"error": error.message, "hint": error.hint}))

@@ -24,6 +24,7 @@ FORMAT = 2
 IMAGE_FILES = ("disk.qcow2", "vmlinuz", "initrd.img")
 MANIFEST = "manifest.json"
 STAMP = "verified"
+KEY = re.compile(r"[0-9a-f]{16}")
 TEMPORARY = re.compile(r"\.(?P<key>[0-9a-f]{16})\.[^.]+\.tmp")
 
 
@@ -212,6 +213,27 @@ def remove_leftovers(cache: Path, held: str) -> list[str]:
                 remove_tree(path)
                 removed.append(path.name)
     return removed
+
+
+def user(directory: Path) -> str:
+    """Who runs on an image, in words, told by its path on a command line; empty when nobody does."""
+    needle = f"{directory}/".encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if needle in (entry / "cmdline").read_bytes():
+                    return f"process {entry.name} runs on it"
+    return ""
+
+
+def size_mib(directory: Path) -> int:
+    """MiB that a directory takes on the disk."""
+    blocks = 0
+    for place, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                blocks += (Path(place) / name).lstat().st_blocks
+    return blocks >> 11
 
 
 def discard(directory: Path) -> None:
