@@ -81,6 +81,7 @@ class Playbook:
                     while_running()
                     if self._stop_asked.is_set():
                         self._end()
+                end_marked(self._mark)  # the verifier, which waits for the tests of another stage
             except KeyboardInterrupt:
                 self._end()
                 raise Interrupted("interrupted", "") from None

@@ -94,6 +94,7 @@ def run(arguments: list[str], streams: list[int], connection: socket.socket) -> 
     if child == 0:
         code = 3
         try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.setsid()
             os.dup2(streams[0], 1)
             os.dup2(streams[1], 2)
@@ -118,9 +119,14 @@ def run(arguments: list[str], streams: list[int], connection: socket.socket) -> 
 def main() -> int:
     """Serve, or ask."""
     if sys.argv[1] == "--serve":
-        with socket.socket(fileno=int(sys.argv[2])) as listener:
-            serve(listener, *sys.argv[3:5])
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
+            with socket.socket(fileno=int(sys.argv[2])) as listener:
+                serve(listener, *sys.argv[3:5])
+        finally:
             Path(SOCKET).unlink(missing_ok=True)
+            if Path(LOG).stat().st_size == 0:
+                Path(LOG).unlink()
         return 0
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)

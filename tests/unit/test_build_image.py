@@ -296,3 +296,31 @@ def test_nobody_builds_for_a_caller_that_died(tmp_path: Path) -> None:
 def test_error_has_message_and_hint() -> None:
     error = ImageError("Fact.", "Remedy.")
     assert (str(error), error.hint) == ("Fact.", "Remedy.")
+
+
+def test_prune_removes_what_nobody_uses(image: Path) -> None:
+    """One image is to be kept, one is run on, one is worked on, one goes; what isn't an image is left alone."""
+    cache = image.parent
+    kept, run_on, worked_on = (cache / (letter * 16) for letter in "abc")
+    for directory in (kept, run_on, worked_on, cache / "notes"):
+        directory.mkdir()
+    (cache / f"{KEY}.log").write_text("")
+    runner = subprocess.Popen([sys.executable, "-c", "input()", f"{run_on}/disk.qcow2"], stdin=subprocess.PIPE)
+    try:
+        with image_store.locked(cache, worked_on.name):
+            arguments = ("--cache", str(cache), "--state", "pruned", "--keep", kept.name)
+            would = answer(builder(*arguments, "--check"), 0)
+            assert image.exists()
+            said = answer(builder(*arguments), 0)
+    finally:
+        runner.kill()
+        runner.wait()
+    assert list(said["removed"]) == list(would["removed"]) == [KEY]
+    assert said["kept"] == {
+        kept.name: "a lab uses it",
+        run_on.name: f"process {runner.pid} runs on it",
+        worked_on.name: "somebody works on it",
+    }
+    assert not image.exists()
+    assert not (cache / f"{KEY}.log").exists()
+    assert (cache / "notes").is_dir()

@@ -138,7 +138,8 @@ class TestGuest:
 
     def test_long_runtime_directory_is_refused(self, tmp_path: Path) -> None:
         runtime = str(tmp_path / ("x" * 80) / "run")
-        code, answer = run("roles/vexlab_guest/files/guest.py", "start", self.inputs(tmp_path, runtime_directory=runtime))
+        inputs = self.inputs(tmp_path, runtime_directory=runtime)
+        code, answer = run("roles/vexlab_guest/files/guest.py", "start", inputs)
         assert code == 1
         assert "too long for sockets" in answer["error"]
 

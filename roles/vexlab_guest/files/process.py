@@ -15,6 +15,11 @@ from typing import Any
 from .lab import GuestError, Lab
 
 
+def lasting_environment() -> dict[str, str]:
+    """Environment for what outlives this run: without the marks by which what belongs to the run is found and ended."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("VEXLAB_", "ANSIBLE_"))}
+
+
 def open_guest_process(lab: Lab, record: dict[str, Any]) -> tuple[int, int] | None:
     """Open the guest's process: (pid, pidfd), or None when it doesn't run.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from .host import QEMU
 from .lab import GuestError, Lab
+from .process import lasting_environment
 
 PORTS_TRIED = 100
 
@@ -88,8 +88,7 @@ def make_overlay(overlay: Path, backing_file: Path) -> None:
 def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | None = None) -> int:
     """Start QEMU in the background on the first port that it can bind; returns that port."""
     first = int(lab.inputs["ssh_port"])
-    # A guest outlives the run that started it: it must not carry the run's marks in its environment.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VEXLAB_", "ANSIBLE_"))}
+    environment = lasting_environment()
     for port in range(first, min(first + PORTS_TRIED, 65536)):
         arguments = command_line(lab, image, identity, chosen, port=port, memory=memory)
         arguments += ["-pidfile", str(lab.pid_file), "-daemonize"]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from .lab import GuestError, Lab
+from .process import lasting_environment
 
 
 def make_keys(lab: Lab, identity: str) -> None:
@@ -90,8 +91,9 @@ def wait_for_login(lab: Lab, identity: str, port: int, deadline: float, alive: C
             # The control connection stays behind and must not hold our pipes open, so its words go to a file.
             with tempfile.TemporaryFile("w+") as words:
                 code = subprocess.run(
-                    command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, timeout=min(left, 45), check=False
-                ).returncode
+                    command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, timeout=min(left, 45), check=False,
+                    env=lasting_environment(),
+                ).returncode  # fmt: skip
                 words.seek(0)
                 said = words.read().strip()
         except subprocess.TimeoutExpired:
