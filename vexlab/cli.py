@@ -59,6 +59,7 @@ def target_options(command: Command) -> Command:
         click.option("--boot-deadline", type=click.IntRange(min=1), metavar="SECONDS", help="Until ssh must answer."),
         click.option("--warm/--cold", default=None, help="Start from a saved guest (default), or boot."),
         click.option("--builder", type=click.Choice(BUILDERS), help="Where the module is built."),
+        click.option("--vmcore", is_flag=True, default=None, help="Keep the memory of a guest that crashes or hangs."),
         click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards."),
     ]
     for option in reversed(options):

@@ -40,6 +40,11 @@ class Lab:
         """The guest's inventory entry, written by role vexlab_guest: THE way to reach the guest."""
         return self.inventory / "guest.yml"
 
+    @property
+    def module_file(self) -> Path:
+        """The module that was built last, symbols included, as role vexfs_build keeps it for reading crashes."""
+        return self.directory / "module.ko"
+
     def exists(self) -> bool:
         """Whether anything of the lab is there."""
         return self.directory.is_dir()
@@ -153,20 +158,29 @@ def process_facts(pid: int) -> dict[str, float]:
     }
 
 
-def guest_status(record: dict[str, Any]) -> str:
-    """What QEMU says of the guest: running, paused, guest-panicked, …; empty if it is silent."""
+def qmp(control: Path, command: str, arguments: dict[str, Any] | None = None, seconds: float = 5.0) -> Any:
+    """What QEMU answers to a QMP command; raises OSError when it refuses, or doesn't answer within so many seconds."""
 
-    async def ask() -> str:
-        client = QMPClient("vexlab-status")
-        await client.connect(str(record["qmp_control"]))
+    async def ask() -> Any:
+        client = QMPClient("vexlab")
+        await client.connect(str(control))
         try:
-            answer = await client.execute("query-status")
+            return await client.execute(command, arguments)
         finally:
             await client.disconnect()
-        return str(answer["status"]) if isinstance(answer, dict) else ""
 
-    with contextlib.suppress(QMPError, OSError, TimeoutError, KeyError):
-        return asyncio.run(asyncio.wait_for(ask(), timeout=5))
+    try:
+        return asyncio.run(asyncio.wait_for(ask(), timeout=seconds))
+    except TimeoutError as problem:
+        raise OSError(f"QEMU did not answer {command} within {seconds:.0f} s") from problem
+    except QMPError as problem:
+        raise OSError(f"QEMU did not do {command}: {problem}") from problem
+
+
+def guest_status(record: dict[str, Any]) -> str:
+    """What QEMU says of the guest: running, paused, guest-panicked, …; empty if it is silent."""
+    with contextlib.suppress(OSError, KeyError):
+        return str(qmp(Path(record["qmp_control"]), "query-status")["status"])
     return ""
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vexlab import __version__, content, report, results
+from vexlab import __version__, content, forensics, report, results
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError
 from vexlab.lab import Lab, name_option
 from vexlab.playbook import Event, Outcome, Playbook
@@ -145,10 +145,21 @@ class Pass:
             self._watch.close()
         if failure is not None and failure.unreachable and self._death is None and self._current is not None:
             self._death = Death(Verdict.LOST, f"the connection to the guest was lost: {failure.message}")
+        if self._death is not None and self._death.verdict is not Verdict.NOT_RUN and self._current is not None:
+            self._progress.say("keeping the evidence")
+            self._death = forensics.collect(
+                self._scene(self._current.name), self._death, memory=bool(self._settings.contract["vexlab_vmcore"])
+            )
         self._end_stage()
         console = self._lab.directory / "console.log"
         if console.is_file():
             shutil.copy(console, self.directory / "console.log")
+
+    def _scene(self, stage: str) -> forensics.Scene:
+        """Where evidence of a stage is to be found."""
+        contract = self._settings.contract
+        build = f"{contract['vexlab_work_directory']}/build"
+        return forensics.Scene(self._lab, self.directory, stage, str(contract["vexlab_module_name"]), build)
 
     def _raise_early_problem(self) -> None:
         """Raise what kept the first stage from beginning, as a problem of the machine or of the guest."""
@@ -226,7 +237,8 @@ class Pass:
         self._end_phase()
         if self._watch is None:
             record = self._lab.record()
-            self._watch = Watch(Path(record.get("qmp", "")), self._lab.directory / "console.log", self._on_death)
+            console = self._lab.directory / "console.log"
+            self._watch = Watch(Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._on_death)
         self._current = Course(name, time.monotonic())
         self._courses[name] = self._current
         self._progress.begin(name, self._stage_detail)
@@ -287,9 +299,13 @@ class Pass:
         directory = self.directory / "stages" / name
         failure = self.outcome.failure if self.outcome else None
         death = self._death if self._current is course and course.tests_ok is not True else None
+        checks = results.read_checks(directory / "checks.jsonl")
+        guilty = _first_word(directory / "running")
+        if death is not None and guilty:
+            checks = (*checks, results.Check(guilty, death.verdict, 0.0, death.reason))
         stage = results.judge_stage(
             name, began=True, role_ok=course.role_ok, role_reason=failure.message if failure else "",
-            tests_ok=course.tests_ok, checks=results.read_checks(directory / "checks.jsonl"),
+            tests_ok=course.tests_ok, checks=checks,
             interruption=death.verdict if death else None, interruption_reason=death.reason if death else "",
             seconds=round((course.ended or time.monotonic()) - course.began, 1),
         )  # fmt: skip
@@ -350,7 +366,9 @@ class Pass:
         there = [name for name in names if name in REPORTS or (self.directory / name).is_file()]
         files = {Path(name).stem: name for name in there}
         logs = sorted(self.directory.glob("stages/*/kernel.log"))
-        return files | {f"kernel log of {path.parent.name}": str(path.relative_to(self.directory)) for path in logs}
+        files |= {f"kernel log of {path.parent.name}": str(path.relative_to(self.directory)) for path in logs}
+        kept = [path for name in forensics.KEPT for path in sorted(self.directory.glob(f"stages/*/{name}"))]
+        return files | {f"{path.name} of {path.parent.name}": str(path.relative_to(self.directory)) for path in kept}
 
     def _write(self, run: Run) -> None:
         """Write the results; of a run that is over also its report."""

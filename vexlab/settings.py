@@ -29,6 +29,7 @@ class Options:
     boot_deadline: int | None = None
     warm: bool | None = None
     builder: str | None = None
+    vmcore: bool | None = None
 
     def absolute(self) -> Options:
         """The same with paths that hold from any directory, so that a lab can remember them."""

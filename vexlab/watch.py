@@ -24,6 +24,8 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 TIME = re.compile(r"^\[\s*\d+\.\d+\](?:\[\s*[CT]\d+\])? ?")
 HUNG = re.compile(r"INFO: task .+ blocked for more than|soft lockup|hung_task")
 TICK = 0.5  # seconds between two looks at whether the watch is over
+PULSE = 2.0  # seconds between two questions how the guest is
+SILENT_SECONDS = 30.0  # until a QEMU that doesn't answer counts as hung, if nothing explains it sooner
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ class Death:
 class Watch:
     """A thread that reads QEMU's events until it is closed; `on_death` is called once, in that thread."""
 
-    def __init__(self, qmp: Path, console: Path, on_death: Callable[[Death], None]) -> None:
-        """Begin to watch; what the console holds already is not of this watch."""
+    def __init__(self, qmp: Path, pid: int, console: Path, on_death: Callable[[Death], None]) -> None:
+        """Begin to watch QEMU, process `pid`; what the console holds already is not of this watch."""
         self._qmp = qmp
+        self._pid = pid
         self._console = console
         self._from = console.stat().st_size if console.exists() else 0
         self._on_death = on_death
@@ -59,6 +62,7 @@ class Watch:
         except (QMPError, OSError) as problem:
             self._report(Death(Verdict.LOST, f"QEMU does not answer on its QMP socket ({problem})"))
             return
+        pulse: asyncio.Task[Death | None] | None = None
         try:
             while not self._over.is_set():
                 with contextlib.suppress(TimeoutError):
@@ -69,13 +73,48 @@ class Watch:
                 if client.runstate is not Runstate.RUNNING:
                     self._report(self.explain(Verdict.LOST, "QEMU ended"))
                     return
+                if pulse is None:
+                    pulse = asyncio.create_task(self._feel_pulse(client))
+                elif pulse.done():
+                    if death := pulse.result():
+                        self._report(death)
+                        return
+                    pulse = None
         finally:
+            if pulse is not None:
+                pulse.cancel()
             with contextlib.suppress(QMPError, OSError, EOFError):
                 await client.disconnect()
+
+    async def _feel_pulse(self, client: QMPClient) -> Death | None:
+        """Ask QEMU how the guest is; why it can't go on, if so. A process that was stopped sends no event of it."""
+        await asyncio.sleep(PULSE)
+        question = asyncio.create_task(client.execute("query-status"))
+        waited = 0.0
+        while not (await asyncio.wait({question}, timeout=TICK))[0]:
+            waited += TICK
+            if process_state(self._pid) in ("T", "t"):
+                question.cancel()
+                return Death(
+                    Verdict.HUNG, f"QEMU, process {self._pid}, was stopped from outside (SIGSTOP or a debugger)"
+                )
+            if waited > SILENT_SECONDS:
+                question.cancel()
+                return self.explain(Verdict.HUNG, f"QEMU, process {self._pid}, does not answer any more")
+        try:
+            answer = question.result()
+        except (QMPError, EOFError, OSError):
+            return None  # it ended: the run state tells
+        status = str(answer["status"]) if isinstance(answer, dict) else ""
+        return (
+            Death(Verdict.HUNG, "the guest was paused from outside (QEMU says: paused)") if status == "paused" else None
+        )
 
     def _meaning(self, event: str, data: object) -> Death | None:
         if event == "GUEST_PANICKED":
             return self.explain(Verdict.PANICKED, "the guest's kernel panicked")
+        if event == "WATCHDOG":
+            return self.explain(Verdict.HUNG, "the guest's watchdog was not fed")
         if event in ("SHUTDOWN", "RESET"):
             why = data.get("reason", "") if isinstance(data, dict) else ""
             return self.explain(Verdict.LOST, f"the guest went down ({event.lower()}, {why or 'no reason given'})")
@@ -92,6 +131,13 @@ class Watch:
             console.seek(self._from)
             return explain_console(console.read().decode(errors="replace"), verdict, otherwise)
         return Death(verdict, otherwise)
+
+
+def process_state(pid: int) -> str:
+    """The state of a process as ps shows it: R, S, D, T, Z; empty when it is gone."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
 
 
 def explain_console(text: str, verdict: Verdict, otherwise: str) -> Death:

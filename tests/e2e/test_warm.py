@@ -58,7 +58,7 @@ def labs(vexlab: Vexlab, broken: Path, cache: Path) -> dict[str, Done]:
 @pytest.fixture(scope="module")
 def state(vexlab: Vexlab, labs: dict[str, Done], cache: Path) -> Path:
     """The directory of the state that the labs started from."""
-    image = labs["one"].document["guest"]["image"]
+    image = str(labs["one"].document["guest"]["image"])
     found = [path.parent for path in (cache / image / "warm").glob("*/manifest.json")]
     used = [path for path in found if str(path) in command_line(vexlab, "one")]
     assert len(used) == 1

@@ -65,6 +65,10 @@ class Recorder:
         """Say how many checks there will be, for whoever shows progress."""
         self.path.with_name("planned").write_text(f"{len(session.items)}\n")
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Say which check is going on, for whoever finds the guest dead."""
+        self.path.with_name("running").write_text(f"{short_name(nodeid)}\n")
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the reports of a check's three phases."""
         self.reports.setdefault(report.nodeid, []).append(report)
@@ -84,6 +88,7 @@ class Recorder:
         line = {"name": short_name(nodeid), "verdict": verdict, "seconds": round(sum(r.duration for r in reports), 3)}
         with self.path.open("a") as record:
             record.write(json.dumps(line | {"message": message}) + "\n")
+        self.path.with_name("running").unlink()
 
 
 def short_name(nodeid: str) -> str:

@@ -1,0 +1,132 @@
+"""What is kept of a guest that can't go on, before it is ended: its kernel's words, its memory, a trace with places."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vexlab.lab import Lab, qmp
+from vexlab.results import Verdict
+from vexlab.trace import FRAME, Symbols
+from vexlab.watch import CAUSE, CONTROL, TIME, Death
+
+# Keys of the kernel's sysrq (Documentation/admin-guide/sysrq.rst), and what they make it print.
+SYSRQ = {"w": "tasks that are blocked", "l": "what each CPU does", "t": "all tasks"}
+KEPT = ("trace.txt", "vmcore", "vmcore.failed")  # files of a stage that are made here
+SILENCE_SECONDS = 1.5  # the console is quiet for so long: the answer is complete
+ANSWER_SECONDS = 20.0  # for one key; printing all tasks on an emulated serial line takes a while
+DUMP_SECONDS = 300.0
+MARKER = "vexlab: stage {} begins, taint "
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where it happened: the lab, the directory of the run, the stage, the module under test and where it was built."""
+
+    lab: Lab
+    run: Path
+    stage: str
+    module: str
+    build: str
+
+    @property
+    def directory(self) -> Path:
+        """Where the evidence of the stage goes."""
+        return self.run / "stages" / self.stage
+
+    @property
+    def console(self) -> Path:
+        """The guest's serial console, which goes on as long as the guest does."""
+        return self.lab.directory / "console.log"
+
+
+def collect(scene: Scene, death: Death, *, memory: bool) -> Death:
+    """Keep the evidence; returns the death with the source line in its reason, if it can be told.
+
+    Of a guest that still runs the blocked tasks, the CPUs and all tasks are asked for; `memory` also dumps its memory.
+    """
+    scene.directory.mkdir(parents=True, exist_ok=True)
+    if death.verdict is Verdict.HUNG:
+        ask_kernel(scene.lab, scene.console)
+    if memory:
+        dump_memory(scene)
+    log = stage_log(scene.console, scene.stage)
+    kernel_log = scene.directory / "kernel.log"
+    if log and not kernel_log.exists():
+        kernel_log.write_text("".join(f"{line}\n" for line in log))
+    symbols = Symbols(scene.lab.module_file, scene.module, scene.build)
+    first = next((index for index, line in enumerate(log) if CAUSE.match(TIME.sub("", line))), None)
+    if first is not None:
+        (scene.directory / "trace.txt").write_text("".join(f"{symbols.annotate(line)}\n" for line in log[first:]))
+    return Death(death.verdict, with_place(death.reason, log[first:] if first is not None else log, symbols))
+
+
+def with_place(reason: str, trace: list[str], symbols: Symbols) -> str:
+    """The reason with its place in the source; if it names no function of the module, with the trace's first one."""
+    shown = symbols.annotate(reason)
+    if shown != reason:
+        return shown
+    frames = (found for line in trace for found in FRAME.finditer(line) if found["module"] == symbols.module)
+    frame = next(frames, None)
+    return f"{reason}, under {symbols.annotate(frame[0])}" if frame is not None else reason
+
+
+def stage_log(console: Path, stage: str) -> list[str]:
+    """The kernel's lines on the console since the stage began, without control characters."""
+    try:
+        text = console.read_text(errors="replace")
+    except OSError:
+        return []
+    lines = [CONTROL.sub("", line) for line in text.splitlines()]
+    marker = re.compile(re.escape(MARKER.format(stage)))
+    start = next((index for index in range(len(lines) - 1, -1, -1) if marker.search(lines[index])), None)
+    return [] if start is None else [line for line in lines[start + 1 :] if TIME.match(line)]
+
+
+def ask_kernel(lab: Lab, console: Path) -> None:
+    """Have the kernel print its tasks on the console: a break on the serial line, then the key (sysrq)."""
+    record = lab.record()
+    control, line = Path(record.get("qmp_control", "")), str(record.get("console_socket", ""))
+    for key in SYSRQ:
+        before = _size(console)
+        with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as serial:
+            serial.settimeout(2)
+            serial.connect(line)
+            qmp(control, "chardev-send-break", {"id": "console"})
+            serial.sendall(key.encode())
+            _wait_for_silence(console, before, serial)
+
+
+def _wait_for_silence(console: Path, before: int, serial: socket.socket) -> None:
+    """Wait until the answer is on the console; what the socket brings is read so that the line doesn't fill up."""
+    deadline, last, since = time.monotonic() + ANSWER_SECONDS, before, time.monotonic()
+    serial.setblocking(False)
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        with contextlib.suppress(BlockingIOError):
+            while serial.recv(65536):
+                pass
+        size = _size(console)
+        if size != last:
+            last, since = size, time.monotonic()
+        elif time.monotonic() - since > (SILENCE_SECONDS if size > before else 3 * SILENCE_SECONDS):
+            return
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def dump_memory(scene: Scene) -> None:
+    """Write the guest's memory to `vmcore`, compressed, as crash(8) reads it; a failure is noted beside it."""
+    control, target = Path(scene.lab.record().get("qmp_control", "")), scene.directory / "vmcore"
+    arguments: dict[str, Any] = {"paging": False, "protocol": f"file:{target}", "format": "kdump-zlib"}
+    try:
+        qmp(control, "dump-guest-memory", arguments, seconds=DUMP_SECONDS)
+    except (OSError, ValueError) as problem:
+        target.with_name("vmcore.failed").write_text(f"the guest's memory could not be dumped: {problem}\n")
