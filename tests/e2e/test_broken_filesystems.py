@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,14 +96,19 @@ def test_oops_at_mount_panics_mount(vexlab: Vexlab, source: Path) -> None:
         "	sb->s_fs_info = sbi;\n",
         "	sb->s_fs_info = sbi;\n	*(volatile int *)NULL = 1;\n",
     ):
-        done = vexlab("up", "--json")
+        done = vexlab("up", "--vmcore", "--json")
     assert done.code == 1
     assert done.verdicts() == expected("mount", "panicked")
     reason = done.stage("mount")["reason"]
     assert "NULL pointer dereference" in reason
-    assert "vexfs_fill_super" in reason
-    console = (vexlab.runs / done.document["run"] / "console.log").read_text(errors="replace")
-    assert "Kernel panic" in console
+    lines = (source / "kernel" / "super.c").read_text().splitlines()
+    [line] = [number for number, text in enumerate(lines, start=1) if "sb->s_fs_info = sbi;" in text]
+    assert re.search(rf"vexfs_fill_super\+0x[0-9a-f]+/0x[0-9a-f]+ \[vexfs\] \(kernel/super.c:{line + 1}\)", reason)
+    run = vexlab.runs / done.document["run"]
+    assert "Kernel panic" in (run / "console.log").read_text(errors="replace")
+    assert "NULL pointer dereference" in (run / "stages" / "mount" / "kernel.log").read_text()
+    assert f"kernel/super.c:{line + 1}" in (run / done.document["evidence"]["trace.txt of mount"]).read_text()
+    assert (run / done.document["evidence"]["vmcore of mount"]).read_bytes()[:8] == b"KDUMP   "
 
 
 def test_mended_source_passes_on_a_new_guest(vexlab: Vexlab) -> None:

@@ -77,6 +77,24 @@ def test_qemu_killed_in_mid_run_is_lost(vexlab: Vexlab) -> None:
     assert document["verdict"] == "lost"
 
 
+def test_qemu_stopped_from_outside_is_hung(vexlab: Vexlab) -> None:
+    """Nothing is said by a process that doesn't run: its state is what tells, long before a deadline would."""
+    process = vexlab.start("up")
+    before = len(running(vexlab))
+    wait_for(lambda: len(running(vexlab)) > before, process)
+    pid = vexlab.record()["pid"]
+    stopped = time.monotonic()
+    os.kill(pid, signal.SIGSTOP)
+    code, stderr = finish(process)
+    assert code == 1, stderr
+    assert time.monotonic() - stopped < 60
+    document = vexlab("runs", "--json").document[-1]
+    assert document["verdict"] == "hung"
+    assert f"QEMU, process {pid}, was stopped from outside" in stderr
+    assert vexlab("down").code == 0
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def test_next_up_works_and_so_does_a_second_lab(vexlab: Vexlab, source: Path) -> None:
     """Another port, another key, and neither lab disturbs the other. The source fails early, which saves the build."""
     (source / "Kbuild").unlink()
