@@ -2,64 +2,101 @@
 
 from __future__ import annotations
 
-import shlex
+from typing import Any
 
 import pytest
 from guest import Guest, Lab
 
+# Looks at the source, whose path may be the pattern of a source package, and at its copy.
+LOOK = """
+import shlex
+source, copy, required, forbidden, exclude = arguments
+if not os.path.isdir(source):
+    [source] = map(str, Path("/").glob(source[1:]))
+excluded = [f"--exclude={pattern}" for pattern in exclude]
+compare = ["rsync", "-rlcn", "--delete", "--out-format=%o %n", *excluded, f"{source}/", f"{copy}/"]
+place = os.path.realpath(copy)
+while not os.path.ismount(place):
+    place = os.path.dirname(place)
 
-def source(lab: Lab) -> str:
-    """The source's directory in the guest, as a word for the shell; the pattern of a source package is not quoted."""
-    return shlex.quote(lab.share_directory) if lab.source else str(lab.source_in_guest)
+def is_forbidden(name):
+    return any(libc.fnmatch(pattern.encode(), os.fsencode(name), 0) == 0 for pattern in forbidden)
+
+answer({
+    "missing": [path for path in required if not os.path.exists(f"{copy}/{path}")],
+    "forbidden": [name for name in sorted(os.listdir(source)) if is_forbidden(name)],
+    "differing": [line for line in shell(shlex.join(compare)).splitlines() if not line.endswith("/")],
+    "files": sum(len(files) for _, _, files in os.walk(copy)),
+    "on": mounts(place)[-1][1],
+})
+"""
+
+# Tries to write to the share; before, and when it was remounted for writing, with all else as it is.
+WRITE = """
+share, = arguments
+create = "os.open(f'{share}/vexlab-was-here', os.O_CREAT | os.O_WRONLY)"
+mounted = mounts(share)
+assert mounted, "nothing is mounted there"
+before = attempt(create)
+kept = ",".join(word for word in mounted[-1][2].split(",") if word in FLAGS and word != "ro")
+try:
+    attempt("mount('', share, '', f'remount,{kept}')")
+    during = attempt(create)
+finally:
+    mount("", share, "", f"remount,ro,{kept}")
+answer({"mounts": [[kind, options.split(",")[0]] for _, kind, options in mounted], "tries": [before, during]})
+"""
 
 
-def test_share_is_read_only(guest: Guest, lab: Lab) -> None:
+@pytest.fixture(scope="module")
+def seen(guest: Guest, lab: Lab) -> dict[str, Any]:
+    """What LOOK found."""
+    source = lab.share_directory if lab.source else lab.source_in_guest
+    arguments = [source, lab.source_copy, lab.required_paths, lab.forbidden_in_root, lab.exclude]
+    found: dict[str, Any] = guest.python(LOOK, *arguments, seconds=120)
+    return found
+
+
+@pytest.fixture(scope="module")
+def share(guest: Guest, lab: Lab) -> dict[str, Any]:
+    """What is mounted as the share, and what came of the attempts to write there."""
+    if not lab.source:
+        pytest.skip("the source of this target is in the image; nothing is shared")
+    found: dict[str, Any] = guest.python(WRITE, lab.share_directory)
+    return found
+
+
+def test_share_is_read_only(share: dict[str, Any]) -> None:
     """The user's tree must not be writable from a guest that runs untested kernel code, root or not."""
-    if not lab.source:
-        pytest.skip("the source of this target is in the image; nothing is shared")
-    guest.ok(f"findmnt -n -t 9p -O ro --mountpoint {source(lab)}")
-    guest.refuses(f"touch {source(lab)}/vexlab-was-here", because="read-only file system")
+    assert ["9p", "ro"] in share["mounts"]
+    assert share["tries"][0] == "EROFS"
 
 
-def test_share_stays_read_only_when_remounted(guest: Guest, lab: Lab) -> None:
+def test_share_stays_read_only_when_remounted(share: dict[str, Any]) -> None:
     """A read-only mount is the guest's own promise; QEMU must keep it when the guest takes the promise back."""
-    if not lab.source:
-        pytest.skip("the source of this target is in the image; nothing is shared")
-    try:
-        guest.run(f"mount -o remount,rw {source(lab)}")
-        guest.refuses(f"touch {source(lab)}/vexlab-was-here")
-    finally:
-        guest.ok(f"mount -o remount,ro {source(lab)}")
+    assert share["tries"][1] != "done", "the share was written to from the guest"
 
 
-def test_required_paths_are_there(guest: Guest, lab: Lab) -> None:
+def test_required_paths_are_there(lab: Lab, seen: dict[str, Any]) -> None:
     """The build needs them; a missing one would show as a puzzling error of make."""
     if not lab.required_paths:
         pytest.skip("the target names no required paths")
-    paths = shlex.join(f"{lab.source_copy}/{path}" for path in lab.required_paths)
-    missing = guest.ok(f'for path in {paths}; do [ -e "$path" ] || echo "$path"; done')
-    assert not missing, f"missing from the tree: {missing.split()}"
+    assert not seen["missing"], f"missing from the tree: {seen['missing']}"
 
 
-def test_root_holds_nothing_forbidden(guest: Guest, lab: Lab) -> None:
+def test_root_holds_nothing_forbidden(lab: Lab, seen: dict[str, Any]) -> None:
     """An untested mkfs in the root of a tree is what crashed a developer's machine."""
     if not lab.forbidden_in_root:
         pytest.skip("the target forbids nothing in its root")
-    names = " -o ".join(f"-name {shlex.quote(pattern)}" for pattern in lab.forbidden_in_root)
-    found = guest.ok(f"find {source(lab)}/ -mindepth 1 -maxdepth 1 \\( {names} \\)")
-    assert not found, f"must not be in the root of the tree: {found.split()}"
+    assert not seen["forbidden"], f"must not be in the root of the tree: {seen['forbidden']}"
 
 
-def test_copy_equals_source(guest: Guest, lab: Lab) -> None:
+def test_copy_equals_source(seen: dict[str, Any]) -> None:
     """What is built is what the developer edited: same files, same bytes, excluded ones aside."""
-    excluded = shlex.join(f"--exclude={pattern}" for pattern in lab.exclude)
-    differs = guest.ok(
-        f"rsync -rlcn --delete --out-format='%o %n' {excluded} {source(lab)}/ {lab.source_copy}/", seconds=120
-    )
-    assert not [line for line in differs.splitlines() if not line.endswith("/")], f"the copy differs: {differs}"
-    assert guest.ok(f"find {lab.source_copy} -type f | wc -l") != "0", "the copy holds no file"
+    assert not seen["differing"], f"the copy differs: {seen['differing']}"
+    assert seen["files"], "the copy holds no file"
 
 
-def test_copy_is_on_the_guests_own_disk(guest: Guest, lab: Lab) -> None:
+def test_copy_is_on_the_guests_own_disk(seen: dict[str, Any]) -> None:
     """A build in the share would write to the host, were it not read-only."""
-    assert guest.ok(f"findmnt -n -o FSTYPE --target {lab.source_copy}") != "9p"
+    assert seen["on"] != "9p"
