@@ -2,58 +2,93 @@
 
 from __future__ import annotations
 
-import json
 import shlex
+from typing import Any
 
+import pytest
 from guest import Guest, Lab
 
+# What the kernel says of the module, and what the build said; None for a file that isn't there.
+LOOK = """
+name, parameters, record = arguments
+module = Path("/sys/module", name)
 
-def test_module_is_live(guest: Guest, lab: Lab) -> None:
+def content(path):
+    return Path(path).read_text().strip() if os.access(path, os.R_OK) else None
+
+note = module / "notes/.note.gnu.build-id"
+answer({
+    "states": {line.split()[0]: line.split()[4] for line in read("/proc/modules").splitlines()},
+    "initstate": content(module / "initstate"),
+    "types": [line.split()[-1] for line in read("/proc/filesystems").splitlines()],
+    "is built in": f"/{name}.ko" in read(f"/lib/modules/{os.uname().release}/modules.builtin"),
+    "srcversion": content(module / "srcversion") or "",
+    "note": note.read_bytes().hex() if note.exists() else "",
+    "taint": content(module / "taint") or "",
+    "parameters": {parameter: content(module / "parameters" / parameter) for parameter in parameters},
+    "record": json.loads(read(record))["module"],
+})
+"""
+
+LOAD_AGAIN = """
+insmod, name = arguments
+answer([attempt("shell(insmod)"), read(f"/sys/module/{name}/initstate").strip()])
+"""
+
+
+@pytest.fixture(scope="module")
+def parameters(lab: Lab) -> dict[str, str]:
+    """The parameters that the target gives at insmod."""
+    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in lab.module_parameters.split()}
+
+
+@pytest.fixture(scope="module")
+def seen(guest: Guest, lab: Lab, parameters: dict[str, str]) -> dict[str, Any]:
+    """What LOOK found."""
+    record = f"{lab.work_directory}/build.json"
+    found: dict[str, Any] = guest.python(LOOK, lab.module_name, list(parameters), record)
+    return found
+
+
+def test_module_is_live(lab: Lab, seen: dict[str, Any]) -> None:
     """`Loading` or `Unloading` would mean that its init or exit function never came back."""
-    lines = [line.split() for line in guest.ok("cat /proc/modules").splitlines()]
-    states = {fields[0]: fields[4] for fields in lines}
-    assert states.get(lab.module_name) == "Live", f"{lab.module_name}: {states.get(lab.module_name, 'not loaded')}"
+    state = seen["states"].get(lab.module_name, "not loaded")
+    assert state == "Live", f"{lab.module_name}: {state}"
 
 
-def test_initstate_is_live(guest: Guest, lab: Lab) -> None:
+def test_initstate_is_live(seen: dict[str, Any]) -> None:
     """/sys/module has it too."""
-    assert guest.ok(f"cat /sys/module/{lab.module_name}/initstate") == "live"
+    assert seen["initstate"] == "live"
 
 
-def test_filesystem_type_is_registered_by_the_module(guest: Guest, lab: Lab) -> None:
+def test_filesystem_type_is_registered_by_the_module(lab: Lab, seen: dict[str, Any]) -> None:
     """Without registration, mount would say `unknown filesystem type`; one built into the kernel isn't ours."""
-    types = [line.split()[-1] for line in guest.ok("cat /proc/filesystems").splitlines()]
-    assert lab.filesystem_type in types
-    builtin = guest.ok("cat /lib/modules/$(uname -r)/modules.builtin")
-    assert f"/{lab.module_name}.ko" not in builtin
+    assert lab.filesystem_type in seen["types"]
+    assert not seen["is built in"], f"{lab.module_name} is a part of the kernel itself"
 
 
-def test_loaded_module_is_the_built_one(guest: Guest, lab: Lab) -> None:
+def test_loaded_module_is_the_built_one(seen: dict[str, Any]) -> None:
     """A stale module of the same name would make every later result a lie: srcversion and build-id must agree."""
-    record = json.loads(guest.ok(f"cat {lab.work_directory}/build.json"))["module"]
-    path = f"/sys/module/{lab.module_name}/srcversion"
-    assert guest.ok(f"if [ -e {path} ]; then cat {path}; fi") == record["srcversion"]
-    note = guest.ok(f"od -An -v -tx1 /sys/module/{lab.module_name}/notes/.note.gnu.build-id").replace(" ", "")
-    assert note.replace("\n", "").endswith(record["build_id"]), "the loaded module has another build-id"
+    assert seen["srcversion"] == seen["record"]["srcversion"]
+    assert seen["note"], "the loaded module has no build-id"
+    assert seen["note"].endswith(seen["record"]["build_id"]), "the loaded module has another build-id"
 
 
-def test_taint_of_the_module_is_out_of_tree_only(guest: Guest, lab: Lab) -> None:
+def test_taint_of_the_module_is_out_of_tree_only(seen: dict[str, Any]) -> None:
     """O (out of tree) and E (unsigned) are what such a module has; F would be a forced load, P a proprietary one."""
-    taint = guest.ok(f"cat /sys/module/{lab.module_name}/taint")
-    assert set(taint) <= {"O", "E"}, f"taint of the module: {taint}"
-    assert "O" in taint
+    assert set(seen["taint"]) <= {"O", "E"}, f"taint of the module: {seen['taint']}"
+    assert "O" in seen["taint"]
 
 
-def test_parameters_are_the_given_ones(guest: Guest, lab: Lab) -> None:
+def test_parameters_are_the_given_ones(seen: dict[str, Any], parameters: dict[str, str]) -> None:
     """Each parameter that the target gives at insmod reads back, where the module lets it be read."""
-    for pair in lab.module_parameters.split():
-        name, _, value = pair.partition("=")
-        path = shlex.quote(f"/sys/module/{lab.module_name}/parameters/{name}")
-        shown = guest.ok(f"if [ -r {path} ]; then cat {path}; else echo {shlex.quote(value)}; fi")
-        assert shown == value
+    shown = {name: value for name, value in seen["parameters"].items() if value is not None}
+    assert shown == {name: parameters[name] for name in shown}
 
 
 def test_load_again_is_refused(guest: Guest, lab: Lab) -> None:
     """A second insmod must say EEXIST and leave the first alone."""
-    guest.refuses(f"insmod {shlex.quote(lab.module_path)} {lab.module_parameters}", because="exists")
-    assert guest.ok(f"cat /sys/module/{lab.module_name}/initstate") == "live"
+    insmod = f"insmod {shlex.quote(lab.module_path)} {lab.module_parameters}"
+    refused, state = guest.python(LOAD_AGAIN, insmod, lab.module_name)
+    assert "exists" in refused.lower(), f"a second insmod was not refused for being the second: {refused}"
+    assert state == "live"
