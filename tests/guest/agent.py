@@ -94,7 +94,7 @@ def main() -> None:
     os.lseek(kmsg, 0, os.SEEK_END)
     answers = os.fdopen(os.dup(1), "w")
     print(json.dumps({"ready": True}), file=answers, flush=True)
-    names: dict[str, Any] = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__", "kernel_messages": kernel_messages}
     exec(compile(json.loads(sys.stdin.readline())["inside"], "inside.py", "exec"), names)
     for line in sys.stdin:
         code, (stdout, stderr) = run(json.loads(line), names)

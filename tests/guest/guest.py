@@ -214,10 +214,6 @@ class Guest:
         outcome: dict[str, str] = self.python(ATTEMPTS, directory, statements)
         return outcome
 
-    def kernel_log(self) -> list[str]:
-        """The kernel's whole log, line by line."""
-        return self.ok("dmesg").splitlines()
-
 
 class Lab:
     """The `vexlab_*` variables of the host under test, without the prefix; a missing one fails by name."""

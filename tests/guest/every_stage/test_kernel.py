@@ -8,11 +8,24 @@ import kernel_log
 import pytest
 from guest import Guest
 
+LOOK = """
+kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+answer([kernel_messages(kmsg), int(read("/proc/sys/kernel/tainted"))])
+"""
 
-@pytest.fixture
-def stage_log(guest: Guest, stage: str, evidence: Path) -> kernel_log.StageLog:
+
+@pytest.fixture(scope="module")
+def seen(guest: Guest, evidence: Path) -> tuple[list[str], int]:
+    """The kernel's whole log and its taint flags, the flags kept as evidence as well."""
+    lines, taint = guest.python(LOOK)
+    (evidence / "taint").write_text(f"{taint}\n")
+    return lines, taint
+
+
+@pytest.fixture(scope="module")
+def stage_log(seen: tuple[list[str], int], stage: str, evidence: Path) -> kernel_log.StageLog:
     """The kernel's messages since the stage began, kept as evidence as well."""
-    log = kernel_log.since_marker(guest.kernel_log(), stage)
+    log = kernel_log.since_marker(seen[0], stage)
     assert log is not None, f"the kernel's log has no marker of stage {stage}; was it overwritten?"
     (evidence / "kernel.log").write_text("".join(f"{line}\n" for line in log.lines))
     return log
@@ -24,9 +37,7 @@ def test_log_has_no_bug(stage_log: kernel_log.StageLog) -> None:
     assert not found, "the kernel reported a bug: " + " / ".join(found[:5])
 
 
-def test_taint_is_explained(guest: Guest, stage_log: kernel_log.StageLog, evidence: Path) -> None:
+def test_taint_is_explained(seen: tuple[list[str], int], stage_log: kernel_log.StageLog) -> None:
     """O and E come with an out-of-tree, unsigned module; D, W, L, B, R or F mean that something broke."""
-    now = int(guest.ok("cat /proc/sys/kernel/tainted"))
-    (evidence / "taint").write_text(f"{now}\n")
-    unexpected = kernel_log.unexpected_taint(stage_log.taint_before, now)
+    unexpected = kernel_log.unexpected_taint(stage_log.taint_before, seen[1])
     assert not unexpected, f"the kernel set taint flags {', '.join(unexpected)} during the stage"
