@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-
 import pytest
-from guest import Guest
 from scratch import Scratch
 
 pytestmark = pytest.mark.requires("read-write")
@@ -25,43 +22,50 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def listing(guest: Guest, mounted: Scratch) -> list[tuple[str, str]]:
+def listing(mounted: Scratch) -> list[list[str]]:
     """All of them, made in one directory, as it is listed after a remount: each name, and the content of its file."""
-    words = shlex.join(NAMES)
-    guest.ok(f'cd {mounted.point}; mkdir names; cd names; for name in {words}; do printf %s "$name" >"./$name"; done')
-    mounted.remount()
-    found = guest.ok(
-        f"cd {mounted.point}/names; find . -type f -printf '%P\\0' -exec cat {{}} ';' -printf '\\0'"
-    ).split("\0")
-    return list(zip(found[::2], found[1::2], strict=False))
+    code = """
+    os.mkdir("names")
+    for name in arguments[0]:
+        write(f"names/{name}", name)
+    fs.remount()
+    answer([[name, read(f"names/{name}")] for name in os.listdir("names")])
+    """
+    listed: list[list[str]] = mounted.run(code, NAMES)
+    return listed
 
 
 @pytest.mark.requires("directories")
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_name_is_kept(listing: list[tuple[str, str]], name: str) -> None:
+def test_name_is_kept(listing: list[list[str]], name: str) -> None:
     """A filesystem takes any bytes but slash and NUL; the name is listed once, and leads to its file."""
     assert [content for found, content in listing if found == name] == [name]
 
 
 @pytest.mark.requires("directories")
-def test_nothing_else_is_listed(listing: list[tuple[str, str]]) -> None:
+def test_nothing_else_is_listed(listing: list[list[str]]) -> None:
     """No name that nobody made."""
     assert {found for found, _ in listing} == set(NAMES)
 
 
-def test_longest_name_is_kept(guest: Guest, mounted: Scratch) -> None:
+def test_longest_name_is_kept(mounted: Scratch) -> None:
     """As long as statfs says that names may be."""
-    longest = int(guest.ok(f"stat -f -c %l {mounted.point}"))
+    code = """
+    longest = os.statvfs(".").f_namemax
     assert longest >= 14, "statfs says that names are shorter than POSIX allows"
-    guest.ok(f"echo long >{mounted.point}/{'n' * longest}")
-    mounted.remount()
-    assert guest.ok(f"cat {mounted.point}/{'n' * longest}; ls {mounted.point} | grep -c '^nnn'") == "long\n1"
+    name = "n" * longest
+    write(name, "long")
+    fs.remount()
+    answer([read(name), [len(found) - longest for found in os.listdir() if found.startswith("nnn")]])
+    """
+    assert mounted.run(code) == ["long", [0]]
 
 
-def test_longer_name_is_refused(guest: Guest, mounted: Scratch) -> None:
+def test_longer_name_is_refused(mounted: Scratch) -> None:
     """With ENAMETOOLONG, and not by cutting it: two names must not become one."""
-    longest = int(guest.ok(f"stat -f -c %l {mounted.point}"))
-    name = "m" * (longest + 1)
-    outcome = guest.attempts(mounted.point, {"create": f"os.open('{name}', os.O_CREAT)", "find": f"os.stat('{name}')"})
-    assert outcome == {"create": "ENAMETOOLONG", "find": "ENAMETOOLONG"}
-    assert guest.ok(f"ls {mounted.point} | grep -c '^mmm' || true") == "0"
+    code = """
+    name = "m" * (os.statvfs(".").f_namemax + 1)
+    outcome = [attempt("os.open(name, os.O_CREAT)"), attempt("os.stat(name)")]
+    answer([*outcome, [found for found in os.listdir() if found.startswith("mmm")]])
+    """
+    assert mounted.run(code) == ["ENAMETOOLONG", "ENAMETOOLONG", []]
