@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from guest import Guest, Lab
+from guest import Lab
 from scratch import Scratch
 
 pytestmark = pytest.mark.requires("read-write", "persistent")
 
-# Makes what the target can have: argument 2 holds its capabilities.
+# Makes what the target can have: the first argument of each order holds its capabilities.
 PLANT = """
-import os, random, sys
-os.chdir(sys.argv[1])
-can = sys.argv[2].split()
+import random
+can = arguments[0]
 random.seed(6)
 places = ["."]
 if "directories" in can:
@@ -21,8 +20,7 @@ if "directories" in can:
         os.mkdir(place)
 for number in range(60):
     path = f"{places[number % len(places)]}/file {number}"
-    with open(path, "wb") as file:
-        file.write(random.randbytes(number * number * 97 % 100003))
+    write(path, random.randbytes(number * number * 97 % 100003))
     if "permissions" in can:
         os.chmod(path, random.choice([0o600, 0o644, 0o755, 0o4711]))
         os.chown(path, number, number * 3)
@@ -35,66 +33,70 @@ for number in range(60):
         os.symlink("t" * (number + 1) * 8, path + " link")
 """
 
+# A line for each name: type, inode and, as far as claimed, mode, owner, links, size, hash, time, target.
 MANIFEST = """
-import hashlib, os, stat, sys
-os.chdir(sys.argv[1])
-can = sys.argv[2].split()
-for root, directories, files in os.walk("."):
-    directories.sort()
-    for name in sorted(directories + files):
-        path = os.path.join(root, name)
-        seen = os.lstat(path)
-        kind = stat.S_IFMT(seen.st_mode)
-        fields = [path, oct(seen.st_mode if "permissions" in can else kind), seen.st_ino]
-        if "permissions" in can:
-            fields += [seen.st_uid, seen.st_gid]
-        if kind == stat.S_IFREG:
-            fields += [seen.st_nlink, seen.st_size, hashlib.sha256(open(path, "rb").read()).hexdigest()]
-            if "timestamps" in can:
-                fields.append(int(seen.st_mtime))
-        elif kind == stat.S_IFLNK:
-            fields.append(os.readlink(path))
-        print(*fields, sep="\\t")
+def lines(can):
+    for root, directories, files in os.walk("."):
+        directories.sort()
+        for name in sorted(directories + files):
+            path = os.path.join(root, name)
+            seen = os.lstat(path)
+            kind = stat.S_IFMT(seen.st_mode)
+            fields = [path, oct(seen.st_mode if "permissions" in can else kind), seen.st_ino]
+            if "permissions" in can:
+                fields += [seen.st_uid, seen.st_gid]
+            if kind == stat.S_IFREG:
+                fields += [seen.st_nlink, seen.st_size, hashlib.sha256(Path(path).read_bytes()).hexdigest()]
+                if "timestamps" in can:
+                    fields.append(int(seen.st_mtime))
+            elif kind == stat.S_IFLNK:
+                fields.append(os.readlink(path))
+            yield "\\t".join(map(str, fields))
+
+def manifest():
+    return list(lines(arguments[0]))
+"""
+
+READ_ONLY = """
+fs.unmount()
+fs.mount(fs.read_only_options)
+found = manifest()
+fs.remount()
+answer(found)
+"""
+
+RELOAD = """
+module, insmod = arguments[1:]
+fs.unmount()
+shell(f"rmmod {module}")
+assert not os.path.exists(f"/sys/module/{module}"), "the module is still there after rmmod"
+assert fs.kind not in read("/proc/filesystems").split(), "the filesystem's type is still registered after rmmod"
+shell(insmod)
+fs.mount()
+answer(manifest())
 """
 
 
-def manifest(guest: Guest, lab: Lab, scratch: Scratch) -> list[str]:
-    """One line for each name: type, inode and, as far as claimed, mode, owner, links, size, hash, time, target."""
-    return guest.python(MANIFEST, scratch.point, " ".join(lab.capabilities)).splitlines()
-
-
 @pytest.fixture(scope="module")
-def planted(guest: Guest, lab: Lab, mounted: Scratch) -> list[str]:
+def planted(lab: Lab, mounted: Scratch) -> list[str]:
     """The manifest of a tree that was just made, while all of it is still in memory."""
-    guest.python(PLANT, mounted.point, " ".join(lab.capabilities))
-    lines = manifest(guest, lab, mounted)
+    lines: list[str] = mounted.run(f"{PLANT}{MANIFEST}answer(manifest())", lab.capabilities)
     assert len(lines) >= 60
     return lines
 
 
-def test_tree_is_the_same_after_a_remount(guest: Guest, lab: Lab, mounted: Scratch, planted: list[str]) -> None:
+def test_tree_is_the_same_after_a_remount(lab: Lab, mounted: Scratch, planted: list[str]) -> None:
     """What was in memory only is lost by an unmount."""
-    mounted.remount()
-    assert manifest(guest, lab, mounted) == planted
+    assert mounted.run(f"{MANIFEST}fs.remount()\nanswer(manifest())", lab.capabilities) == planted
 
 
-def test_tree_is_the_same_read_only(guest: Guest, lab: Lab, mounted: Scratch, planted: list[str]) -> None:
+def test_tree_is_the_same_read_only(lab: Lab, mounted: Scratch, planted: list[str]) -> None:
     """A read-only mount goes other ways through the code, and must not need to repair anything first."""
-    mounted.unmount()
-    mounted.mount(lab.mount_options_ro)
-    found = manifest(guest, lab, mounted)
-    mounted.remount()
-    assert found == planted
+    assert mounted.run(f"{MANIFEST}{READ_ONLY}", lab.capabilities) == planted
 
 
 @pytest.mark.usefixtures("lab_taken_down")
-def test_tree_is_the_same_after_the_module_was_reloaded(
-    guest: Guest, lab: Lab, mounted: Scratch, planted: list[str]
-) -> None:
+def test_tree_is_the_same_after_the_module_was_reloaded(lab: Lab, mounted: Scratch, planted: list[str]) -> None:
     """What a module keeps in memory of its own isn't on the disk; and an idle module must go, and come back."""
-    mounted.unmount()
-    guest.ok(f"rmmod {lab.module_name}; [ ! -d /sys/module/{lab.module_name} ]")
-    assert lab.filesystem_type not in guest.ok("cat /proc/filesystems").split()
-    guest.ok(lab.insmod_command)
-    mounted.mount()
-    assert manifest(guest, lab, mounted) == planted
+    found = mounted.run(f"{MANIFEST}{RELOAD}", lab.capabilities, lab.module_name, lab.insmod_command)
+    assert found == planted
