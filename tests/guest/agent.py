@@ -1,23 +1,32 @@
-"""Runs in the guest, over one ssh connection per stage: takes commands, tells how they ended and what the kernel said.
+"""Runs in the guest, over one ssh connection: takes commands, tells how they ended and what the kernel said.
 
 A new ssh command costs a tenth of a second and more in an emulated guest, a new Python three times that, and a look
 at the kernel's log as much again. Here all three are free: a shell is forked from a process that is there, Python code
-runs in a fork of it, and /dev/kmsg is open already.
+runs in a fork of it, compiled once, and /dev/kmsg is open already.
 
 One JSON object per line each way. In, once: {"inside"}, the text of inside.py, which all code can use. Then {"script"}
-or {"code", "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel"}; code 124 is a command that was
-killed at its deadline.
+or {"code", "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings"}, the last being those of
+the kernel's messages that are of level warning or worse; code 124 is a command that was killed at its deadline.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import select
 import signal
 import sys
 import traceback
+from types import CodeType
 from typing import Any
+
+
+@functools.cache
+def compiled(code: str) -> CodeType:
+    """The code of a check, which the next check may bring again."""
+    return compile(code, "<check>", "exec")
 
 
 def become(order: dict[str, Any], names: dict[str, Any]) -> int:
@@ -26,7 +35,7 @@ def become(order: dict[str, Any], names: dict[str, Any]) -> int:
         os.execvp("sh", ["sh", "-euc", order["script"]])
     names["arguments"] = order["arguments"]
     try:
-        exec(compile(order["code"], "<check>", "exec"), names)
+        exec(compiled(order["code"]), names)
     except SystemExit as end:
         if not isinstance(end.code, (int, type(None))):
             print(end.code, file=sys.stderr)
@@ -43,6 +52,9 @@ def become(order: dict[str, Any], names: dict[str, Any]) -> int:
 
 def run(order: dict[str, Any], names: dict[str, Any]) -> tuple[int, list[str]]:
     """Run one command; returns its exit code, as a shell would tell it, and its two streams."""
+    if "code" in order:
+        with contextlib.suppress(SyntaxError):  # told by the child, when it meets it
+            compiled(order["code"])
     streams = [os.memfd_create(name) for name in ("stdout", "stderr")]
     child = os.fork()
     if child == 0:
@@ -73,19 +85,22 @@ def run(order: dict[str, Any], names: dict[str, Any]) -> tuple[int, list[str]]:
     return 124 if late else status if status >= 0 else 128 - status, said
 
 
-def kernel_messages(kmsg: int) -> list[str]:
-    """What the kernel logged since the last time, in the form that dmesg gives it."""
+def kernel_messages(kmsg: int) -> dict[str, list[str]]:
+    """What the kernel logged since the last time, in the form that dmesg gives it; and what of that is no good news."""
     lines: list[str] = []
+    warnings: list[str] = []
     while True:
         try:
             record = os.read(kmsg, 8192).decode(errors="replace")
         except BlockingIOError:
-            return lines
+            return {"kernel": lines, "warnings": warnings}
         except BrokenPipeError:
             continue  # records were overwritten before they were read; the next read goes on behind them
         head, _, text = record.partition(";")
-        time = int(head.split(",")[2])
+        source_and_level, _, time = (int(field) for field in head.split(",")[:3])
         lines.append(f"[{time // 1000000:5d}.{time % 1000000:06d}] {text.splitlines()[0] if text else ''}")
+        if source_and_level <= 4:  # source 0 is the kernel itself, level 4 is a warning, and 0 the worst
+            warnings.append(lines[-1])
 
 
 def main() -> None:
@@ -98,7 +113,7 @@ def main() -> None:
     exec(compile(json.loads(sys.stdin.readline())["inside"], "inside.py", "exec"), names)
     for line in sys.stdin:
         code, (stdout, stderr) = run(json.loads(line), names)
-        answer = {"code": code, "stdout": stdout, "stderr": stderr, "kernel": kernel_messages(kmsg)}
+        answer = {"code": code, "stdout": stdout, "stderr": stderr, **kernel_messages(kmsg)}
         print(json.dumps(answer), file=answers, flush=True)
 
 

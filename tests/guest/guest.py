@@ -154,6 +154,7 @@ class Guest:
         self._agent: Agent | None = None
         self._is_ours = True
         self._kernel: list[str] = []
+        self._warnings: list[str] = []
 
     def run(self, script: str, seconds: int = 60) -> Result:
         """Run a script with `sh -eu`; killed after so many seconds, with exit code 124 then."""
@@ -169,11 +170,17 @@ class Guest:
             self._agent = None
             raise
         self._kernel += answer["kernel"]
+        self._warnings += answer["warnings"]
         return Result(shown, answer["code"], answer["stdout"], answer["stderr"])
 
     def new_kernel_messages(self) -> list[str]:
         """What the kernel logged since the last call, as far as commands have brought it along."""
         lines, self._kernel = self._kernel, []
+        return lines
+
+    def new_kernel_warnings(self) -> list[str]:
+        """What of level warning or worse the kernel itself logged since the last call of this."""
+        lines, self._warnings = self._warnings, []
         return lines
 
     def close(self) -> None:
