@@ -1,12 +1,12 @@
-"""Runs in the guest, over one ssh connection: takes commands, tells how they ended and what the kernel said.
+"""Runs in the guest, over one ssh connection: runs commands, tells how they ended and what the kernel said.
 
 A new ssh command costs a tenth of a second and more in an emulated guest, a new Python three times that, and a look
 at the kernel's log as much again. Here all three are free: a shell is forked from a process that is there, Python code
 runs in a fork of it, compiled once, and /dev/kmsg is open already.
 
 One JSON object per line each way. In, once: {"inside"}, the text of inside.py, which all code can use. Then {"script"}
-or {"code", "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings"}, the last being those of
-the kernel's messages that are of level warning or worse; code 124 is a command that was killed at its deadline.
+or {"code", "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings"}, the last being the
+kernel's messages that are of level warning or worse; code 124 is a command that was killed at its deadline.
 """
 
 from __future__ import annotations

@@ -1,0 +1,18 @@
+"""mitogen's strategy without its placement of processes on CPUs.
+
+mitogen keeps one CPU of two, or two of four, for itself, and whatever a task starts inherits that: a QEMU that is to
+outlive the playbook, its build and the tests would share what is left. It chooses its policy when its module is loaded.
+"""
+
+from __future__ import annotations
+
+import ansible_mitogen.affinity
+import ansible_mitogen.loaders
+import ansible_mitogen.strategy
+
+ansible_mitogen.affinity.policy = ansible_mitogen.affinity.Policy()
+Base = ansible_mitogen.loaders.strategy_loader.get("linear", class_only=True)
+
+
+class StrategyModule(ansible_mitogen.strategy.StrategyMixin, Base):  # type: ignore[misc, valid-type]
+    """The `linear` strategy, with mitogen's connections."""
