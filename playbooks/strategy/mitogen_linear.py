@@ -10,7 +10,7 @@ import ansible_mitogen.affinity
 import ansible_mitogen.loaders
 import ansible_mitogen.strategy
 
-ansible_mitogen.affinity.policy = ansible_mitogen.affinity.Policy()
+ansible_mitogen.affinity.policy = ansible_mitogen.affinity.Policy()  # type: ignore[assignment]
 Base = ansible_mitogen.loaders.strategy_loader.get("linear", class_only=True)
 
 
