@@ -18,7 +18,7 @@ HINT = "docs/targets.md explains each field of a target file; examples/targets/ 
 # JSON schema takes 256.0 for an integer; a shell command would not.
 _EXACT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
 _Validator = validators.extend(Draft202012Validator, type_checker=_EXACT)  # type: ignore[no-untyped-call]
-_TYPES = {"string": "text", "integer": "a whole number", "array": "a list"}
+_TYPES = {"string": "text", "integer": "a whole number", "array": "a list", "object": "a mapping"}
 _FOUND = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
 
 
@@ -102,28 +102,32 @@ def _parse(path: Path) -> dict[str, object]:
 
 def _say(error: ValidationError, rules: dict[str, Any]) -> Iterator[str]:
     """Turn a finding of the JSON schema into '<field>: <what is wrong>', once for each field that it is about."""
-    properties: dict[str, Any] = rules["properties"]
     found: Any = error.instance
+    rule, place, meaning = rules, "", ""
+    for step in error.absolute_path:
+        rule = rule["items"] if isinstance(step, int) else rule["properties"][step]
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+        meaning = rule.get("description", meaning)
+    inside = f"{place}." if place else ""
+    properties: dict[str, Any] = rule.get("properties", {})
     if error.validator == "required":
         # a finding for each missing field, which only its message tells apart
-        missing = next(name for name in rules["required"] if error.message.startswith(repr(name)))
-        yield f"{missing}: is missing. {properties[missing]['description']}"
+        missing = next(name for name in rule["required"] if error.message.startswith(repr(name)))
+        yield f"{inside}{missing}: is missing. {properties[missing]['description']}"
     elif error.validator == "additionalProperties":
         for name in found:
             if name not in properties:
                 # a forgotten prefix is as likely a slip as a misspelt name
-                meant = f"vexlab_{name.removeprefix('vexlab_')}"
-                yield f"{name}: unknown field{_nearest(meant, properties)}"
+                meant = str(name) if inside else f"vexlab_{name.removeprefix('vexlab_')}"
+                yield f"{inside}{name}: unknown field{_nearest(meant, properties)}"
     else:
-        field, *place = error.absolute_path
-        rule = properties[str(field)]
-        yield f"{field}{''.join(f'[{index}]' for index in place)}: {_misfit(error, found, rule)}"
+        yield f"{place}: {_misfit(error, found, rule, meaning)}"
 
 
-def _misfit(error: ValidationError, found: object, rule: dict[str, Any]) -> str:
+def _misfit(error: ValidationError, found: object, rule: dict[str, Any], meaning: str) -> str:
     """Say why a value doesn't fit the rule of its field, and what would."""
     limit: Any = error.validator_value
-    words = _words(rule.get("items", {}))
+    words = _words(rule)
     if error.validator == "type":
         # 53464556 without quotes is a number to YAML, and a leading zero or an exponent would be lost
         quotes = ". Put it in quotes" if limit == "string" and not isinstance(found, (list, dict)) else ""
@@ -136,12 +140,12 @@ def _misfit(error: ValidationError, found: object, rule: dict[str, Any]) -> str:
         problem = "names something twice"
     else:
         problem = f"{found!r} doesn't fit"
-    return f"{problem}. {rule['description']}"
+    return f"{problem}. {meaning}"
 
 
-def _words(items: dict[str, Any]) -> list[str]:
-    """Return the words that a list may hold, if it may not hold just anything."""
-    return [*items.get("enum", []), *(choice["const"] for choice in items.get("oneOf", []))]
+def _words(rule: dict[str, Any]) -> list[str]:
+    """Return the words that a value may be, if it may not be just anything."""
+    return [*rule.get("enum", []), *(choice["const"] for choice in rule.get("oneOf", []))]
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
@@ -159,10 +163,19 @@ def _found(value: object) -> str:
 def _templates(target: dict[str, object]) -> Iterator[str]:
     """Find text that Ansible would render, though a target holds literals only."""
     for name, value in target.items():
-        for text in value if isinstance(value, list) else [value]:
-            mark = next((mark for mark in ("{{", "{%", "{#") if isinstance(text, str) and mark in text), None)
+        for text in _texts(value):
+            mark = next((mark for mark in ("{{", "{%", "{#") if mark in text), None)
             if mark:
                 yield f"{name}: {text!r} holds {mark}, which Ansible would take for a template; fields are literals"
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a value, however deep it lies."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def _across_fields(target: dict[str, object]) -> Iterator[str]:
@@ -177,3 +190,28 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
             yield "vexlab_capabilities: label is claimed, so vexlab_superblock_label_offset must say where the label is"
         if "persistent" in capabilities and "read-write" not in capabilities:
             yield "vexlab_capabilities: persistent is claimed without read-write"
+    yield from _across_damages(target)
+
+
+def _across_damages(target: dict[str, object]) -> Iterator[str]:
+    """Find what is wrong between the fields that say what damage is; their own shape is the schema's business."""
+    damages = target.get("vexlab_damages")
+    if isinstance(damages, dict):
+        names = [name for list_ in damages.values() if isinstance(list_, list) for name in list_]
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        if twice:
+            yield f"vexlab_damages: in more than one list: {', '.join(twice)}"
+        if names and "vexlab_damage_command" not in target:
+            yield "vexlab_damages: names damages, so vexlab_damage_command must say how they are done"
+    fields = target.get("vexlab_superblock_fields")
+    for index, field in enumerate(fields if isinstance(fields, list) else []):
+        if (
+            not isinstance(field, dict)
+            or type(field.get("size")) is not int
+            or not isinstance(field.get("wrong"), list)
+        ):
+            continue
+        for value in field["wrong"]:
+            if isinstance(value, str) and len(value) != 2 * field["size"]:
+                said = f"{value!r} has {len(value)} digits, a field of {field['size']} bytes has {2 * field['size']}"
+                yield f"vexlab_superblock_fields[{index}].wrong: {said}"

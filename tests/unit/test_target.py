@@ -28,6 +28,8 @@ GOOD: dict[str, Any] = {
     "vexlab_capabilities": ["read-write"],
 }
 
+FIELD: dict[str, Any] = {"name": "version", "offset": 4, "size": 4}
+
 
 def written(directory: Path, changes: dict[str, Any]) -> Path:
     """A target file: the good one with changes, None for a field left out."""
@@ -111,6 +113,21 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_source": None, "vexlab_source_in_guest": "usr/src"}, "vexlab_source_in_guest: 'usr/src' doesn't fit"),
         ({"vexlab_capabilities": ["label"]}, "label is claimed, so vexlab_superblock_label_offset"),
         ({"vexlab_capabilities": ["persistent"]}, "persistent is claimed without read-write"),
+        ({"vexlab_superblock_fields": {}}, "vexlab_superblock_fields: must be a list, not a mapping"),
+        ({"vexlab_superblock_fields": ["magic"]}, "vexlab_superblock_fields[0]: must be a mapping, not text"),
+        ({"vexlab_superblock_fields": [{"name": "x", "size": 4}]}, "_fields[0].offset: is missing. Place of the"),
+        ({"vexlab_superblock_fields": [FIELD | {"siez": 4}]}, "[0].siez: unknown field; did you mean size?"),
+        ({"vexlab_superblock_fields": [FIELD | {"size": 0}]}, "[0].size: 0 is out of range (minimum 1). Size of the"),
+        ({"vexlab_superblock_fields": [FIELD | {"wrong": [0]}]}, "[0].wrong[0]: must be text, not a number (0). Put"),
+        ({"vexlab_superblock_fields": [FIELD | {"wrong": ["fff"]}]}, "[0].wrong[0]: 'fff' doesn't fit. Values that"),
+        ({"vexlab_superblock_fields": [FIELD | {"wrong": ["ffff"]}]}, "'ffff' has 4 digits, a field of 4 bytes has 8"),
+        ({"vexlab_damages": {"refused": ["a"]}}, "names damages, so vexlab_damage_command must say how"),
+        ({"vexlab_damages": {"refsued": ["a"]}}, "vexlab_damages.refsued: unknown field; did you mean refused?"),
+        ({"vexlab_damages": {"refused": ["a b"]}}, "vexlab_damages.refused[0]: 'a b' doesn't fit. Names of damages"),
+        ({"vexlab_damages": {"refused": ["a"], "noticed": ["a"]}}, "vexlab_damages: in more than one list: a"),
+        ({"vexlab_damage_command": "x", "vexlab_damages": ["a"]}, "vexlab_damages: must be a mapping, not a list"),
+        ({"vexlab_damage_command": "echo {{ x }}"}, "vexlab_damage_command: 'echo {{ x }}' holds {{, which Ansible"),
+        ({"vexlab_damages": {"refused": ["{{ x }}"]}}, "vexlab_damages: '{{ x }}' holds {{, which Ansible"),
         ({"vexlab_source": "~nobody-of-that-name/x"}, "vexlab_source: no home directory for ~nobody-of-that-name"),
     ],
 )  # fmt: skip
@@ -200,5 +217,5 @@ def test_documented_examples_are_good(tmp_path: Path) -> None:
     for part in parts:
         fields = yaml.safe_load(part)
         clash = {"vexlab_source": None} if "vexlab_source_in_guest" in fields else {}
-        label = {"vexlab_superblock_label_offset": 32}
-        load_target(written(tmp_path, label | clash | fields))
+        needed = {"vexlab_superblock_label_offset": 32, "vexlab_damage_command": "x"}
+        load_target(written(tmp_path, needed | clash | fields))
