@@ -38,11 +38,15 @@ def read_yaml(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One entry of `playbooks/vars/stages.yml`: `deadline` in seconds, `role` whether a role brings the stage about."""
+    """One entry of `playbooks/vars/stages.yml`.
+
+    `role`: whether a role brings the stage about. `up`: whether `vexlab up` runs it. `deadline` in seconds.
+    """
 
     name: str
     title: str
     role: bool
+    up: bool
     deadline: int
 
 

@@ -7,7 +7,6 @@ act only inside scratch resources that a fixture makes and removes.
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import kernel_log
 from guest import Guest, Lab, host_variables
+from reload import taken_down
 from scratch import Scratch
+from victim import Victim
 
 EXECUTED = pytest.StashKey[int]()
 
@@ -193,18 +194,27 @@ def mounted(scratch: Scratch) -> Scratch:
     return scratch
 
 
+@pytest.fixture(scope="module")
+def victim(request: pytest.FixtureRequest, guest: Guest, lab: Lab) -> Iterator[Victim]:
+    """A filesystem with content that may be damaged, and that is whole again before each trial."""
+    skip_unclaimed(request.node, lab)
+    resource = Victim(guest, lab)
+    try:
+        resource.create()
+        yield resource
+    finally:
+        resource.remove()
+
+
 @pytest.fixture
 def lab_taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
-    """The lab's own filesystem unmounted, for a check that needs the module idle; mounted again afterwards.
+    """The lab's own filesystem unmounted, for a check that needs the module idle; mounted again afterwards."""
+    with taken_down(guest, lab):
+        yield
 
-    The one place where tests touch what belongs to the roles: a module can't be reloaded under a mount.
-    """
-    what = shlex.join([lab.device_image, lab.mount_point])
-    known = {
-        "point": lab.mount_point, "kind": lab.filesystem_type, "insmod": lab.insmod_command,
-        "mount": f"mount -t {shlex.quote(lab.filesystem_type)} -o loop,{lab.mount_options()} {what}",
-    }  # fmt: skip
-    taken = guest.python(TAKE_DOWN, known)
-    yield
-    if taken:
-        guest.python(PUT_BACK, known)
+
+@pytest.fixture(scope="module")
+def lab_down(guest: Guest, lab: Lab) -> Iterator[None]:
+    """The same, for all checks of a module."""
+    with taken_down(guest, lab):
+        yield

@@ -29,6 +29,19 @@ answer({name: attempt(statement) for name, statement in statements.items()})
 """
 
 
+@cache
+def host_variables(hosts: str, inventory: str) -> dict[str, Any]:
+    """The variables of the one host of this session, as testinfra reads them from the inventory."""
+    host = testinfra.get_host(hosts, ansible_inventory=inventory)
+    found: dict[str, Any] = host.ansible.get_variables()  # type: ignore[attr-defined]
+    return found
+
+
+def contract(config: pytest.Config) -> Lab:
+    """The lab's contract for whoever has no fixture yet, which is who makes one check per case of a target file."""
+    return Lab(host_variables(config.option.hosts, config.option.ansible_inventory))
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command came to."""

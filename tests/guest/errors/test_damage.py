@@ -1,0 +1,36 @@
+"""Damage behind the superblock, each kind made by a command of the target file."""
+
+from __future__ import annotations
+
+import pytest
+from guest import Guest, Lab, contract
+from reload import module_reloads
+from victim import Outcome, Victim
+
+DEMANDS = {
+    "refused": Outcome.must_be_refused,
+    "noticed": Outcome.must_be_noticed,
+    "harmless": Outcome.must_be_safe,
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One check for each kind of damage; one that says so where the target knows none."""
+    if "damage" in metafunc.fixturenames:
+        known: dict[str, list[str]] = contract(metafunc.config).damages
+        cases = [pytest.param((name, expected), id=name) for expected, names in known.items() for name in names]
+        metafunc.parametrize("damage", cases or [pytest.param(None, id="none")])
+
+
+def test_damage(lab: Lab, victim: Victim, damage: tuple[str, str] | None) -> None:
+    """An errno at the mount or at the use of what is broken; never an oops, and always an unmount that succeeds."""
+    if damage is None:
+        pytest.skip(f"target {lab.target_name} knows no damage (vexlab_damages)")
+    name, expected = damage
+    DEMANDS[expected](victim.trial(name, commands=[f"DAMAGE={name}; export DAMAGE; {lab.damage_command}"]))
+
+
+def test_module_is_sound_afterwards(guest: Guest, lab: Lab, victim: Victim, lab_taken_down: None) -> None:
+    """After all this it unloads, loads and mounts what is whole."""
+    module_reloads(guest, lab)
+    victim.is_whole()

@@ -1,0 +1,176 @@
+"""Runs in the guest: breaks a device in one way, tries to mount it, and tells what came of it.
+
+Sent as a program by victim.py; uses nothing but Python's standard library. It calls mount(2) and umount(2) itself,
+since mount(8) takes ten times as long in an emulated guest and hides the errno. It changes the device through the
+device, so that the kernel's cache of it is right.
+
+One JSON object in: what trial_order() in victim.py makes. One out: the `Outcome` there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+BLKZEROOUT = 0x127F
+# What mount(8) would make of options that are the VFS's own; the rest is for the filesystem.
+VFS_OPTIONS = {"rw": 0, "defaults": 0, "ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "sync": 16, "dirsync": 128,
+               "noatime": 1024, "nodiratime": 2048, "relatime": 1 << 21, "strictatime": 1 << 24}  # fmt: skip
+CHUNK = 1 << 20
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def outcome_of(result: int) -> str:
+    """`done`, or the name of the errno of the system call that returned this."""
+    if result == 0:
+        return "done"
+    number = ctypes.get_errno()
+    return errno.errorcode.get(number, f"errno {number}")
+
+
+def mount(device: str, point: str, kind: str, options: str) -> str:
+    """mount(2), with the options as mount(8) takes them."""
+    flags, rest = 0, []
+    for option in options.split(","):
+        if option in VFS_OPTIONS:
+            flags |= VFS_OPTIONS[option]
+        else:
+            rest.append(option)
+    data = ",".join(rest).encode()
+    return outcome_of(libc.mount(device.encode(), point.encode(), kind.encode(), ctypes.c_ulong(flags), data))
+
+
+def restore(device: str, master: str) -> None:
+    """Give the device the master's content: zeros, then what isn't a hole."""
+    source, target = os.open(master, os.O_RDONLY), os.open(device, os.O_RDWR)
+    fcntl.ioctl(target, BLKZEROOUT, struct.pack("QQ", 0, os.lseek(target, 0, os.SEEK_END)))
+    end = 0
+    while True:
+        try:
+            start = os.lseek(source, end, os.SEEK_DATA)
+        except OSError:
+            break  # only a hole is left
+        end = os.lseek(source, start, os.SEEK_HOLE)
+        for place in range(start, end, CHUNK):
+            os.pwrite(target, os.pread(source, min(CHUNK, end - place), place), place)
+    os.fsync(target)
+    os.close(target)
+    os.close(source)
+
+
+def patch(device: str, place: int, how: str, wanted: bytes) -> None:
+    """Write bytes to the device, or XOR the ones that are there."""
+    target = os.open(device, os.O_RDWR)
+    if how == "flip":
+        wanted = bytes(a ^ b for a, b in zip(os.pread(target, len(wanted), place), wanted, strict=True))
+    os.pwrite(target, wanted, place)
+    os.fsync(target)
+    os.close(target)
+
+
+def read_all(point: str) -> dict[str, Callable[[], object]]:
+    """Ways to look at everything that is mounted, by name; each may raise OSError."""
+
+    def walk() -> None:
+        for seen, (root, directories, files) in enumerate(os.walk(point, onerror=complain)):
+            for name in directories + files:
+                os.lstat(os.path.join(root, name))
+            if seen > 1000:
+                raise OSError(errno.ELOOP, "the tree has no end")
+
+    def complain(problem: OSError) -> None:
+        raise problem
+
+    def read(name: str) -> bytes:
+        with open(f"{point}/{name}", "rb") as file:
+            return file.read()
+
+    return {
+        "statfs": lambda: os.statvfs(point),
+        "list": lambda: os.listdir(point),
+        "walk": walk,
+        "read file": lambda: read("file"),
+        "read inner": lambda: read("directory/inner"),
+        "read link": lambda: os.readlink(f"{point}/link"),
+    }
+
+
+def write_all(point: str) -> dict[str, Callable[[], object]]:
+    """Ways to change what is mounted, by name; each may raise OSError."""
+
+    def write(name: str, mode: str) -> None:
+        with open(f"{point}/{name}", mode) as file:
+            file.write(b"x" * 70000)
+            file.flush()
+            os.fsync(file.fileno())
+
+    return {
+        "create": lambda: write("new", "xb"),
+        "append": lambda: write("file", "ab"),
+        "truncate": lambda: os.truncate(f"{point}/file", 10),
+        "make directory": lambda: os.mkdir(f"{point}/made"),
+        "rename": lambda: os.rename(f"{point}/new", f"{point}/renamed"),
+        "unlink": lambda: os.unlink(f"{point}/file"),
+    }
+
+
+def use(point: str, writable: bool) -> dict[str, str]:
+    """Do all of it; for what failed, the errno. Whatever is refused is right, as long as the kernel survives."""
+    failed = {}
+    for name, attempt in {**read_all(point), **(write_all(point) if writable else {})}.items():
+        try:
+            attempt()
+        except OSError as problem:
+            failed[name] = errno.errorcode.get(problem.errno or 0, str(problem))
+    root = os.open(point, os.O_RDONLY)
+    if libc.syncfs(root):
+        failed["syncfs"] = outcome_of(-1)
+    os.close(root)
+    return failed
+
+
+def references(module: str) -> int:
+    """How many uses the kernel counts of the module."""
+    with open(f"/sys/module/{module}/refcnt") as file:
+        return int(file.read())
+
+
+def attempt(order: dict[str, Any], options: str) -> dict[str, Any]:
+    """Mount with these options, use what got mounted, unmount."""
+    done = mount(order["device"], order["point"], order["type"], options)
+    report: dict[str, Any] = {"options": options, "mount": done, "failed": {}, "unmount": "done"}
+    if done == "done":
+        report["failed"] = use(order["point"], "ro" not in options.split(","))
+        report["unmount"] = outcome_of(libc.umount2(order["point"].encode(), 0))
+    return report
+
+
+def main(order: dict[str, Any]) -> None:
+    """Break the device, try it, print the outcome."""
+    with open("/dev/kmsg", "w") as log:  # so that the console tells which trial a crash belongs to
+        log.write(f"vexlab: trial {order['name']}\n")
+    if order["master"]:
+        restore(order["device"], order["master"])
+    for place, how, wanted in order["patches"]:
+        patch(order["device"], place, how, bytes.fromhex(wanted))
+    for command in order["commands"]:
+        environment = {**os.environ, "DEVICE": order["device"]}
+        broken = subprocess.run(["sh", "-euc", command], cwd=order["directory"], env=environment, check=False)
+        if broken.returncode:
+            sys.exit(f"`{command}` failed with {broken.returncode}")
+    before = references(order["module"])
+    attempts = [attempt(order, options) for options in order["mounts"]]
+    print(json.dumps({"attempts": attempts, "references": [before, references(order["module"])]}))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,122 @@
+"""A filesystem to be damaged: made once, put back before each trial, tried with trial.py in the guest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from guest import Guest, Lab
+from scratch import Scratch
+
+# What is on it when damage is done: docs/targets.md promises this to the commands that do it.
+CONTENT = """
+import os, sys
+os.chdir(sys.argv[1])
+can = sys.argv[2].split()
+with open("file", "wb") as file:
+    file.write(b"vexlab" * 20000)
+if "directories" in can:
+    os.mkdir("directory")
+    open("directory/inner", "w").write("inner")
+if "symbolic-links" in can:
+    os.symlink("file", "link")
+"""
+SECONDS = 60  # for one trial
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One mount: `done` or an errno, what failed while it was mounted, and how it was unmounted."""
+
+    options: str
+    mount: str
+    failed: dict[str, str]
+    unmount: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial."""
+
+    attempts: tuple[Attempt, ...]
+    references: tuple[int, int]
+
+    def must_be_safe(self) -> None:
+        """Assert that what was mounted was unmounted, and that the module is as free as it was."""
+        stuck = [f"mounted with {tried.options}, it could not be unmounted: {tried.unmount}"
+                 for tried in self.attempts if tried.unmount != "done"]  # fmt: skip
+        assert not stuck, "; ".join(stuck)
+        before, after = self.references
+        assert after == before, f"the module's use count went from {before} to {after}: it can't be unloaded any more"
+
+    def must_be_refused(self) -> None:
+        """Assert that no mount succeeded."""
+        mounted = [tried.options for tried in self.attempts if tried.mount == "done"]
+        assert not mounted, f"was mounted with {' and with '.join(mounted)}"
+        self.must_be_safe()
+
+    def must_be_noticed(self) -> None:
+        """Assert that each mount failed, or something that was done to it."""
+        blind = [tried.options for tried in self.attempts if tried.mount == "done" and not tried.failed]
+        assert not blind, f"mounted with {' and with '.join(blind)}, nothing that was done to it failed"
+        self.must_be_safe()
+
+
+class Victim(Scratch):
+    """A scratch filesystem with content and a copy to go back to."""
+
+    def __init__(self, guest: Guest, lab: Lab) -> None:
+        """Name the resources; nothing is made yet."""
+        super().__init__(guest, lab, "victim")
+        self.master = f"{self.image}.master"
+        self._program = Path(__file__).with_name("trial.py").read_text(encoding="utf-8")
+
+    def create(self, label: str = "vexlab") -> None:
+        """Make it, fill it as far as the target can, unmount it, keep a copy."""
+        super().create(label)
+        if "read-write" in self.lab.capabilities:
+            self.mount()
+            self.guest.python(CONTENT, self.point, " ".join(self.lab.capabilities))
+            self.unmount()
+        self.guest.ok(f"sync {self.image}; cp --sparse=always {self.image} {self.master}")
+
+    def remove(self) -> None:
+        """Take everything down, the copy too."""
+        self.guest.ok(f"rm -f {self.master}")
+        super().remove()
+
+    def is_whole(self) -> None:
+        """Assert that put back it mounts, can be used and unmounts: the module got over what was done before."""
+        outcome = self.trial("whole")
+        failed = [
+            f"{tried.options}: {tried.mount}, {tried.failed}" for tried in outcome.attempts if tried.mount != "done"
+        ]
+        assert not failed, f"the undamaged filesystem is not mounted any more: {'; '.join(failed)}"
+        outcome.must_be_safe()
+
+    def mounts(self) -> list[str]:
+        """The options of a read-only mount, and of a writable one if the target claims that."""
+        return list(dict.fromkeys([str(self.lab.mount_options_ro), self.lab.mount_options()]))
+
+    def trial(
+        self,
+        name: str,
+        *,
+        patches: Sequence[tuple[int, str, str]] = (),
+        commands: Sequence[str] = (),
+        device: str = "",
+        mounts: Sequence[str] = (),
+    ) -> Outcome:
+        """Put the filesystem back, break it, try it: patches are (offset, `flip` or `set`, hexadecimal digits).
+
+        Another device than the victim's own is tried as it is, and other mounts are tried in place of mounts().
+        """
+        order = {
+            "name": name, "device": device or self.device, "master": "" if device else self.master, "point": self.point,
+            "type": self.lab.filesystem_type, "module": self.lab.module_name, "directory": self.lab.build,
+            "patches": list(patches), "commands": list(commands), "mounts": list(mounts) or self.mounts(),
+        }  # fmt: skip
+        seen = json.loads(self.guest.python(self._program, json.dumps(order), seconds=SECONDS))
+        return Outcome(tuple(Attempt(**tried) for tried in seen["attempts"]), tuple(seen["references"]))
