@@ -73,7 +73,7 @@ def cli() -> None:
     """Test a Linux filesystem that is a kernel module, in a VM that may crash.
 
     vexlab up    ends with the filesystem mounted in a guest and a verdict for each stage on the way.
-    vexlab test  runs every stage on a pristine guest.
+    vexlab test  runs every stage on a pristine guest, stress and errors too.
     """
 
 
@@ -86,7 +86,7 @@ def with_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
-        options = Options(**{name: given.pop(name) for name in names}).absolute()
+        options = Options(**{name: given.pop(name, None) for name in names}).absolute()
         command(options=options, **given)
 
     return target_options(wrapper)
@@ -107,7 +107,7 @@ def up(name: str, as_json: bool, options: Options, verbose: bool) -> None:
         if run := unchanged.last_run(order.lab, order.settings, inputs):
             _show_unchanged(order, run)
             return
-        run = _run_stages(order, [spec.name for spec in content.stages()], "up")
+        run = _run_stages(order, [spec.name for spec in content.stages() if spec.up], "up")
         unchanged.remember(order.lab, order.settings, run, inputs)
 
 
@@ -124,6 +124,9 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @lab_option
 @json_option
 @click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
+@click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
+@click.option("--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed.")
+@click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
 @with_options
 def test(name: str, as_json: bool, keep: bool, options: Options, verbose: bool) -> None:
     """Run every stage on a pristine guest, and take the guest down at the end."""
@@ -142,7 +145,7 @@ def test(name: str, as_json: bool, keep: bool, options: Options, verbose: bool) 
 @cli.command()
 @lab_option
 @json_option
-@click.option("--stage", "chosen", multiple=True, metavar="STAGE", help="Only this stage; may be given more than once.")
+@click.option("--stage", "chosen", multiple=True, metavar="STAGE", help="This stage; may be given more than once.")
 @click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
 def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> None:
     """Judge a lab that is up once more, without changing anything in it."""
@@ -153,7 +156,8 @@ def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> 
     lab = _existing(name)
     with lab.held():
         lab.ssh_command()  # raises when no guest is up
-        selected = [stage for stage in known if not chosen or stage in chosen]
+        usual = [spec.name for spec in content.stages() if spec.up]
+        selected = [stage for stage in known if stage in (chosen or usual)]
         _run_stages(_order(name, Options(), as_json=as_json, verbose=verbose), selected, "stages", apply=False)
 
 
@@ -182,7 +186,7 @@ def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool
     lab, settings = order.lab, order.settings
     was_up = lab.is_up()
     runs.prepare(lab, settings)
-    lab.remember(order.options)
+    lab.remember(order.options.to_remember())
     where = settings.source or settings.contract["vexlab_source_in_guest"] + " in the guest"
     stderr.print(f"lab {lab.name}: target {settings.target_name}, source {where}", markup=False, soft_wrap=True)
     with Progress(stderr) as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Any
 from vexlab import content, target
 from vexlab.errors import UsageProblem
 
+# The least that makes sense of what stage stress does, and of its seed, where 0 is a new one each time.
+AMOUNTS = {"vexlab_load_cycles": 1, "vexlab_mount_cycles": 1, "vexlab_churn_operations": 1, "vexlab_seed": 0}
 LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -30,6 +33,9 @@ class Options:
     warm: bool | None = None
     builder: str | None = None
     vmcore: bool | None = None
+    cycles: int | None = None
+    seed: int | None = None
+    quick: bool | None = None
 
     def absolute(self) -> Options:
         """The same with paths that hold from any directory, so that a lab can remember them."""
@@ -45,6 +51,10 @@ class Options:
         if self.target is not None and self.target != remembered.target:
             base["source"] = base["variant"] = None
         return Options(**{name: base[name] if value is None else value for name, value in self.__dict__.items()})
+
+    def to_remember(self) -> Options:
+        """What a lab keeps of them: how much one test is to do is of that test only."""
+        return dataclasses.replace(self, cycles=None, seed=None, quick=None)
 
     def _paths(self) -> dict[str, str]:
         return {name: value for name in ("source", "target") if (value := getattr(self, name)) is not None}
@@ -91,19 +101,35 @@ def make(lab: str, options: Options) -> Settings:
     }
     names = {"kernel": "vexlab_kernel_suite"}
     given = {name: value for name, value in options.__dict__.items() if value is not None and name != "target"}
+    cycles = given.pop("cycles", None)
     contract |= {names.get(name, f"vexlab_{name}"): value for name, value in given.items()}
+    contract |= _amounts(contract, cycles)
     if options.source:
         contract["vexlab_source_in_guest"] = ""
     if contract["vexlab_source"]:
         contract["vexlab_source"] = str(_readable_source(Path(contract["vexlab_source"])))
     _check_choice("kernel", contract["vexlab_kernel_suite"], tuple(contract["vexlab_kernel_suites"]))
     _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
+    for name, least in AMOUNTS.items():
+        _check_amount(name, contract[name], least)
     return Settings(lab, directory, contract)
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UsageProblem(f"unknown {what} {value!r}", f"known: {', '.join(choices)}")
+
+
+def _amounts(contract: dict[str, Any], cycles: int | None) -> dict[str, Any]:
+    """How often stage stress does things: a quarter with `quick`, except for what was asked for by number."""
+    counts = [name for name in AMOUNTS if name != "vexlab_seed"]
+    amounts = {name: max(1, contract[name] // 4) for name in counts} if contract["vexlab_quick"] else {}
+    return amounts | ({} if cycles is None else {"vexlab_load_cycles": cycles, "vexlab_mount_cycles": cycles})
+
+
+def _check_amount(name: str, value: object, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise UsageProblem(f"{name} is {value!r}", f"it must be a whole number, {least} or more")
 
 
 def _readable_source(source: Path) -> Path:

@@ -17,6 +17,12 @@ SPLAT = re.compile(
     r"kmemleak: \d+ new suspected memory leaks|slab .*: use-after-free)"
 )
 
+# What of level warning or worse says something of a slow machine or of any such module, and nothing of the filesystem.
+OF_THE_MACHINE = re.compile(
+    r"^(?:clocksource: |hrtimer: interrupt took |perf: interrupt took |workqueue: \S+ hogged CPU |"
+    r"sched: RT throttling |TSC |\S+: loading out-of-tree module taints kernel|\S+: module verification failed: )"
+)
+
 # Bits of /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). An out-of-tree, unsigned module
 # sets O and E by being loaded; a proprietary one would set P, which says nothing about a crash.
 EXPECTED_TAINT = {0: "P", 12: "O", 13: "E"}
@@ -52,6 +58,11 @@ def since_marker(lines: list[str], stage: str) -> StageLog | None:
 def splats(lines: tuple[str, ...] | list[str]) -> list[str]:
     """The lines that report a bug of the kernel, as they stand in the log."""
     return [line for line in lines if SPLAT.match(without_time(line))]
+
+
+def complaints(warnings: list[str]) -> list[str]:
+    """Of lines of level warning or worse, those that may be about the filesystem."""
+    return [line for line in warnings if not OF_THE_MACHINE.match(without_time(line))]
 
 
 def unexpected_taint(before: int, now: int) -> list[str]:

@@ -1,15 +1,12 @@
 """Runs in the guest: breaks a device in one way, tries to mount it, and tells what came of it.
 
-Sent as a program by victim.py; uses nothing but Python's standard library. It calls mount(2) and umount(2) itself,
-since mount(8) takes ten times as long in an emulated guest and hides the errno. It changes the device through the
-device, so that the kernel's cache of it is right.
+Sent as a program by victim.py. It changes the device through the device, so that the kernel's cache of it is right.
 
 One JSON object in: what trial_order() in victim.py makes. One out: the `Outcome` there.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import json
@@ -20,33 +17,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from mounting import mount, references, sync, unmount
+
 BLKZEROOUT = 0x127F
-# What mount(8) would make of options that are the VFS's own; the rest is for the filesystem.
-VFS_OPTIONS = {"rw": 0, "defaults": 0, "ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "sync": 16, "dirsync": 128,
-               "noatime": 1024, "nodiratime": 2048, "relatime": 1 << 21, "strictatime": 1 << 24}  # fmt: skip
 CHUNK = 1 << 20
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def outcome_of(result: int) -> str:
-    """`done`, or the name of the errno of the system call that returned this."""
-    if result == 0:
-        return "done"
-    number = ctypes.get_errno()
-    return errno.errorcode.get(number, f"errno {number}")
-
-
-def mount(device: str, point: str, kind: str, options: str) -> str:
-    """mount(2), with the options as mount(8) takes them."""
-    flags, rest = 0, []
-    for option in options.split(","):
-        if option in VFS_OPTIONS:
-            flags |= VFS_OPTIONS[option]
-        else:
-            rest.append(option)
-    data = ",".join(rest).encode()
-    return outcome_of(libc.mount(device.encode(), point.encode(), kind.encode(), ctypes.c_ulong(flags), data))
 
 
 def restore(device: str, master: str) -> None:
@@ -132,16 +106,10 @@ def use(point: str, writable: bool) -> dict[str, str]:
         except OSError as problem:
             failed[name] = errno.errorcode.get(problem.errno or 0, str(problem))
     root = os.open(point, os.O_RDONLY)
-    if libc.syncfs(root):
-        failed["syncfs"] = outcome_of(-1)
+    if (synced := sync(root)) != "done":
+        failed["syncfs"] = synced
     os.close(root)
     return failed
-
-
-def references(module: str) -> int:
-    """How many uses the kernel counts of the module."""
-    with open(f"/sys/module/{module}/refcnt") as file:
-        return int(file.read())
 
 
 def attempt(order: dict[str, Any], options: str) -> dict[str, Any]:
@@ -150,7 +118,7 @@ def attempt(order: dict[str, Any], options: str) -> dict[str, Any]:
     report: dict[str, Any] = {"options": options, "mount": done, "failed": {}, "unmount": "done"}
     if done == "done":
         report["failed"] = use(order["point"], "ro" not in options.split(","))
-        report["unmount"] = outcome_of(libc.umount2(order["point"].encode(), 0))
+        report["unmount"] = unmount(order["point"])
     return report
 
 

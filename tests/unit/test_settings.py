@@ -48,3 +48,25 @@ def test_another_target_forgets_the_source() -> None:
 def test_bad_names_of_labs(name: str) -> None:
     with pytest.raises(UsageProblem):
         settings.check_lab_name(name)
+
+
+def test_quick_does_a_quarter_but_for_what_was_asked_for_by_number() -> None:
+    names = ("vexlab_load_cycles", "vexlab_mount_cycles", "vexlab_churn_operations", "vexlab_seed")
+    assert [settings.make("x", Options()).contract[name] for name in names] == [20, 100, 2000, 0]
+    assert [settings.make("x", Options(quick=True)).contract[name] for name in names] == [5, 25, 500, 0]
+    asked = settings.make("x", Options(quick=True, cycles=30, seed=7))
+    assert [asked.contract[name] for name in names] == [30, 30, 500, 7]
+
+
+@pytest.mark.parametrize("wrong", [Options(cycles=0), Options(cycles=-1), Options(seed=-5)])
+def test_amounts_that_make_no_sense(wrong: Options) -> None:
+    with pytest.raises(UsageProblem, match=r"vexlab_(load_cycles|seed) is (0|-1|-5)"):
+        settings.make("x", wrong)
+
+
+def test_how_much_one_test_does_is_not_remembered() -> None:
+    assert Options(cpus=1, cycles=3, seed=2, quick=True).to_remember() == Options(cpus=1)
+
+
+def test_up_stops_before_the_stages_that_wear_the_filesystem_out() -> None:
+    assert [spec.name for spec in content.stages() if not spec.up] == ["stress", "errors"]

@@ -1,0 +1,97 @@
+"""What the kernel holds, before and after: filesystem type, slab caches, loop devices, memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from guest import Guest, Lab
+
+# What waits for a grace period, for memory pressure or in a list of free objects isn't a leak, so it is let go first.
+LOOK = """
+import glob, json, os, sys
+kind, module = sys.argv[1:]
+os.sync()
+for _ in range(2):
+    open("/proc/sys/vm/drop_caches", "w").write("3")
+for path in glob.glob("/sys/kernel/slab/*/shrink"):
+    if not os.path.islink(os.path.dirname(path)):
+        open(path, "w").write("1")
+memory = {line.split(":")[0]: int(line.split()[1]) for line in open("/proc/meminfo")}
+caches = {}
+for line in open("/proc/slabinfo").readlines()[2:]:
+    name, active, _, size, together, *_ = line.split()
+    caches[name] = [int(active), int(size), int(together)]
+loops = [path.split("/")[3] for path in glob.glob("/sys/block/loop*/loop/backing_file")]
+print(json.dumps({
+    "registered": kind in [line.split()[-1] for line in open("/proc/filesystems")],
+    "loaded": os.path.exists("/sys/module/" + module),
+    "caches": caches,
+    "loops": sorted(loops),
+    "slab": memory["Slab"],
+    "available": memory["MemAvailable"],
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the kernel holds at a moment: memory in KiB.
+
+    For each slab cache: objects in use, their size, and how many make a slab, which is how exact the first number is.
+    """
+
+    registered: bool
+    loaded: bool
+    caches: dict[str, list[int]]
+    loops: list[str]
+    slab: int
+    available: int
+
+
+def look(guest: Guest, lab: Lab) -> Holdings:
+    """What the kernel holds now, after it has let go of what it needn't hold."""
+    return Holdings(**json.loads(guest.python(LOOK, lab.filesystem_type, lab.module_name)))
+
+
+# Bounds. What an idle guest's numbers do by themselves was measured to be 100 KiB and 20 MiB.
+SLAB_KIB = 4096
+AVAILABLE_KIB = 32768
+PER_CYCLE = 0.8  # objects of a slab cache
+LEAST = 8  # objects, in each half of the cycles
+
+
+def left_behind(before: Holdings, after: Holdings) -> list[str]:
+    """What an unloaded module left, in words; `before` is a moment when it wasn't loaded either."""
+    found = []
+    if after.loaded or after.registered:
+        found.append("the module is still loaded" if after.loaded else "the filesystem type is still registered")
+    if caches := sorted(set(after.caches) - set(before.caches)):
+        found.append(f"slab caches are still there: {', '.join(caches)}")
+    if loops := sorted(set(after.loops) - set(before.loops)):
+        found.append(f"loop devices are still in use: {', '.join(loops)}")
+    if after.slab - before.slab > SLAB_KIB:
+        found.append(f"slab memory grew by {after.slab - before.slab} KiB, more than {SLAB_KIB}")
+    if before.available - after.available > AVAILABLE_KIB:
+        found.append(f"{before.available - after.available} KiB less are available, more than {AVAILABLE_KIB}")
+    return found
+
+
+def growth(looks: list[Holdings], cycles: int) -> list[str]:
+    """What grew with the cycles, in words; `looks` are before, after the first half and after the second one.
+
+    An object that is leaked in each cycle shows in its slab cache, in both halves. The kernel counts a slab that a CPU
+    has to itself as full, so for small objects, of which a slab holds many, it takes more cycles to see that.
+    """
+    found = []
+    before, between, after = looks
+    for name, (active, size, together) in after.caches.items():
+        start, middle = (look.caches.get(name, [0])[0] for look in (before, between))
+        bound = max(PER_CYCLE * cycles / 2, together / 2, LEAST)
+        if middle - start >= bound and active - middle >= bound:
+            found.append(f"slab cache {name} (objects of {size} bytes) grew by {middle - start} and {active - middle} "
+                         f"objects in {cycles} cycles, the bound is {bound:.0f} in each half")  # fmt: skip
+    if before.available - after.available > AVAILABLE_KIB:
+        lost = before.available - after.available
+        found.append(f"{lost} KiB less are available after {cycles} cycles, the bound is {AVAILABLE_KIB}")
+    return found

@@ -1,0 +1,49 @@
+"""What each part of the stage begins and ends with."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import accounting
+import kernel_log
+import pytest
+from guest import Guest, Lab
+from scratch import Scratch
+
+
+@pytest.fixture(scope="session")
+def seed(lab: Lab, evidence: Path) -> int:
+    """The seed of all that is random: the one that was asked for, or a new one, which is kept as evidence."""
+    chosen = int(lab.seed) or secrets.randbelow(1 << 31) + 1
+    (evidence / "seed").write_text(f"{chosen}\n")
+    return chosen
+
+
+@pytest.fixture
+def part(guest: Guest, lab: Lab, lab_down: None) -> Iterator[Scratch]:
+    """A fresh filesystem, mounted, and the module loaded for this part alone.
+
+    Afterwards all that the part made is taken down, and then the kernel must be as it was: the module's use count is 0,
+    it unloads, and nothing is left of it, of its memory and of its loop device, nor a complaint in the kernel's log.
+    """
+    guest.ok(f"if [ -e /sys/module/{lab.module_name} ]; then rmmod {lab.module_name}; fi")
+    before = accounting.look(guest, lab)
+    guest.new_kernel_warnings()
+    guest.ok(lab.insmod_command)
+    scratch = Scratch(guest, lab, "stress")
+    try:
+        scratch.create()
+        scratch.mount()
+        yield scratch
+    finally:
+        scratch.remove()
+    uses = guest.ok(f"cat /sys/module/{shlex.quote(lab.module_name)}/refcnt")
+    assert uses == "0", f"nothing is mounted, and the module's use count is {uses}: it can't be unloaded any more"
+    guest.ok(f"rmmod {lab.module_name}")
+    left = accounting.left_behind(before, accounting.look(guest, lab))
+    assert not left, f"after the module was unloaded: {'; '.join(left)}"
+    said = kernel_log.complaints(guest.new_kernel_warnings())
+    assert not said, f"the kernel complained: {' / '.join(said[:5])}"
