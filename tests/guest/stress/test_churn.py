@@ -13,10 +13,10 @@ pytestmark = pytest.mark.requires("read-write")
 
 PROGRAM = Path(__file__).parents[1] / "churn.py"
 
-# What of stress-ng's class `filesystem` is about files and can be asked of any filesystem that claims the capability. Left
-# out: what needs more of the filesystem than a target can claim (acl, chattr, fallocate, xattr and the like), what tests
-# the VFS alone (dup, locks, leases; flock also has the kernel log a warning of its own), what makes no files, and fsize,
-# which fails by itself when its time ends while it emulates fallocate.
+# What of stress-ng's class `filesystem` is about files and can be asked of any filesystem that claims the capability.
+# Left out: what needs more of a filesystem than a target can claim (acl, fallocate, xattr and the like), what tests
+# the VFS alone (dup, locks, leases; flock also has the kernel log a warning of its own), what makes no files, and
+# fsize, which fails by itself when its time ends while it emulates fallocate.
 STRESSORS = {
     "": ["access", "copy-file", "fstat", "hdd", "iomix", "metamix", "open", "pseek", "touch", "unlink"],
     "directories": ["chdir", "dentry", "dir", "dirdeep", "dirmany", "filename", "getdent", "inotify"],
