@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from guest import Guest, Lab
 
 # What waits for a grace period, for memory pressure or in a list of free objects isn't a leak, so it is let go first.
 LOOK = """
-import glob, json, os, sys
-kind, module = sys.argv[1:]
+import glob
+kind, module = arguments
 os.sync()
 for _ in range(2):
     open("/proc/sys/vm/drop_caches", "w").write("3")
@@ -23,14 +22,14 @@ for line in open("/proc/slabinfo").readlines()[2:]:
     name, active, _, size, together, *_ = line.split()
     caches[name] = [int(active), int(size), int(together)]
 loops = [path.split("/")[3] for path in glob.glob("/sys/block/loop*/loop/backing_file")]
-print(json.dumps({
+answer({
     "registered": kind in [line.split()[-1] for line in open("/proc/filesystems")],
     "loaded": os.path.exists("/sys/module/" + module),
     "caches": caches,
     "loops": sorted(loops),
     "slab": memory["Slab"],
     "available": memory["MemAvailable"],
-}))
+})
 """
 
 
@@ -51,7 +50,7 @@ class Holdings:
 
 def look(guest: Guest, lab: Lab) -> Holdings:
     """What the kernel holds now, after it has let go of what it needn't hold."""
-    return Holdings(**json.loads(guest.python(LOOK, lab.filesystem_type, lab.module_name)))
+    return Holdings(**guest.python(LOOK, lab.filesystem_type, lab.module_name))
 
 
 # Bounds. What an idle guest's numbers do by themselves was measured to be 100 KiB and 20 MiB.

@@ -19,7 +19,7 @@ import select
 import signal
 import sys
 import traceback
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 
@@ -33,9 +33,9 @@ def become(order: dict[str, Any], names: dict[str, Any]) -> int:
     """In the child: turn into the command. Output goes to files: a process that it leaves behind holds nothing up."""
     if "script" in order:
         os.execvp("sh", ["sh", "-euc", order["script"]])
-    names["arguments"] = order["arguments"]
+    sys.argv = ["-c", *map(str, order["arguments"])]  # for programs; code of checks has `arguments`
     try:
-        exec(compiled(order["code"]), names)
+        exec(compiled(order["code"]), {**names, "__name__": "__main__", "arguments": order["arguments"]})
     except SystemExit as end:
         if not isinstance(end.code, (int, type(None))):
             print(end.code, file=sys.stderr)
@@ -109,10 +109,11 @@ def main() -> None:
     os.lseek(kmsg, 0, os.SEEK_END)
     answers = os.fdopen(os.dup(1), "w")
     print(json.dumps({"ready": True}), file=answers, flush=True)
-    names: dict[str, Any] = {"__name__": "__main__", "kernel_messages": kernel_messages}
-    exec(compile(json.loads(sys.stdin.readline())["inside"], "inside.py", "exec"), names)
+    inside = sys.modules["inside"] = ModuleType("inside")
+    inside.__dict__["kernel_messages"] = kernel_messages
+    exec(compile(json.loads(sys.stdin.readline())["inside"], "inside.py", "exec"), inside.__dict__)
     for line in sys.stdin:
-        code, (stdout, stderr) = run(json.loads(line), names)
+        code, (stdout, stderr) = run(json.loads(line), inside.__dict__)
         answer = {"code": code, "stdout": stdout, "stderr": stderr, **kernel_messages(kmsg)}
         print(json.dumps(answer), file=answers, flush=True)
 

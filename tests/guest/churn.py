@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from mounting import mount, unmount
+from inside import mount, outcome, umount
 
 LARGEST = 200_000  # bytes of a file
 MOST = 60  # names at a time
@@ -248,8 +248,8 @@ class Churn:
         if "persistent" in self.can:
             point = self.order["point"]
             os.chdir("/")
-            left = unmount(point)
-            came = mount(self.order["device"], point, self.order["type"], self.order["options"])
+            left = outcome(umount, point)
+            came = outcome(mount, self.order["device"], point, self.order["type"], self.order["options"])
             if (left, came) != ("done", "done"):
                 self.fail(f"unmount: {left}, mount: {came}")
             os.chdir(point)

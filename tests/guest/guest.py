@@ -29,14 +29,6 @@ answer({name: attempt(statement) for name, statement in statements.items()})
 """
 
 
-@cache
-def host_variables(hosts: str, inventory: str) -> dict[str, Any]:
-    """The variables of the one host of this session, as testinfra reads them from the inventory."""
-    host = testinfra.get_host(hosts, ansible_inventory=inventory)
-    found: dict[str, Any] = host.ansible.get_variables()  # type: ignore[attr-defined]
-    return found
-
-
 def contract(config: pytest.Config) -> Lab:
     """The lab's contract for whoever has no fixture yet, which is who makes one check per case of a target file."""
     return Lab(host_variables(config.option.hosts, config.option.ansible_inventory))
@@ -228,6 +220,14 @@ class Guest:
         order = {"code": begin + textwrap.dedent(code), "arguments": arguments, "seconds": seconds}
         said = self._succeeded(self._order(order, code), seconds)
         return json.loads(said) if said else None
+
+    def run_program(self, code: str, *arguments: Any, seconds: int = 60) -> Result:
+        """Run Python as a program of its own, with `sys.argv`; the names of inside.py are there too."""
+        return self._order({"code": code, "arguments": arguments, "seconds": seconds}, code)
+
+    def program(self, code: str, *arguments: Any, seconds: int = 60) -> str:
+        """Run a program that must succeed; returns its stdout without the blanks around it."""
+        return self._succeeded(self.run_program(code, *arguments, seconds=seconds), seconds)
 
     def attempts(self, directory: str, statements: dict[str, str]) -> dict[str, str]:
         """Try Python statements in a directory, in one go; for each name `done`, or the errno that it failed with."""

@@ -16,6 +16,7 @@ import os
 import stat
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,11 @@ def read(name: str) -> str:
     return Path(name).read_text()
 
 
+def references(module: str) -> int:
+    """How many uses the kernel counts of a module."""
+    return int(read(f"/sys/module/{module}/refcnt"))
+
+
 def syncfs(name: str = ".") -> None:
     """syncfs(2) of the filesystem that a path is on."""
     descriptor = os.open(name, os.O_RDONLY)
@@ -132,6 +138,15 @@ def attempt(statement: str, names: dict[str, Any] | None = None) -> str:
     """Try a Python statement: `done`, or the name of the errno that it failed with."""
     try:
         exec(statement, globals() if names is None else names)
+    except OSError as problem:
+        return errno.errorcode.get(problem.errno or 0, str(problem))
+    return "done"
+
+
+def outcome(function: Callable[..., object], *arguments: Any) -> str:
+    """Call it: `done`, or the name of the errno that it failed with."""
+    try:
+        function(*arguments)
     except OSError as problem:
         return errno.errorcode.get(problem.errno or 0, str(problem))
     return "done"

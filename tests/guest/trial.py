@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mounting import mount, references, sync, unmount
+from inside import mount, outcome, references, syncfs, umount
 
 BLKZEROOUT = 0x127F
 CHUNK = 1 << 20
@@ -105,20 +105,18 @@ def use(point: str, writable: bool) -> dict[str, str]:
             attempt()
         except OSError as problem:
             failed[name] = errno.errorcode.get(problem.errno or 0, str(problem))
-    root = os.open(point, os.O_RDONLY)
-    if (synced := sync(root)) != "done":
+    if (synced := outcome(syncfs, point)) != "done":
         failed["syncfs"] = synced
-    os.close(root)
     return failed
 
 
 def attempt(order: dict[str, Any], options: str) -> dict[str, Any]:
     """Mount with these options, use what got mounted, unmount."""
-    done = mount(order["device"], order["point"], order["type"], options)
+    done = outcome(mount, order["device"], order["point"], order["type"], options)
     report: dict[str, Any] = {"options": options, "mount": done, "failed": {}, "unmount": "done"}
     if done == "done":
         report["failed"] = use(order["point"], "ro" not in options.split(","))
-        report["unmount"] = unmount(order["point"])
+        report["unmount"] = outcome(umount, order["point"])
     return report
 
 

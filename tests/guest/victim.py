@@ -12,9 +12,7 @@ from scratch import Scratch
 
 # What is on it when damage is done: docs/targets.md promises this to the commands that do it.
 CONTENT = """
-import os, sys
-os.chdir(sys.argv[1])
-can = sys.argv[2].split()
+can = arguments[0]
 with open("file", "wb") as file:
     file.write(b"vexlab" * 20000)
 if "directories" in can:
@@ -78,7 +76,7 @@ class Victim(Scratch):
         super().create(label)
         if "read-write" in self.lab.capabilities:
             self.mount()
-            self.guest.python(CONTENT, self.point, " ".join(self.lab.capabilities))
+            self.run(CONTENT, self.lab.capabilities)
             self.unmount()
         self.guest.ok(f"sync {self.image}; cp --sparse=always {self.image} {self.master}")
 
@@ -118,5 +116,5 @@ class Victim(Scratch):
             "type": self.lab.filesystem_type, "module": self.lab.module_name, "directory": self.lab.build,
             "patches": list(patches), "commands": list(commands), "mounts": list(mounts) or self.mounts(),
         }  # fmt: skip
-        seen = json.loads(self.guest.python(self._program, json.dumps(order), seconds=SECONDS))
+        seen = json.loads(self.guest.program(self._program, json.dumps(order), seconds=SECONDS))
         return Outcome(tuple(Attempt(**tried) for tried in seen["attempts"]), tuple(seen["references"]))

@@ -10,7 +10,7 @@ from guest import Guest
 
 LOOK = """
 kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-answer([kernel_messages(kmsg), int(read("/proc/sys/kernel/tainted"))])
+answer([kernel_messages(kmsg)["kernel"], int(read("/proc/sys/kernel/tainted"))])
 """
 
 

@@ -79,7 +79,7 @@ def test_random_operations(guest: Guest, lab: Lab, part: Scratch, seed: int) -> 
         "point": part.point, "type": lab.filesystem_type, "options": lab.mount_options(),
     }  # fmt: skip
     seconds = 60 + lab.churn_operations // 10
-    done = guest.run_python(PROGRAM.read_text(encoding="utf-8"), json.dumps(order), seconds=seconds)
+    done = guest.run_program(PROGRAM.read_text(encoding="utf-8"), json.dumps(order), seconds=seconds)
     assert done.code == 0, f"{done.said or f'ended with {done.code}'} (vexlab test --seed {seed} repeats it)"
 
 
@@ -119,6 +119,6 @@ def wrong_lines(output: str) -> str:
 def test_writers_at_once(guest: Guest, lab: Lab, part: Scratch) -> None:
     """Four programs make, rename and remove files in one directory; each file holds what its writer wrote."""
     arguments = (part.point, "4", "12" if lab.quick else "30")
-    guest.python(WRITERS, *arguments, seconds=180)
+    guest.program(WRITERS, *arguments, seconds=180)
     part.remount()
-    guest.python(VERIFY, *arguments, seconds=120)
+    guest.program(VERIFY, *arguments, seconds=120)

@@ -9,8 +9,7 @@ from scratch import Scratch
 
 # Arguments: cycles, what loads, what unloads, name, filesystem type.
 LOAD = """
-import os, subprocess, sys
-from mounting import references
+import sys
 cycles, insmod, rmmod, module, kind = int(sys.argv[1]), *sys.argv[2:]
 def registered():
     return kind in [line.split()[-1] for line in open("/proc/filesystems")]
@@ -25,21 +24,20 @@ for cycle in range(1, cycles + 1):
 
 # Arguments: cycles, device, mount point, type, module, options to alternate between, whether what is written stays.
 MOUNT = """
-import json, sys
-from mounting import mount, references, unmount
+import sys
 cycles, device, point, kind, module = int(sys.argv[1]), *sys.argv[2:6]
 options, keeps = json.loads(sys.argv[6]), sys.argv[7] == "True"
 before, wrote = references(module), None
 for cycle in range(1, cycles + 1):
     chosen = options[cycle % len(options)]
-    if (came := mount(device, point, kind, chosen)) != "done":
+    if (came := outcome(mount, device, point, kind, chosen)) != "done":
         sys.exit(f"cycle {cycle}: mount with {chosen}: {came}")
     if keeps and wrote and open(point + "/cycle").read() != wrote:
         sys.exit(f"cycle {cycle}: what the last writable mount wrote is gone")
     if "ro" not in chosen.split(","):
         wrote = f"{cycle}" * 1000
         open(point + "/cycle", "w").write(wrote)
-    if (left := unmount(point)) != "done":
+    if (left := outcome(umount, point)) != "done":
         sys.exit(f"cycle {cycle}: unmount: {left}")
     if references(module) != before:
         sys.exit(f"cycle {cycle}: the use count went from {before} to {references(module)}")
@@ -47,12 +45,11 @@ for cycle in range(1, cycles + 1):
 
 # Arguments: cycles, mount point, type, options of a read-only mount, of a writable one.
 REMOUNT = """
-import errno, sys
-from mounting import REMOUNT, mount
+import sys
 cycles, point, kind, ro, rw = int(sys.argv[1]), *sys.argv[2:]
 for cycle in range(1, cycles + 1):
     open(point + "/cycle", "w").write(str(cycle))
-    if (came := mount("none", point, kind, ro, REMOUNT)) != "done":
+    if (came := outcome(mount, "none", point, kind, f"remount,{ro}")) != "done":
         sys.exit(f"cycle {cycle}: remount with {ro}: {came}")
     try:
         open(point + "/cycle", "w")
@@ -62,7 +59,7 @@ for cycle in range(1, cycles + 1):
             sys.exit(f"cycle {cycle}: {problem}")
     if open(point + "/cycle").read() != str(cycle):
         sys.exit(f"cycle {cycle}: the content is gone")
-    if (came := mount("none", point, kind, rw, REMOUNT)) != "done":
+    if (came := outcome(mount, "none", point, kind, f"remount,{rw}")) != "done":
         sys.exit(f"cycle {cycle}: remount with {rw}: {came}")
 """
 
@@ -79,7 +76,7 @@ def test_module_is_loaded_and_unloaded(guest: Guest, lab: Lab, part: Scratch) ->
     looks = [accounting.look(guest, lab)]
     for cycles in halves(lab.load_cycles):
         arguments = (lab.insmod_command, f"rmmod {lab.module_name}", lab.module_name, lab.filesystem_type)
-        guest.python(LOAD, str(cycles), *arguments, seconds=30 + 10 * cycles)
+        guest.program(LOAD, str(cycles), *arguments, seconds=30 + 10 * cycles)
         looks.append(accounting.look(guest, lab))
     guest.ok(lab.insmod_command)
     grown = accounting.growth(looks, lab.load_cycles)
@@ -95,7 +92,7 @@ def test_filesystem_is_mounted_and_unmounted(guest: Guest, lab: Lab, part: Scrat
     looks = [accounting.look(guest, lab)]
     for cycles in halves(lab.mount_cycles):
         arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options, keeps)
-        guest.python(MOUNT, str(cycles), *arguments, seconds=30 + 5 * cycles)
+        guest.program(MOUNT, str(cycles), *arguments, seconds=30 + 5 * cycles)
         looks.append(accounting.look(guest, lab))
     grown = accounting.growth(looks, lab.mount_cycles)
     assert not grown, "; ".join(grown)
@@ -106,6 +103,6 @@ def test_filesystem_is_remounted(guest: Guest, lab: Lab, part: Scratch) -> None:
     """Read-only and back, half as often as it is mounted; what is written in between is kept."""
     cycles = max(1, lab.mount_cycles // 2)
     arguments = (part.point, lab.filesystem_type, lab.mount_options_ro, lab.mount_options_rw)
-    guest.python(REMOUNT, str(cycles), *arguments, seconds=30 + 5 * cycles)
+    guest.program(REMOUNT, str(cycles), *arguments, seconds=30 + 5 * cycles)
     part.remount()
     assert guest.ok(f"cat {part.point}/cycle") == str(cycles)

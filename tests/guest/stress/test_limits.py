@@ -10,14 +10,12 @@ pytestmark = pytest.mark.requires("read-write")
 
 # Arguments: mount point, seconds until freed space must be back, how often. Prints free bytes: before, full, after.
 FILL = """
-import errno, os, sys, time
-from mounting import sync
+import sys, time
 point, patience, rounds = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 os.chdir(point)
-root = os.open(".", os.O_RDONLY)
 block = os.urandom(1 << 16) * 16
 def free():
-    sync(root)
+    syncfs()
     seen = os.statvfs(".")
     return seen.f_bfree * seen.f_frsize
 def fill(number):
@@ -103,7 +101,7 @@ if what == "check":
 def test_full_and_empty_again(guest: Guest, lab: Lab, part: Scratch) -> None:
     """ENOSPC and no other error, all that was written is there, and all the space comes back, each time."""
     rounds = 1 if lab.quick else 2
-    lines = guest.python(FILL, part.point, "30", str(rounds), seconds=400).splitlines()
+    lines = guest.program(FILL, part.point, "30", str(rounds), seconds=400).splitlines()
     assert len(lines) == rounds
     for line in lines:
         before, full, after = map(int, line.split())
@@ -116,15 +114,15 @@ def test_full_and_empty_again(guest: Guest, lab: Lab, part: Scratch) -> None:
 def test_many_small_files(guest: Guest, lab: Lab, part: Scratch) -> None:
     """In one directory; each is listed once and holds its own content after a remount, and all can be removed."""
     count = "300" if lab.quick else "1500"
-    guest.python(SMALL, "make", part.point, count, seconds=180)
+    guest.program(SMALL, "make", part.point, count, seconds=180)
     part.remount()
-    guest.python(SMALL, "check", part.point, count, seconds=180)
+    guest.program(SMALL, "check", part.point, count, seconds=180)
 
 
 @pytest.mark.requires("directories")
 def test_deep_tree(guest: Guest, lab: Lab, part: Scratch) -> None:
     """Deeper than a path can name at once."""
     depth = "50" if lab.quick else "1000"
-    guest.python(DEEP, "make", part.point, depth, seconds=180)
+    guest.program(DEEP, "make", part.point, depth, seconds=180)
     part.remount()
-    guest.python(DEEP, "check", part.point, depth, seconds=180)
+    guest.program(DEEP, "check", part.point, depth, seconds=180)
