@@ -341,7 +341,7 @@ static bool vexfs_emit(struct dir_context *ctx, struct vexfs_dirent *de)
  * plus 2. A record may have been merged away since the last call, so each block
  * is walked from its start.
  */
-static int vexfs_iterate(struct file *file, struct dir_context *ctx)
+int vexfs_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct inode *dir = file_inode(file);
 	u32 blocks = vexfs_dir_blocks(dir);

@@ -11,23 +11,12 @@
 static_assert(VEXFS_VECTOR_MAX_DIM == VEXFS_FFI_MAX_DIM);
 static_assert(VEXFS_VECTOR_MAX_DIM * sizeof(__le32) <= VEXFS_BLOCK_SIZE);
 
-static int vexfs_get_vector(struct inode *inode,
-			    struct vexfs_vector __user *arg)
+/* The dimension, or an error. @data has room for the longest vector. */
+int vexfs_read_vector(struct inode *inode, s32 *data)
 {
 	struct vexfs_inode_info *vi = VEXFS_I(inode);
-	struct vexfs_vector vector;
 	struct buffer_head *bh;
 	u32 dim, i;
-	s32 *data;
-	int err;
-
-	if (copy_from_user(&vector, arg, sizeof(vector)))
-		return -EFAULT;
-	if (vector.reserved)
-		return -EINVAL;
-	data = kmalloc_array(VEXFS_VECTOR_MAX_DIM, sizeof(*data), GFP_KERNEL);
-	if (!data)
-		return -ENOMEM;
 
 	inode_lock_shared(inode);
 	dim = vi->vector_dim;
@@ -36,15 +25,36 @@ static int vexfs_get_vector(struct inode *inode,
 		for (i = 0; i < dim; i++)
 			data[i] = le32_to_cpu(((__le32 *)bh->b_data)[i]);
 	inode_unlock_shared(inode);
-
-	err = !dim ? -ENODATA : !bh ? -EIO : 0;
 	brelse(bh);
-	if (!err && put_user(dim, &arg->dim))
+	return !dim ? -ENODATA : !bh ? -EIO : dim;
+}
+
+static int vexfs_get_vector(struct file *file,
+			    struct vexfs_vector __user *arg)
+{
+	struct vexfs_vector vector;
+	int dim, err = 0;
+	s32 *data;
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	if (copy_from_user(&vector, arg, sizeof(vector)))
+		return -EFAULT;
+	if (vector.reserved)
+		return -EINVAL;
+	data = kmalloc_array(VEXFS_VECTOR_MAX_DIM, sizeof(*data), GFP_KERNEL);
+	if (!data)
+		return -ENOMEM;
+
+	dim = vexfs_read_vector(file_inode(file), data);
+	if (dim < 0)
+		err = dim;
+	else if (put_user(dim, &arg->dim))
 		err = -EFAULT;
-	if (!err && vector.dim < dim)
+	else if (vector.dim < dim)
 		err = -ERANGE;
-	if (!err && copy_to_user(u64_to_user_ptr(vector.data), data,
-				 dim * sizeof(*data)))
+	else if (copy_to_user(u64_to_user_ptr(vector.data), data,
+			      dim * sizeof(*data)))
 		err = -EFAULT;
 	kfree(data);
 	return err;
@@ -140,11 +150,14 @@ long vexfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return copy_to_user(user, raw->label, sizeof(raw->label)) ?
 		       -EFAULT : 0;
 	case VEXFS_IOC_GET_VECTOR:
-		return S_ISREG(inode->i_mode) ?
-		       vexfs_get_vector(inode, user) : -EISDIR;
+		return S_ISREG(inode->i_mode) ? vexfs_get_vector(file, user) :
+						-EISDIR;
 	case VEXFS_IOC_SET_VECTOR:
 		return S_ISREG(inode->i_mode) ? vexfs_set_vector(file, user) :
 						-EISDIR;
+	case VEXFS_IOC_NEAREST:
+		return S_ISDIR(inode->i_mode) ? vexfs_nearest(file, user) :
+						-ENOTDIR;
 	default:
 		return -ENOTTY;
 	}

@@ -174,6 +174,7 @@ int vexfs_replace_name(struct inode *dir, const struct qstr *name,
 		       struct inode *inode);
 int vexfs_trim_dir(struct inode *dir);
 int vexfs_dir_empty(struct inode *dir);
+int vexfs_iterate(struct file *file, struct dir_context *ctx);
 
 /* namei.c */
 extern const struct inode_operations vexfs_dir_inode_operations;
@@ -181,6 +182,11 @@ extern const struct inode_operations vexfs_symlink_inode_operations;
 extern const struct inode_operations vexfs_special_inode_operations;
 
 /* vector.c */
+int vexfs_read_vector(struct inode *inode, s32 *data);
 long vexfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* nearest.c */
+struct vexfs_nearest;
+int vexfs_nearest(struct file *file, struct vexfs_nearest __user *arg);
 
 #endif /* _VEXFS_H */
