@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from roles.vexfs_build.files.build import first_errors
+
 ROLES = Path(__file__).parents[2] / "roles"
 
 
@@ -89,6 +91,34 @@ class TestTree:
     def test_pattern_must_match_one_directory(self, tree: Path) -> None:
         (tree / "source2").mkdir()
         assert "matches 2 directories" in self.apply(tree, source=f"{tree}/source*")[1]["error"]
+
+
+class TestBuild:
+    """roles/vexfs_build/files/build.py"""
+
+    @pytest.mark.parametrize(
+        ("log", "quoted"),
+        [
+            (
+                "  CC [M]  a.o\na.c:7:2: error: unknown type name 'x'\nmake[1]: *** [Makefile:1: a.o] Error 1\n",
+                ["a.c:7:2: error: unknown type name 'x'"],
+            ),
+            (
+                "  RUSTC   a.o\nerror[E0425]: cannot find value `x` in this scope\n  --> a.rs:7:2\n   |\n7 |     x\n"
+                "make[1]: *** [Makefile:1: a.o] Error 1\n",
+                ["error[E0425]: cannot find value `x` in this scope", "--> a.rs:7:2"],
+            ),
+            (
+                "error: there is no rustc\nmake[1]: *** [Makefile:1: a.o] Error 127\n",
+                ["error: there is no rustc"],
+            ),
+            ("make: *** No rule to make target 'x'.  Stop.\n", ["make: *** No rule to make target 'x'.  Stop."]),
+            ("one\n\ntwo\n", ["one", "two"]),
+        ],
+        ids=["gcc", "rustc", "message of a makefile", "make", "no error in sight"],
+    )  # fmt: skip
+    def test_first_errors_are_those_of_the_compiler(self, log: str, quoted: list[str]) -> None:
+        assert first_errors(log) == quoted
 
 
 class TestGuest:

@@ -64,7 +64,7 @@ def module_facts(path: Path) -> dict[str, str]:
 def first_errors(log: str) -> list[str]:
     """The lines of a build log that say what went wrong first, compilers' errors before make's."""
     patterns = (
-        r":\d+(:\d+)?: (fatal )?error: ",
+        r":\d+(:\d+)?: (fatal )?error: |^error(\[E\d+\])?: |^--> .+:\d+:\d+$",
         r"(?i)\berror\b(?!s)|undefined|No rule to make|not found|No such file",
     )
     lines = [line.strip() for line in log.splitlines()]
