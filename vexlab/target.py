@@ -103,36 +103,43 @@ def _parse(path: Path) -> dict[str, object]:
 def _say(error: ValidationError, rules: dict[str, Any]) -> Iterator[str]:
     """Turn a finding of the JSON schema into '<field>: <what is wrong>', once for each field that it is about."""
     found: Any = error.instance
-    rule, place, meaning = rules, "", ""
+    schema: Any = error.schema
+    place, meaning, rule = "", "", rules
     for step in error.absolute_path:
-        rule = rule["items"] if isinstance(step, int) else rule["properties"][step]
         place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+        rule = _below(rule, step)
         meaning = rule.get("description", meaning)
-    inside = f"{place}." if place else ""
-    properties: dict[str, Any] = rule.get("properties", {})
+    within = f"{place}." if place else ""
+    properties: dict[str, Any] = schema.get("properties", {})
     if error.validator == "required":
         # a finding for each missing field, which only its message tells apart
-        missing = next(name for name in rule["required"] if error.message.startswith(repr(name)))
-        yield f"{inside}{missing}: is missing. {properties[missing]['description']}"
+        missing = next(name for name in schema["required"] if error.message.startswith(repr(name)))
+        yield f"{within}{missing}: is missing. {properties[missing].get('description', meaning)}"
     elif error.validator == "additionalProperties":
-        for name in found:
-            if name not in properties:
-                # a forgotten prefix is as likely a slip as a misspelt name
-                meant = str(name) if inside else f"vexlab_{name.removeprefix('vexlab_')}"
-                yield f"{inside}{name}: unknown field{_nearest(meant, properties)}"
+        for name in (str(name) for name in found if name not in properties):
+            # a forgotten prefix is as likely a slip as a misspelt name
+            meant = name if place else f"vexlab_{name.removeprefix('vexlab_')}"
+            yield f"{within}{name}: unknown field{_nearest(meant, properties)}"
     else:
-        yield f"{place}: {_misfit(error, found, rule, meaning)}"
+        yield f"{place}: {_misfit(error, found, meaning)}"
 
 
-def _misfit(error: ValidationError, found: object, rule: dict[str, Any], meaning: str) -> str:
+def _below(rule: dict[str, Any], step: str | int) -> dict[str, Any]:
+    """Return the rule of a member of a list or a mapping; an empty one where that is said elsewhere in the schema."""
+    found = rule.get("items") if isinstance(step, int) else rule.get("properties", {}).get(step)
+    others = rule.get("additionalProperties")
+    return found or (others if isinstance(others, dict) else {})
+
+
+def _misfit(error: ValidationError, found: object, meaning: str) -> str:
     """Say why a value doesn't fit the rule of its field, and what would."""
     limit: Any = error.validator_value
-    words = _words(rule)
     if error.validator == "type":
         # 53464556 without quotes is a number to YAML, and a leading zero or an exponent would be lost
         quotes = ". Put it in quotes" if limit == "string" and not isinstance(found, (list, dict)) else ""
         problem = f"must be {_TYPES[limit]}, not {_found(found)}{quotes}"
     elif error.validator in ("enum", "oneOf"):
+        words = [choice["const"] if error.validator == "oneOf" else choice for choice in limit]
         return f"{found!r} is none of {', '.join(words)}{_nearest(str(found), words)}"
     elif error.validator in ("minimum", "maximum", "maxLength"):
         problem = f"{found!r} is out of range ({error.validator} {limit})"
@@ -141,11 +148,6 @@ def _misfit(error: ValidationError, found: object, rule: dict[str, Any], meaning
     else:
         problem = f"{found!r} doesn't fit"
     return f"{problem}. {meaning}"
-
-
-def _words(rule: dict[str, Any]) -> list[str]:
-    """Return the words that a value may be, if it may not be just anything."""
-    return [*rule.get("enum", []), *(choice["const"] for choice in rule.get("oneOf", []))]
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
@@ -170,12 +172,14 @@ def _templates(target: dict[str, object]) -> Iterator[str]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield every text in a value, however deep it lies."""
+    """All text in a value, however deep."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, (list, dict)):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts(part)
+    elif isinstance(value, dict):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def _across_fields(target: dict[str, object]) -> Iterator[str]:
@@ -191,6 +195,8 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
         if "persistent" in capabilities and "read-write" not in capabilities:
             yield "vexlab_capabilities: persistent is claimed without read-write"
     yield from _across_damages(target)
+    yield from _across_variants(target)
+    yield from _across_checks(target, capabilities)
 
 
 def _across_damages(target: dict[str, object]) -> Iterator[str]:
@@ -215,3 +221,32 @@ def _across_damages(target: dict[str, object]) -> Iterator[str]:
             if isinstance(value, str) and len(value) != 2 * field["size"]:
                 said = f"{value!r} has {len(value)} digits, a field of {field['size']} bytes has {2 * field['size']}"
                 yield f"vexlab_superblock_fields[{index}].wrong: {said}"
+
+
+def _across_variants(target: dict[str, object]) -> Iterator[str]:
+    """A build that quietly gave another variant than the one asked for must be told from it."""
+    variants, proofs = target.get("vexlab_variants", ["c-only"]), target.get("vexlab_variant_proofs", {})
+    if not isinstance(variants, list) or not isinstance(proofs, dict):
+        return
+    unproven = [str(name) for name in variants if name not in proofs]
+    if len(variants) > 1 and unproven:
+        yield f"vexlab_variant_proofs: has nothing for {', '.join(unproven)}; of several variants each needs a proof"
+    for name in proofs:
+        if name not in variants:
+            yield f"vexlab_variant_proofs: proves {name}, which is not in vexlab_variants"
+
+
+def _across_checks(target: dict[str, object], capabilities: object) -> Iterator[str]:
+    """The target's own checks: told apart by name, and demanding no more than the target can do."""
+    found = target.get("vexlab_checks")
+    checks = [check for check in found if isinstance(check, dict)] if isinstance(found, list) else []
+    names = [str(check.get("name")) for check in checks]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"vexlab_checks: {name} is there twice"
+    for check in checks:
+        if "command_after_remount" not in check:
+            continue
+        if check.get("stage") != "mount":
+            yield f"vexlab_checks: {check.get('name')} has command_after_remount, which only stage mount can run"
+        elif not isinstance(capabilities, list) or "persistent" not in capabilities:
+            yield f"vexlab_checks: {check.get('name')} has command_after_remount; persistent is not claimed"

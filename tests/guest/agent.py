@@ -34,8 +34,9 @@ def become(order: dict[str, Any], names: dict[str, Any]) -> int:
     if "script" in order:
         os.execvp("sh", ["sh", "-euc", order["script"]])
     sys.argv = ["-c", *map(str, order["arguments"])]  # for programs; code of checks has `arguments`
+    names |= {"__name__": "__main__", "arguments": order["arguments"]}
     try:
-        exec(compiled(order["code"]), {**names, "__name__": "__main__", "arguments": order["arguments"]})
+        exec(compiled(order["code"]), names)
     except SystemExit as end:
         if not isinstance(end.code, (int, type(None))):
             print(end.code, file=sys.stderr)

@@ -16,27 +16,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import declared
 import kernel_log
-from guest import Guest, Lab, host_variables
+from guest import Guest, Lab, contract, host_variables
 from reload import taken_down
 from scratch import Scratch
 from victim import Victim
 
 EXECUTED = pytest.StashKey[int]()
-
-TAKE_DOWN = """
-lab = arguments[0]
-taken = [found for found in mounts(lab["point"]) if found[1] == lab["kind"]]
-for _ in taken:
-    umount(lab["point"])
-answer(bool(taken))
-"""
-PUT_BACK = """
-lab = arguments[0]
-if lab["kind"] not in read("/proc/filesystems").split():
-    shell(lab["insmod"])
-shell(lab["mount"])  # with mount(8), as the role does: its loop device goes with the mount
-"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -120,6 +107,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A stage in which no check ran has not passed, whatever pytest thinks of it."""
     if session.config.stash[EXECUTED] == 0 and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a check of each thing that the target declares of itself."""
+    for fixture in set(declared.FIXTURES) & set(metafunc.fixturenames):
+        found = declared.parameters(fixture, contract(metafunc.config), metafunc.config.getoption("--stage"))
+        metafunc.parametrize(fixture, found)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ import testinfra
 
 START_SECONDS = 60.0  # until a loaded guest has started a Python
 GRACE_SECONDS = 20.0  # beyond a command's own deadline, until the connection counts as lost
+OWN_SECONDS = 150  # for a command of the target's own checks
 
 # Tries statements one by one, in one namespace.
 ATTEMPTS = """
@@ -218,7 +219,10 @@ class Guest:
         `begin` is code that goes before it and is not shown in messages.
         """
         order = {"code": begin + textwrap.dedent(code), "arguments": arguments, "seconds": seconds}
-        said = self._succeeded(self._order(order, code), seconds)
+        result = self._order(order, code)
+        if result.code == 1:  # what Python says, and the line that it was about, tell more than the whole code
+            pytest.fail(result.said, pytrace=False)
+        said = self._succeeded(result, seconds)
         return json.loads(said) if said else None
 
     def run_program(self, code: str, *arguments: Any, seconds: int = 60) -> Result:
@@ -278,8 +282,12 @@ class Lab:
     def mkfs(self, device: str, label: str = "vexlab", *, force: bool = False) -> str:
         """The target's mkfs command for a device, as a script; `force`: the one for a device that isn't blank."""
         command = (force and self.mkfs_force_command) or self.mkfs_command
-        variables = f"DEVICE={shlex.quote(device)} LABEL={shlex.quote(label)}"
-        return f"cd {shlex.quote(self.build)}; export {variables}; {command}"
+        return self.in_build(command, {"DEVICE": device, "LABEL": label})
+
+    def in_build(self, command: str, variables: dict[str, str]) -> str:
+        """A command of the target's, as a script: in the tree that was built, with these variables."""
+        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+        return f"cd {shlex.quote(self.build)}; export {exports}; {command}"
 
     def mount_options(self) -> str:
         """The options of a mount that can do all that the target claims."""

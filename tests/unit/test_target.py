@@ -29,6 +29,9 @@ GOOD: dict[str, Any] = {
 }
 
 FIELD: dict[str, Any] = {"name": "version", "offset": 4, "size": 4}
+CHECK = {"name": "unit tests", "stage": "build", "command": "make check"}
+PROOF = {"has_symbols": ["toy.c"], "sysfs": {"parameters/kind": "c"}}
+BOTH = {"vexlab_variants": ["c-only", "full"]}
 
 
 def written(directory: Path, changes: dict[str, Any]) -> Path:
@@ -100,6 +103,29 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_capabilities": {"rename": True}}, "vexlab_capabilities: must be a list, not a mapping"),
         ({"vexlab_variants": ["c-onyl"]}, "vexlab_variants[0]: 'c-onyl' is none of c-only, full; did you mean c-only?"),
         ({"vexlab_variants": []}, "vexlab_variants: [] doesn't fit"),
+        ({"vexlab_variants": ["c-only", "full"]}, "vexlab_variant_proofs: has nothing for c-only, full; of several"),
+        (BOTH | {"vexlab_variant_proofs": {"full": PROOF}}, "vexlab_variant_proofs: has nothing for c-only; of"),
+        ({"vexlab_variant_proofs": {"full": PROOF}}, "vexlab_variant_proofs: proves full, which is not in vexlab_v"),
+        ({"vexlab_variant_proofs": {"c-onyl": PROOF}}, "vexlab_variant_proofs.c-onyl: unknown field; did you mean c-o"),
+        ({"vexlab_variant_proofs": {1: PROOF}}, "vexlab_variant_proofs.1: unknown field"),
+        ({"vexlab_variant_proofs": {"c-only": {}}}, "vexlab_variant_proofs.c-only: {} doesn't fit. For each variant"),
+        ({"vexlab_variant_proofs": {"c-only": []}}, "vexlab_variant_proofs.c-only: must be a mapping, not a list"),
+        ({"vexlab_variant_proofs": {"c-only": {"has_symbol": ["x"]}}}, "c-only.has_symbol: unknown field; did you"),
+        ({"vexlab_variant_proofs": {"c-only": {"has_strings": []}}}, "c-only.has_strings: [] doesn"),
+        ({"vexlab_variant_proofs": {"c-only": {"sysfs": {"../x": "y"}}}}, "c-only.sysfs: '../x' doesn't fit"),
+        ({"vexlab_variant_proofs": {"c-only": {"sysfs": {"a": 1}}}}, "c-only.sysfs.a: must be text, not a number (1)"),
+        ({"vexlab_variant_proofs": {"c-only": {"sysfs": {"a": "{{"}}}}, "vexlab_variant_proofs: '{{' holds {{"),
+        ({"vexlab_checks": {"name": "x"}}, "vexlab_checks: must be a list, not a mapping"),
+        ({"vexlab_checks": ["make check"]}, "vexlab_checks[0]: must be a mapping, not text"),
+        ({"vexlab_checks": [{"name": "x", "stage": "build"}]}, "vexlab_checks[0].command: is missing. The target's"),
+        ({"vexlab_checks": [CHECK | {"comand": "x"}]}, "vexlab_checks[0].comand: unknown field; did you mean command?"),
+        ({"vexlab_checks": [CHECK | {"stage": "biuld"}]}, "vexlab_checks[0].stage: 'biuld' is none of build, mount; d"),
+        ({"vexlab_checks": [CHECK | {"name": "a]b"}]}, "vexlab_checks[0].name: 'a]b' doesn't fit"),
+        ({"vexlab_checks": [CHECK | {"command": " "}]}, "vexlab_checks[0].command: ' ' doesn't fit"),
+        ({"vexlab_checks": [CHECK | {"command": "a {# b"}]}, "vexlab_checks: 'a {# b' holds {#"),
+        ({"vexlab_checks": [CHECK, CHECK]}, "vexlab_checks: unit tests is there twice"),
+        ({"vexlab_checks": [CHECK | {"command_after_remount": "x"}]}, "command_after_remount, which only stage mount"),
+        ({"vexlab_checks": [CHECK | {"stage": "mount", "command_after_remount": "x"}]}, "persistent is not claimed"),
         ({"vexlab_module_file": "/lib/toyfs.ko"}, "vexlab_module_file: '/lib/toyfs.ko' doesn't fit. The built module"),
         ({"vexlab_module_file": "a/../../toyfs.ko"}, "vexlab_module_file"),
         ({"vexlab_module_file": "toyfs"}, "vexlab_module_file"),
@@ -133,6 +159,17 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
 )  # fmt: skip
 def test_wrong_field_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     assert said in refusal(written(tmp_path, changes))
+
+
+def test_variants_that_are_proven_and_checks_are_taken(tmp_path: Path) -> None:
+    after = {"name": "kept", "stage": "mount", "command": "a", "command_after_remount": "b"}
+    fields = BOTH | {
+        "vexlab_capabilities": ["read-write", "persistent"],
+        "vexlab_variant_proofs": {"c-only": PROOF, "full": {"lacks_symbols": ["toy.c"]}},
+        "vexlab_checks": [CHECK, after],
+    }
+    found = load_target(written(tmp_path, fields))
+    assert {name: found[name] for name in fields} == fields
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
@@ -218,4 +255,6 @@ def test_documented_examples_are_good(tmp_path: Path) -> None:
         fields = yaml.safe_load(part)
         clash = {"vexlab_source": None} if "vexlab_source_in_guest" in fields else {}
         needed = {"vexlab_superblock_label_offset": 32, "vexlab_damage_command": "x"}
-        load_target(written(tmp_path, needed | clash | fields))
+        enough = {"vexlab_capabilities": ["read-write", "persistent"]}
+        variants = {"vexlab_variants": list(fields.get("vexlab_variant_proofs", ["c-only"]))}
+        load_target(written(tmp_path, needed | enough | variants | clash | fields))

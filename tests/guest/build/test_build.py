@@ -12,25 +12,27 @@ from guest import Guest, Lab
 # elf.h: magic with class and byte order, type, machine; place, size and number of the section headers
 ELF_HEADER = struct.Struct("< 6s 10x H H 20x Q 10x H H 2x")
 
-# Reads the module, what the build said about it, and what of the source is newer.
+# Reads the module, what the build said about it, and what it was made from: Kbuild keeps a list of a module's objects,
+# and for each of those a list of its sources.
 LOOK = """
 record, build, file = arguments
-module = Path(build, file)
+os.chdir(build)
+module = Path(file)
 content, built = module.read_bytes(), module.stat().st_mtime_ns
-newer = []
-for root, _, names in os.walk(build):
-    for name in names:
-        path = os.path.join(root, name)
-        is_source = name.endswith((".c", ".h")) and not name.endswith(".mod.c")
-        if is_source and os.lstat(path).st_mtime_ns > built:
-            newer.append(path)
+sources = set()
+for item in (Path(name) for name in read(module.with_suffix(".mod")).split()):
+    words = read(item.with_name(f".{item.name}.cmd")).split() if item.suffix == ".o" else []
+    names = [name for name in words if name.endswith((".c", ".h", ".rs", ".S"))]
+    sources |= {name for name in names if not name.startswith("/") or name.startswith(build)}
+sources = {name for name in sources if os.path.isfile(name)}
 answer({
     "header": content[:64].hex(),
     "size": len(content),
     "sha256": hashlib.sha256(content).hexdigest(),
     "record": json.loads(read(record))["module"],
     "release": os.uname().release,
-    "newer": newer,
+    "sources": len(sources),
+    "newer": sorted(name for name in sources if os.stat(name).st_mtime_ns > built),
 })
 """
 
@@ -97,4 +99,5 @@ def test_module_carries_its_identity(seen: dict[str, Any]) -> None:
 
 def test_module_is_newer_than_no_source_file(seen: dict[str, Any]) -> None:
     """A module older than an edited source file wasn't built from it."""
+    assert seen["sources"], "Kbuild noted no source file for the module"
     assert not seen["newer"], f"newer than the module: {seen['newer']}"

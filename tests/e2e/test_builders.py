@@ -1,0 +1,47 @@
+"""Both builders give the same module, byte for byte, of either variant; and the variants differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.harness import ROOT, VEXFS, Vexlab
+
+TARGET = ROOT / "examples" / "targets" / "vexfs.yml"
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled target with a mkfs that fails: the run ends where the module is built, loaded and judged."""
+    fields = yaml.safe_load(TARGET.read_text()) | {"vexlab_source": str(VEXFS), "vexlab_mkfs_command": "exit 1"}
+    path = tmp_path_factory.mktemp("target") / "vexfs.yml"
+    path.write_text(yaml.safe_dump(fields))
+    return path
+
+
+@pytest.fixture(scope="module")
+def built(vexlab: Vexlab, target: Path) -> dict[tuple[str, str], str]:
+    """sha256 of the module, by variant and builder; each build starts from nothing that the one before left."""
+    found = {}
+    for variant in ("c-only", "full"):
+        for builder in ("sandbox", "guest"):
+            done = vexlab("up", "--target", str(target), "--variant", variant, "--builder", builder, "--json")
+            assert done.verdicts() | {"mkfs": "", "mount": ""} == {
+                "structure": "passed", "build": "passed", "load": "passed", "mkfs": "", "mount": "",
+            }, done.stderr  # fmt: skip
+            assert done.document["module"]["variant"] == variant
+            found[variant, builder] = done.document["module"]["sha256"]
+            vexlab("destroy")
+    return found
+
+
+@pytest.mark.parametrize("variant", ["c-only", "full"])
+def test_builders_give_the_same_module(built: dict[tuple[str, str], str], variant: str) -> None:
+    assert built[variant, "sandbox"] == built[variant, "guest"]
+
+
+def test_variants_are_different_modules(built: dict[tuple[str, str], str]) -> None:
+    assert len(built["c-only", "guest"]) == 64
+    assert built["c-only", "guest"] != built["full", "guest"]

@@ -1,0 +1,24 @@
+"""What the target file says of itself, as the parameters of checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from guest import Lab
+
+FIXTURES = ("own_check", "symbol", "string", "sysfs_file")
+
+
+def parameters(fixture: str, lab: Lab, stage: str) -> list[Any]:
+    """The values of one of these fixtures, each a check of its own; a skipped one when the target has none."""
+    proof: dict[str, Any] = lab.variant_proofs.get(lab.variant, {})
+    if fixture == "own_check":
+        found = [pytest.param(check, id=check["name"]) for check in lab.checks if check["stage"] == stage]
+    elif fixture == "sysfs_file":
+        found = [pytest.param(pair, id=pair[0]) for pair in proof.get("sysfs", {}).items()]
+    else:
+        kinds = (f"has_{fixture}s", f"lacks_{fixture}s")
+        found = [pytest.param((kind, text), id=f"{kind} {text}") for kind in kinds for text in proof.get(kind, [])]
+    reason = f"target {lab.target_name} declares none for stage {stage} and variant {lab.variant}"
+    return found or [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
