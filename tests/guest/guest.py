@@ -56,6 +56,15 @@ class Result:
         return f"`{line if len(line) <= 300 else line[:300] + '…'}`"
 
 
+def refused(result: Result, because: str = "") -> Result:
+    """Assert that a command failed, and said these words; one that hung, crashed or wasn't there didn't refuse."""
+    assert result.code != 0, f"{result.command} succeeded and should have been refused"
+    assert result.code < 124, f"{result.command} did not refuse, it ended with {result.code}: {result.said}"
+    found = because.lower() in result.said.lower()
+    assert found, f"{result.command} was refused, but not with '{because}': {result.said}"
+    return result
+
+
 class Agent:
     """The process in the guest that runs the commands; see agent.py."""
 
@@ -206,12 +215,7 @@ class Guest:
 
     def refuses(self, script: str, *, because: str = "", seconds: int = 60) -> Result:
         """Run a script that must fail, and say these words; one that hangs, crashes or isn't there didn't refuse."""
-        result = self.run(script, seconds)
-        assert result.code != 0, f"{result.command} succeeded and should have been refused"
-        assert result.code < 124, f"{result.command} did not refuse, it ended with {result.code}: {result.said}"
-        refused = because.lower() in result.said.lower()
-        assert refused, f"{result.command} was refused, but not with '{because}': {result.said}"
-        return result
+        return refused(self.run(script, seconds), because)
 
     def python(self, code: str, *arguments: Any, seconds: int = 60, begin: str = "") -> Any:
         """Run Python that must succeed, with the names of inside.py and `arguments`; returns what it gave `answer`.

@@ -16,7 +16,7 @@ import os
 import stat
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,25 @@ def loops(image: str) -> list[str]:
     return [f"/dev/{path.parts[3]}" for path in sorted(files) if path.read_text().rstrip("\n") == image]
 
 
+def blocks(image: str, step: int = 65536) -> Iterator[tuple[int, bytes]]:
+    """Where a file differs from zero, and what is there: images are mostly holes, and reading those takes seconds."""
+    zeros = bytes(step)
+    with open(image, "rb") as file:
+        number, size, offset = file.fileno(), os.fstat(file.fileno()).st_size, 0
+        while offset < size:
+            try:
+                start = os.lseek(number, offset, os.SEEK_DATA)
+            except OSError:  # only a hole is left
+                return
+            end = os.lseek(number, start, os.SEEK_HOLE)
+            offset = max(offset, start - start % step)
+            while offset < end:
+                block = os.pread(number, step, offset)
+                if block != zeros[: len(block)]:
+                    yield offset, block
+                offset += step
+
+
 def statistics(device: str) -> list[int]:
     """The counters of a block device: Documentation/block/stat.rst; the seventh is sectors written."""
     return [int(word) for word in Path(f"/sys/class/block/{Path(device).name}/stat").read_text().split()]
@@ -126,12 +145,18 @@ def syncfs(name: str = ".") -> None:
         os.close(descriptor)
 
 
+def ended(script: str) -> tuple[int, str, str]:
+    """Run a script with `sh -eu`: its exit code, as a shell would tell it, and its two streams."""
+    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=False)
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode, done.stdout, done.stderr
+
+
 def shell(script: str) -> str:
     """Run what needs a program, with `sh -eu`; returns stdout, raises with stderr when it fails."""
-    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(0, f"`{script}` failed with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout.strip()
+    code, stdout, stderr = ended(script)
+    if code:
+        raise OSError(0, f"`{script}` failed with {code}: {stderr.strip() or stdout.strip()}")
+    return stdout.strip()
 
 
 def attempt(statement: str, names: dict[str, Any] | None = None) -> str:
@@ -202,28 +227,13 @@ class Device:
             self.mount()
 
     def digest(self) -> str:
-        """Size and hash of the whole image, for telling whether a byte of it changed.
-
-        Hashed is what differs from zero and where it is: an image is mostly holes, and reading them takes seconds.
-        """
+        """Size and hash of the whole image, for telling whether a byte of it changed."""
         with open(self.device, "rb") as device:
             os.fsync(device)
-        total, offset, step = hashlib.md5(), 0, 65536
-        with open(self.image, "rb") as file:
-            image, size = file.fileno(), os.fstat(file.fileno()).st_size
-            while offset < size:
-                try:
-                    start = os.lseek(image, offset, os.SEEK_DATA)
-                except OSError:  # only a hole is left
-                    break
-                end = os.lseek(image, start, os.SEEK_HOLE)
-                offset = max(offset, start - start % step)
-                while offset < end:
-                    block = os.pread(image, step, offset)
-                    if block.count(0) < len(block):
-                        total.update(b"%d:" % offset + block)
-                    offset += step
-        return f"{size} {total.hexdigest()}"
+        total = hashlib.md5(usedforsecurity=False)
+        for offset, block in blocks(self.image):
+            total.update(b"%d:" % offset + block)
+        return f"{os.stat(self.image).st_size} {total.hexdigest()}"
 
     def bytes_at(self, offset: int, length: int) -> str:
         """What is on the device, as hexadecimal digits."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from guest import Guest, Lab
+from guest import Guest, Lab, Result, refused
 
 # What comes before the code of a check: `fs` is the scratch filesystem, its mount point the current directory.
 BEGIN = """\
 fs = Device(arguments.pop(0))
 if os.path.isdir(fs.point):
     os.chdir(fs.point)
+"""
+
+REFUSED = """
+mkfs, held = arguments
+before = fs.digest()
+holder = os.open(fs.device, os.O_RDONLY | os.O_EXCL) if held else None
+answer([*ended(mkfs), fs.digest() == before])
 """
 
 
@@ -76,11 +83,15 @@ class Scratch:
         length = len(self.lab.superblock_magic) // 2
         return str(self.run("answer(fs.bytes_at(*arguments))", self.lab.superblock_magic_offset, length))
 
-    def mkfs_is_refused(self, mkfs: str = "") -> None:
-        """Assert that mkfs ends with an error, and that the image is byte for byte what it was."""
-        before = self.digest()
-        self.guest.refuses(mkfs or self.lab.mkfs(self.device))
-        assert self.digest() == before, "mkfs refused the device, but wrote to it"
+    def mkfs_is_refused(self, mkfs: str = "", *, held: bool = False) -> None:
+        """Assert that mkfs ends with an error, and that the image is byte for byte what it was.
+
+        `held`: meanwhile somebody has the device for themselves alone, as a volume manager, swap or a mount would.
+        """
+        mkfs = mkfs or self.lab.mkfs(self.device)
+        *ended, same = self.run(REFUSED, mkfs, held)
+        refused(Result(mkfs, *ended))
+        assert same, "mkfs refused the device, but wrote to it"
 
     def remove(self) -> None:
         """Take everything down, what an interrupted run left too. Fails when the filesystem doesn't let go."""
