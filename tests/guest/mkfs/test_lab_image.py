@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 
 import pytest
 from guest import Guest, Lab
@@ -11,12 +10,17 @@ from guest import Guest, Lab
 
 def bytes_at(guest: Guest, path: str, offset: int, length: int) -> bytes:
     """Bytes of a file or device in the guest."""
-    return bytes.fromhex(guest.ok(f"od -An -v -tx1 -j {offset} -N {length} {shlex.quote(path)}"))
+    code = """
+    path, offset, length = arguments
+    with open(path, "rb") as file:
+        answer(os.pread(file.fileno(), length, offset).hex())
+    """
+    return bytes.fromhex(guest.python(code, path, offset, length))
 
 
 def test_size_is_what_the_lab_asked_for(guest: Guest, lab: Lab) -> None:
     """A mkfs that takes the image for a file can lengthen or cut it."""
-    assert guest.ok(f"stat -c %s {lab.device_image}") == str(lab.device_size_mb << 20)
+    assert guest.python("answer(os.stat(arguments[0]).st_size)", lab.device_image) == lab.device_size_mb << 20
 
 
 def test_magic_is_on_disk(guest: Guest, lab: Lab) -> None:
@@ -39,12 +43,15 @@ def test_no_other_filesystem_is_seen(guest: Guest, lab: Lab) -> None:
 
 def test_image_is_stamped(guest: Guest, lab: Lab) -> None:
     """The stamp says what the image was made from; without it the role would format again at each run."""
-    stamp = json.loads(guest.ok(f"cat {lab.device_image}.json"))["stamp"]
+    stamp = json.loads(guest.python("answer(read(arguments[0]))", f"{lab.device_image}.json"))["stamp"]
     assert len(stamp) == 64
 
 
 def test_no_loop_device_was_left(guest: Guest, lab: Lab) -> None:
     """The role's own loop device goes when mkfs is done; what holds the image now is a mount or nothing."""
-    held = guest.ok(f"udevadm settle; losetup --noheadings --output NAME -j {lab.device_image}").split()
-    mounts = guest.ok("findmnt --noheadings --raw --output SOURCE").split()
-    assert set(held) <= set(mounts)
+    code = """
+    shell("udevadm settle")
+    mounted = [line.split()[0] for line in read("/proc/self/mounts").splitlines()]
+    answer([device for device in loops(arguments[0]) if device not in mounted])
+    """
+    assert guest.python(code, lab.device_image) == []

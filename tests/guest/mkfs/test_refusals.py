@@ -2,71 +2,93 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Iterator
 
 import pytest
-from guest import Guest, Lab
+from guest import Guest, Lab, Result, refused
 from scratch import Scratch
 
-# Opens a device for itself alone, as a volume manager, swap or a mount would, and runs mkfs meanwhile.
-HOLD = """
-import os, subprocess, sys
-os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)
-sys.exit(subprocess.run(["sh", "-euc", sys.argv[2]]).returncode)
+# Makes what is no disk, or nothing, tries mkfs on it, and tells what it is then.
+TRY = """
+path, make, mkfs = arguments
+exec(make)
+try:
+    done = ended(mkfs)
+    answer([*done, stat.filemode(os.lstat(path).st_mode)[0] if os.path.lexists(path) else "nothing"])
+finally:
+    if os.path.lexists(path):
+        subprocess.run(["rm", "-r", path], check=True)
 """
 
 
+@pytest.fixture(scope="module")
+def blank(guest: Guest, lab: Lab) -> Iterator[Scratch]:
+    """An image on a loop device, without a filesystem; removed with everything on it."""
+    resource = Scratch(guest, lab)
+    try:
+        resource.create_blank()
+        yield resource
+    finally:
+        resource.remove()
+
+
 @pytest.mark.requires("mkfs-refuses-mounted")
-def test_busy_device(guest: Guest, lab: Lab, scratch: Scratch) -> None:
+def test_busy_device(guest: Guest, lab: Lab, blank: Scratch) -> None:
     """A disk can be in use without being mounted: a volume manager or swap has it."""
-    scratch.create_blank()
-    scratch.mkfs_is_refused(shlex.join(["python3", "-c", HOLD, scratch.device, lab.mkfs(scratch.device)]))
-    guest.ok(lab.mkfs(scratch.device), seconds=120)  # nothing else was wrong with it
+    blank.create_blank()
+    blank.mkfs_is_refused(held=True)
+    guest.ok(lab.mkfs(blank.device), seconds=120)  # nothing else was wrong with it
 
 
 @pytest.mark.requires("mkfs-refuses-signature")
 @pytest.mark.parametrize("kind", ["ext4", "own"])
-def test_device_that_carries_a_filesystem(guest: Guest, lab: Lab, scratch: Scratch, kind: str) -> None:
+def test_device_that_carries_a_filesystem(guest: Guest, lab: Lab, blank: Scratch, kind: str) -> None:
     """The wrong letter in a device's name must cost a message and not a disk; what is forced is done."""
     if kind == "own":
-        scratch.create()
+        blank.create()
     else:
-        scratch.create_blank()
-        guest.ok(f"mke2fs -q -F -t ext4 {scratch.device}")
-    scratch.mkfs_is_refused()
+        blank.create_blank()
+        guest.ok(f"mke2fs -q -F -t ext4 {blank.device}")
+    blank.mkfs_is_refused()
     if lab.mkfs_force_command:
-        scratch.format_again()
-        assert scratch.magic() == lab.superblock_magic.lower()
+        blank.format_again()
+        assert blank.magic() == lab.superblock_magic.lower()
 
 
 @pytest.mark.requires("mkfs-refuses-small")
 @pytest.mark.parametrize("size", [512, 4096])
-def test_device_that_is_too_small(guest: Guest, lab: Lab, scratch: Scratch, size: int) -> None:
+def test_device_that_is_too_small(blank: Scratch, size: int) -> None:
     """Nothing fits on it; a mkfs that doesn't ask writes beyond the end or leaves half a filesystem."""
-    scratch.create_blank(size)
-    scratch.mkfs_is_refused()
+    blank.create_blank(size)
+    blank.mkfs_is_refused()
 
 
-def test_read_only_device(guest: Guest, lab: Lab, scratch: Scratch) -> None:
+def test_read_only_device(blank: Scratch) -> None:
     """mkfs must notice that it can't write, and not report success."""
-    scratch.create_blank(read_only=True)
-    scratch.mkfs_is_refused()
+    blank.create_blank(read_only=True)
+    blank.mkfs_is_refused()
 
 
-def test_missing_device(guest: Guest, lab: Lab, scratch: Scratch) -> None:
+def test_missing_device(lab: Lab, blank: Scratch) -> None:
     """A typing error must not become a regular file under /dev."""
-    path = f"{scratch.point}/missing"
-    guest.refuses(lab.mkfs(path))
-    guest.ok(f"[ ! -e {path} ]")
+    path = f"{blank.point}/missing"
+    *ended, left = blank.run(TRY, path, "", lab.mkfs(path))
+    refused(Result(lab.mkfs(path), *ended))
+    assert left == "nothing"
 
 
-@pytest.mark.parametrize(("make", "kind"), [("mkdir", "directory"), ("mknod -m 600", "character special file")])
-def test_what_is_no_disk(guest: Guest, lab: Lab, scratch: Scratch, make: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        pytest.param("os.mkdir(path)", "d", id="mkdir-directory"),
+        pytest.param(
+            "os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))", "c", id="mknod -m 600-character special file"
+        ),
+    ],
+)
+def test_what_is_no_disk(lab: Lab, blank: Scratch, make: str, kind: str) -> None:
     """A directory or a terminal is refused, and stays what it is."""
-    path = f"{scratch.point}/victim"
-    try:
-        guest.ok(f"{make} {path} {'c 1 3' if kind.startswith('char') else ''}")
-        guest.refuses(lab.mkfs(path))
-        assert guest.ok(f"stat -c %F {path}") == kind
-    finally:
-        guest.ok(f"rm -rf {path}")
+    path = f"{blank.point}/victim"
+    *ended, left = blank.run(TRY, path, make, lab.mkfs(path))
+    refused(Result(lab.mkfs(path), *ended))
+    assert left == kind

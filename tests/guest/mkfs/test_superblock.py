@@ -14,22 +14,23 @@ def test_magic_is_on_the_device(lab: Lab, scratch: Scratch) -> None:
     assert scratch.magic() == lab.superblock_magic.lower()
 
 
-def test_size_of_the_image_is_kept(guest: Guest, scratch: Scratch) -> None:
+def test_size_of_the_image_is_kept(scratch: Scratch) -> None:
     """mkfs works inside the device."""
-    assert guest.ok(f"stat -c %s {scratch.image}; blockdev --getsize64 {scratch.device}").split() == [
-        str(scratch.size),
-        str(scratch.size),
-    ]
+    code = """
+    with open(fs.device, "rb") as device:
+        answer([os.stat(fs.image).st_size, device.seek(0, os.SEEK_END)])
+    """
+    assert scratch.run(code) == [scratch.size, scratch.size]
 
 
 @pytest.mark.requires("label")
 @pytest.mark.parametrize("label", LABELS)
-def test_label_is_written_as_given(guest: Guest, lab: Lab, scratch: Scratch, label: str) -> None:
+def test_label_is_written_as_given(lab: Lab, scratch: Scratch, label: str) -> None:
     """Blanks, bytes beyond ASCII and what a shell would expand are ordinary in labels."""
     scratch.create(label)
     wanted = label.encode() + b"\0"
-    read = f"od -An -v -tx1 -j {lab.superblock_label_offset} -N {len(wanted)} {scratch.device}"
-    assert bytes.fromhex(guest.ok(read)) == wanted
+    found = scratch.run("answer(fs.bytes_at(*arguments))", lab.superblock_label_offset, len(wanted))
+    assert bytes.fromhex(found) == wanted
 
 
 def test_remains_of_another_filesystem_are_gone(guest: Guest, lab: Lab, scratch: Scratch) -> None:
