@@ -8,7 +8,8 @@ from scratch import Scratch
 
 pytestmark = pytest.mark.requires("read-write", "directories")
 
-MANY = 1000
+# So long that a listing of them takes several calls of getdents: Python asks for 32 KiB each time.
+MANY = [f"entry-{number:04d}-{'long' * 10}" for number in range(1, 1001)]
 
 ERRORS = {
     "remove one that isn't empty": ("os.rmdir('full')", "ENOTEMPTY"),
@@ -20,11 +21,20 @@ ERRORS = {
     "link one": ("os.link('full', 'second')", "EPERM"),
 }
 
+LIST_MANY = """
+os.mkdir("many")
+for name in arguments[0]:
+    os.close(os.open(f"many/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+at_once = os.listdir("many")
+fs.remount()
+answer({"at once": at_once, "after a remount": os.listdir("many")})
+"""
+
 
 @pytest.fixture(scope="module")
 def outcome(guest: Guest, mounted: Scratch) -> dict[str, str]:
     """What came of each attempt."""
-    guest.ok(f"mkdir {mounted.point}/full; echo content >{mounted.point}/full/file")
+    mounted.run("os.mkdir('full'); write('full/file', 'content')")
     return guest.attempts(mounted.point, {name: statement for name, (statement, _) in ERRORS.items()})
 
 
@@ -34,69 +44,98 @@ def test_error_is_told(outcome: dict[str, str], attempt: str) -> None:
     assert outcome[attempt] in ERRORS[attempt][1].split(" or ")
 
 
-def test_refused_removals_left_the_content(guest: Guest, mounted: Scratch, outcome: dict[str, str]) -> None:
+def test_refused_removals_left_the_content(mounted: Scratch, outcome: dict[str, str]) -> None:
     """An error that was told after half the work is worse than none."""
     assert "done" not in outcome.values()
-    assert guest.ok(f"cat {mounted.point}/full/file") == "content"
+    assert mounted.run("answer(read('full/file'))") == "content"
 
 
-def test_nested_directories_are_kept(guest: Guest, mounted: Scratch) -> None:
+def test_nested_directories_are_kept(mounted: Scratch) -> None:
     """Forty levels deep."""
-    deep = "/".join(f"level{number}" for number in range(40))
-    guest.ok(f"cd {mounted.point}; mkdir -p {deep}; echo bottom >{deep}/file")
-    mounted.remount()
-    assert guest.ok(f"cd {mounted.point}; cat {deep}/file; rm -r level0; ls -d level0 || true") == "bottom"
+    code = """
+    levels = ["/".join(f"level{number}" for number in range(depth)) for depth in range(1, 41)]
+    for level in levels:
+        os.mkdir(level)
+    write(f"{levels[-1]}/file", "bottom")
+    fs.remount()
+    found = read(f"{levels[-1]}/file")
+    os.unlink(f"{levels[-1]}/file")
+    for level in reversed(levels):
+        os.rmdir(level)
+    answer([found, os.path.exists("level0")])
+    """
+    assert mounted.run(code) == ["bottom", False]
 
 
-def test_parent_and_self_are_right(guest: Guest, mounted: Scratch) -> None:
+def test_parent_and_self_are_right(mounted: Scratch) -> None:
     """`.` and `..` lead where they should, from disk too."""
-    guest.ok(f"mkdir -p {mounted.point}/parent/child")
-    mounted.remount()
-    inodes = guest.ok(f"cd {mounted.point}/parent; stat -c %i . child/.. ../parent; stat -c %i child child/.").split()
-    assert inodes[0] == inodes[1] == inodes[2]
-    assert inodes[3] == inodes[4] != inodes[0]
+    code = """
+    os.makedirs("parent/child")
+    fs.remount()
+    os.chdir("parent")
+    answer([os.stat(path).st_ino for path in arguments])
+    """
+    parent, by_child, by_parent, child, itself = mounted.run(code, ".", "child/..", "../parent", "child", "child/.")
+    assert (by_child, by_parent, itself) == (parent, parent, child)
+    assert child != parent
 
 
-def test_links_count_the_subdirectories(guest: Guest, mounted: Scratch) -> None:
+def test_links_count_the_subdirectories(mounted: Scratch) -> None:
     """Two and one for each subdirectory; or 1 throughout, by which a filesystem says that it doesn't count."""
-    make = (
-        f"cd {mounted.point}; mkdir count; stat -c %h count; mkdir count/a count/b; echo >count/file; stat -c %h count"
-    )
-    counts = guest.ok(
-        f"{make}; rmdir count/a; stat -c %h count; rm count/file; rmdir count/b; stat -c %h count"
-    ).split()
-    assert counts in (["2", "4", "3", "2"], ["1", "1", "1", "1"])
+    code = """
+    counts = []
+    for step in arguments[0]:
+        exec(step)
+        counts.append(os.stat("count").st_nlink)
+    answer(counts)
+    """
+    steps = [
+        "os.mkdir('count')",
+        "os.mkdir('count/a'); os.mkdir('count/b'); write('count/file', 'x')",
+        "os.rmdir('count/a')",
+        "os.unlink('count/file'); os.rmdir('count/b')",
+    ]
+    assert mounted.run(code, steps) in ([2, 4, 3, 2], [1, 1, 1, 1])
 
 
-def test_removed_directory_stays_away(guest: Guest, mounted: Scratch) -> None:
+def test_removed_directory_stays_away(mounted: Scratch) -> None:
     """And its name can be given again, to a file."""
-    guest.ok(f"cd {mounted.point}; mkdir once; sync -f .; rmdir once; echo file >once")
-    mounted.remount()
-    assert guest.ok(f"cat {mounted.point}/once") == "file"
+    code = """
+    os.mkdir("once")
+    syncfs()
+    os.rmdir("once")
+    write("once", "file")
+    fs.remount()
+    answer(read("once"))
+    """
+    assert mounted.run(code) == "file"
 
 
 @pytest.fixture(scope="module")
-def many(guest: Guest, mounted: Scratch) -> Scratch:
-    """A directory of so many entries that it takes many blocks."""
-    guest.ok(
-        f"mkdir {mounted.point}/many; cd {mounted.point}/many; seq -f entry-%04g {MANY} | xargs touch", seconds=120
-    )
-    return mounted
+def many(mounted: Scratch) -> dict[str, list[str]]:
+    """What is listed of a directory of so many entries that it takes many blocks."""
+    found: dict[str, list[str]] = mounted.run(LIST_MANY, MANY, seconds=120)
+    return found
 
 
 @pytest.mark.parametrize("when", ["at once", "after a remount"])
-def test_each_of_many_entries_is_listed_once(guest: Guest, many: Scratch, when: str) -> None:
+def test_each_of_many_entries_is_listed_once(many: dict[str, list[str]], when: str) -> None:
     """A listing that goes over several calls of getdents drops or repeats entries when positions are wrong."""
-    if when != "at once":
-        many.remount()
-    listed = guest.ok(f"ls -U {many.point}/many").split()
-    assert sorted(listed) == [f"entry-{number:04d}" for number in range(1, MANY + 1)]
+    assert sorted(many[when]) == MANY
 
 
-def test_many_entries_can_be_removed(guest: Guest, many: Scratch) -> None:
+@pytest.mark.usefixtures("many")
+def test_many_entries_can_be_removed(mounted: Scratch) -> None:
     """Every other first, which leaves gaps; the rest is still right; then all, while the directory is being read."""
-    guest.ok(f"cd {many.point}/many; seq -f entry-%04g 1 2 {MANY} | xargs rm", seconds=120)
-    many.remount()
-    listed = guest.ok(f"ls -U {many.point}/many").split()
-    assert sorted(listed) == [f"entry-{number:04d}" for number in range(2, MANY + 1, 2)]
-    guest.ok(f"rm -r {many.point}/many; [ ! -e {many.point}/many ]", seconds=120)
+    code = """
+    for name in arguments[0]:
+        os.unlink(f"many/{name}")
+    fs.remount()
+    left = os.listdir("many")
+    with os.scandir("many") as entries:
+        for entry in entries:
+            os.unlink(entry.path)
+    os.rmdir("many")
+    answer([sorted(left), os.path.exists("many")])
+    """
+    assert mounted.run(code, MANY[::2], seconds=120) == [MANY[1::2], False]
