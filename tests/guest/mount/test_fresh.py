@@ -6,49 +6,72 @@ import pytest
 from guest import Guest, Lab
 from scratch import Scratch
 
+# Puts something on the filesystem, formats it again, and looks at what is there; then whether it takes something new.
+FORMAT_AGAIN = """
+fs.mount()
+for number in range(1, 6):
+    os.mkdir(f"d{number}")
+    write(f"d{number}/f", "old")
+write("big", bytes(4 << 20))
+fs.unmount()
+shell(arguments[0])
+fs.mount()
+left = os.listdir()
+write("f", "new")
+fs.unmount()
+fs.mount()
+found = read("f")
+fs.unmount()
+answer([left, found])
+"""
+
 
 @pytest.mark.parametrize("kind", ["ro", pytest.param("rw", marks=pytest.mark.requires("read-write"))])
-def test_it_mounts(guest: Guest, lab: Lab, scratch: Scratch, kind: str) -> None:
+def test_it_mounts(lab: Lab, scratch: Scratch, kind: str) -> None:
     """Read-only too, before anything was ever written to it: a mount that needs to write first fails there."""
+    code = """
+    fs.mount(arguments[0])
+    found = mounts(fs.point)
+    fs.unmount()
+    answer([[kind, options.split(",")[0]] for _, kind, options in found])
+    """
     options = lab.mount_options_ro if kind == "ro" else lab.mount_options_rw
-    scratch.mount(options)
-    shown = guest.ok(f"findmnt -n -o FSTYPE,OPTIONS --mountpoint {scratch.point}; umount {scratch.point}").split()
-    assert shown[0] == lab.filesystem_type
-    assert shown[1].split(",")[0] == kind
+    assert scratch.run(code, options) == [[lab.filesystem_type, kind]]
 
 
-def test_root_is_empty_and_roots(guest: Guest, scratch: Scratch) -> None:
+def test_root_is_empty_and_roots(scratch: Scratch) -> None:
     """A root directory that belongs to whoever ran mkfs, or that all may write, is a hole."""
-    scratch.mount()
-    root = guest.ok(
-        f"stat -c '%u:%g %a %F' {scratch.point}; ls -A {scratch.point}; umount {scratch.point}"
-    ).splitlines()
-    assert root[0] in ("0:0 755 directory", "0:0 700 directory")
-    assert set(root[1:]) <= {"lost+found"}
+    code = """
+    fs.mount()
+    root, names = os.stat("."), os.listdir()
+    fs.unmount()
+    answer([f"{root.st_uid}:{root.st_gid} {stat.filemode(root.st_mode)}", names])
+    """
+    root, names = scratch.run(code)
+    assert root in ("0:0 drwxr-xr-x", "0:0 drwx------")
+    assert set(names) <= {"lost+found"}
 
 
 @pytest.mark.requires("statfs")
-def test_nearly_all_of_the_device_is_free(guest: Guest, scratch: Scratch) -> None:
+def test_nearly_all_of_the_device_is_free(scratch: Scratch) -> None:
     """Size in the order of the device, most of it free: else mkfs misread the device's size."""
-    scratch.mount()
-    seen = guest.ok(f"stat -f -c '%S %b %f' {scratch.point}; umount {scratch.point}").split()
-    block, size, free = map(int, seen)
+    code = """
+    fs.mount()
+    seen = os.statvfs(".")
+    fs.unmount()
+    answer([seen.f_frsize, seen.f_blocks, seen.f_bfree])
+    """
+    block, size, free = scratch.run(code)
     assert scratch.size // 2 <= block * size <= scratch.size
     assert free >= size * 0.8, f"{free} of {size} blocks are free"
 
 
 @pytest.mark.requires("read-write")
-def test_formatting_again_gives_an_empty_filesystem(guest: Guest, scratch: Scratch) -> None:
+def test_formatting_again_gives_an_empty_filesystem(lab: Lab, scratch: Scratch) -> None:
     """Names, inodes or bitmaps of the life before would come back as corruption."""
-    fill = (
-        f"cd {scratch.point}; for i in 1 2 3 4 5; do mkdir d$i; echo old >d$i/f; done; head -c 4M /dev/zero >big; cd /"
-    )
-    guest.ok(f"{scratch.mount_command()}; {fill}; umount {scratch.point}")
-    scratch.format_again()
-    scratch.mount()
-    assert set(guest.ok(f"ls -A {scratch.point}").split()) <= {"lost+found"}
-    guest.ok(f"echo new >{scratch.point}/f; umount {scratch.point}; {scratch.mount_command()}")
-    assert guest.ok(f"cat {scratch.point}/f; umount {scratch.point}") == "new"
+    left, found = scratch.run(FORMAT_AGAIN, lab.mkfs(scratch.device, force=True), seconds=120)
+    assert set(left) <= {"lost+found"}
+    assert found == "new"
 
 
 @pytest.mark.requires("label")
@@ -59,13 +82,23 @@ def test_label_that_is_too_long_does_no_harm(guest: Guest, lab: Lab, scratch: Sc
     assert done.code < 124, f"mkfs ended with {done.code}: {done.said}"
     if done.code != 0:
         scratch.create()
-    guest.ok(f"{scratch.mount_command()}; umount {scratch.point}")
+    scratch.run("fs.mount(); fs.unmount()")
 
 
-def test_noise_on_the_device_does_not_show(guest: Guest, scratch: Scratch) -> None:
+def test_noise_on_the_device_does_not_show(lab: Lab, scratch: Scratch) -> None:
     """A device is seldom blank; metadata that mkfs takes to be zero already would be garbage."""
     scratch.create_blank()
-    guest.ok(f"head -c 8M /dev/urandom | dd of={scratch.device} bs=1M conv=fsync status=none")
-    scratch.format_again()
-    found = guest.ok(f"{scratch.mount_command('ro')}; ls -A {scratch.point}; umount {scratch.point}")
-    assert set(found.split()) <= {"lost+found"}
+    code = """
+    noise = os.urandom(1 << 20)  # takes longer than all the rest, so once
+    with open(fs.device, "r+b") as device:
+        for _ in range(8):
+            device.write(noise)
+        device.flush()
+        os.fsync(device)
+    shell(arguments[0])
+    fs.mount("ro")
+    found = os.listdir()
+    fs.unmount()
+    answer(found)
+    """
+    assert set(scratch.run(code, lab.mkfs(scratch.device, force=True), seconds=120)) <= {"lost+found"}
