@@ -83,7 +83,7 @@ def test_second_mount_shows_the_same(scratch: Scratch) -> None:
     """A device that is mounted twice is one filesystem with one cache, or the second mount is refused."""
     code = """
     second = f"{fs.point}-second"
-    os.makedirs(second)
+    os.makedirs(second, exist_ok=True)
     fs.mount()
     try:
         outcome, seen = attempt("mount(fs.device, second, fs.kind, fs.options)"), "seen"

@@ -59,8 +59,11 @@ def test_answer_is_right(outcome: dict[str, str], attempt: str) -> None:
 @pytest.mark.usefixtures("outcome")
 def test_refused_renames_changed_nothing(mounted: Scratch) -> None:
     """Neither name of a rename that failed is lost."""
-    found = mounted.run(f"{TREE}    os.chdir('errors')\n    answer(tree())")
-    assert found == "file=content full/ full/sub/ other/"
+    code = """
+    os.chdir("errors")
+    answer(tree())
+    """
+    assert mounted.run(TREE + code) == "file=content full/ full/sub/ other/"
 
 
 # What is made, what is renamed to what, and the tree after it.

@@ -34,7 +34,7 @@ answer({
 # Tries to write to the share; before, and when it was remounted for writing, with all else as it is.
 WRITE = """
 share, = arguments
-create = "os.open(f'{share}/vexlab-was-here', os.O_CREAT | os.O_WRONLY)"
+create = "os.close(os.open(f'{share}/vexlab-was-here', os.O_CREAT | os.O_WRONLY))"
 mounted = mounts(share)
 assert mounted, "nothing is mounted there"
 before = attempt(create)
