@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.e2e.harness import Vexlab, edit
 
-STAGES = ("structure", "build", "load", "mkfs", "mount")
+STAGES = ("structure", "build", "load", "mkfs", "mount", "stress", "errors")
 
 
 @contextmanager

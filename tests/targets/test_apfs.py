@@ -14,7 +14,7 @@ def run(vexlab: Vexlab) -> Done:
 
 def test_every_stage_passes(run: Done) -> None:
     assert run.code == 0, run.stderr
-    assert set(run.verdicts().values()) == {"passed"}
+    assert {run.stage(name)["verdict"] for name in run.document["selected"]} == {"passed"}
 
 
 def test_what_it_does_not_claim_is_skipped_with_the_reason(run: Done) -> None:

@@ -22,17 +22,22 @@ def seed(lab: Lab, evidence: Path) -> int:
     return chosen
 
 
+@pytest.fixture(scope="module")
+def unloaded(guest: Guest, lab: Lab, lab_down: None) -> list[accounting.Holdings]:
+    """What the kernel held each time when the module wasn't loaded, the last time at the end."""
+    guest.ok(f"if [ -e /sys/module/{lab.module_name} ]; then rmmod {lab.module_name}; fi")
+    return [accounting.look(guest, lab)]
+
+
 @pytest.fixture
-def part(guest: Guest, lab: Lab, lab_down: None) -> Iterator[Scratch]:
+def part(guest: Guest, lab: Lab, unloaded: list[accounting.Holdings]) -> Iterator[Scratch]:
     """A fresh filesystem, mounted, and the module loaded for this part alone.
 
     Afterwards all that the part made is taken down, and then the kernel must be as it was: the module's use count is 0,
     it unloads, and nothing is left of it, of its memory and of its loop device, nor a complaint in the kernel's log.
     """
-    guest.ok(f"if [ -e /sys/module/{lab.module_name} ]; then rmmod {lab.module_name}; fi")
-    before = accounting.look(guest, lab)
     guest.new_kernel_warnings()
-    guest.ok(lab.insmod_command)
+    guest.ok(f"[ -e /sys/module/{lab.module_name} ] || {{ {lab.insmod_command}; }}")
     scratch = Scratch(guest, lab, "stress")
     try:
         scratch.create()
@@ -43,7 +48,8 @@ def part(guest: Guest, lab: Lab, lab_down: None) -> Iterator[Scratch]:
     uses = guest.ok(f"cat /sys/module/{shlex.quote(lab.module_name)}/refcnt")
     assert uses == "0", f"nothing is mounted, and the module's use count is {uses}: it can't be unloaded any more"
     guest.ok(f"rmmod {lab.module_name}")
-    left = accounting.left_behind(before, accounting.look(guest, lab))
+    unloaded.append(accounting.look(guest, lab))
+    left = accounting.left_behind(unloaded[-2], unloaded[-1])
     assert not left, f"after the module was unloaded: {'; '.join(left)}"
     said = kernel_log.complaints(guest.new_kernel_warnings())
     assert not said, f"the kernel complained: {' / '.join(said[:5])}"

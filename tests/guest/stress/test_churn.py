@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from guest import Guest, Lab
+from guest import Guest, Lab, contract
 from scratch import Scratch
 
 pytestmark = pytest.mark.requires("read-write")
@@ -72,20 +72,27 @@ for name in wanted:
 """
 
 
-def test_random_operations(guest: Guest, lab: Lab, part: Scratch, seed: int) -> None:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """How many operations is part of the check's name: results and reports tell what was seen to go well."""
+    if "operations" in metafunc.fixturenames:
+        amount = contract(metafunc.config).churn_operations
+        metafunc.parametrize("operations", [pytest.param(amount, id=str(amount))])
+
+
+def test_random_operations(guest: Guest, lab: Lab, part: Scratch, seed: int, operations: int) -> None:
     """The tree is what the same operations make of a model in memory, after each of several remounts."""
     order = {
-        "seed": seed, "operations": lab.churn_operations, "capabilities": lab.capabilities, "device": part.device,
+        "seed": seed, "operations": operations, "capabilities": lab.capabilities, "device": part.device,
         "point": part.point, "type": lab.filesystem_type, "options": lab.mount_options(),
     }  # fmt: skip
-    seconds = 60 + lab.churn_operations // 10
+    seconds = 60 + operations // 10
     done = guest.run_program(PROGRAM.read_text(encoding="utf-8"), json.dumps(order), seconds=seconds)
     assert done.code == 0, f"{done.said or f'ended with {done.code}'} (vexlab test --seed {seed} repeats it)"
 
 
 def test_fio_verifies_what_it_wrote(guest: Guest, lab: Lab, part: Scratch, seed: int) -> None:
     """Random writes of all sizes, each block with a checksum: read back at once, and again after a remount."""
-    size = "1m" if lab.quick else "4m"
+    size = "1m" if lab.quick else "2m"
     job = (
         f"fio --name=churn --directory={part.point} --rw=randwrite --bsrange=512-64k --blockalign=512 --size={size} "
         f"--nrfiles=4 --ioengine=psync --fallocate=none --verify=crc32c --verify_fatal=1 --end_fsync=1 "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import accounting
 import pytest
-from guest import Guest, Lab
+from guest import Guest, Lab, contract
 from scratch import Scratch
 
 # Arguments: cycles, what loads, what unloads, name, filesystem type.
@@ -64,45 +64,52 @@ for cycle in range(1, cycles + 1):
 """
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """How often it is done is part of the check's name: results and reports tell what was seen to go well."""
+    lab = contract(metafunc.config)
+    amounts = {"loads": lab.load_cycles, "mounts": lab.mount_cycles, "remounts": max(1, lab.mount_cycles // 5)}
+    for name in set(amounts) & set(metafunc.fixturenames):
+        metafunc.parametrize(name, [pytest.param(amounts[name], id=f"{amounts[name]} times")])
+
+
 def halves(cycles: int) -> tuple[int, int]:
     """A number of cycles as two, of which the first may be 0."""
     return cycles // 2, cycles - cycles // 2
 
 
-def test_module_is_loaded_and_unloaded(guest: Guest, lab: Lab, part: Scratch) -> None:
-    """vexlab_load_cycles times; after each the type is gone, after all of them no slab cache has grown."""
+def test_module_is_loaded_and_unloaded(guest: Guest, lab: Lab, part: Scratch, loads: int) -> None:
+    """After each time the type is gone, after all of them no slab cache has grown."""
     part.unmount()
     guest.ok(f"rmmod {lab.module_name}")
     looks = [accounting.look(guest, lab)]
-    for cycles in halves(lab.load_cycles):
+    for cycles in halves(loads):
         arguments = (lab.insmod_command, f"rmmod {lab.module_name}", lab.module_name, lab.filesystem_type)
         guest.program(LOAD, str(cycles), *arguments, seconds=30 + 10 * cycles)
         looks.append(accounting.look(guest, lab))
     guest.ok(lab.insmod_command)
-    grown = accounting.growth(looks, lab.load_cycles)
+    grown = accounting.growth(looks, loads)
     assert not grown, "; ".join(grown)
     part.mount()  # what was formatted before still is a filesystem to the module that was loaded last
 
 
-def test_filesystem_is_mounted_and_unmounted(guest: Guest, lab: Lab, part: Scratch) -> None:
-    """vexlab_mount_cycles times, read-only and writable by turns; no slab cache has grown after them."""
+def test_filesystem_is_mounted_and_unmounted(guest: Guest, lab: Lab, part: Scratch, mounts: int) -> None:
+    """Read-only and writable by turns; no slab cache has grown after them."""
     part.unmount()
     options = f'["{lab.mount_options_ro}", "{lab.mount_options()}"]'
     keeps = str("persistent" in lab.capabilities)
     looks = [accounting.look(guest, lab)]
-    for cycles in halves(lab.mount_cycles):
+    for cycles in halves(mounts):
         arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options, keeps)
         guest.program(MOUNT, str(cycles), *arguments, seconds=30 + 5 * cycles)
         looks.append(accounting.look(guest, lab))
-    grown = accounting.growth(looks, lab.mount_cycles)
+    grown = accounting.growth(looks, mounts)
     assert not grown, "; ".join(grown)
 
 
 @pytest.mark.requires("read-write", "remount")
-def test_filesystem_is_remounted(guest: Guest, lab: Lab, part: Scratch) -> None:
-    """Read-only and back, half as often as it is mounted; what is written in between is kept."""
-    cycles = max(1, lab.mount_cycles // 2)
+def test_filesystem_is_remounted(guest: Guest, lab: Lab, part: Scratch, remounts: int) -> None:
+    """Read-only and back; what is written in between is kept."""
     arguments = (part.point, lab.filesystem_type, lab.mount_options_ro, lab.mount_options_rw)
-    guest.program(REMOUNT, str(cycles), *arguments, seconds=30 + 5 * cycles)
+    guest.program(REMOUNT, str(remounts), *arguments, seconds=30 + 5 * remounts)
     part.remount()
-    assert guest.ok(f"cat {part.point}/cycle") == str(cycles)
+    assert guest.ok(f"cat {part.point}/cycle") == str(remounts)

@@ -78,11 +78,12 @@ else:
 DEEP = """
 import os, sys
 what, point, depth = sys.argv[1], sys.argv[2], int(sys.argv[3])
+down = "down" * 15
 os.chdir(point)
 for level in range(depth):
     if what == "make":
-        os.mkdir("down")
-    os.chdir("down")
+        os.mkdir(down)
+    os.chdir(down)
     if what == "make":
         open("level", "w").write(str(level))
     elif open("level").read() != str(level):
@@ -91,7 +92,7 @@ if what == "check":
     for level in range(depth - 1, -1, -1):
         os.unlink("level")
         os.chdir("..")
-        os.rmdir("down")
+        os.rmdir(down)
     if os.stat(".").st_ino != os.stat(point).st_ino:
         sys.exit("the way back up ends elsewhere")
 """
@@ -113,7 +114,7 @@ def test_full_and_empty_again(guest: Guest, lab: Lab, part: Scratch) -> None:
 
 def test_many_small_files(guest: Guest, lab: Lab, part: Scratch) -> None:
     """In one directory; each is listed once and holds its own content after a remount, and all can be removed."""
-    count = "300" if lab.quick else "1500"
+    count = "250" if lab.quick else "1000"
     guest.program(SMALL, "make", part.point, count, seconds=180)
     part.remount()
     guest.program(SMALL, "check", part.point, count, seconds=180)
@@ -122,7 +123,7 @@ def test_many_small_files(guest: Guest, lab: Lab, part: Scratch) -> None:
 @pytest.mark.requires("directories")
 def test_deep_tree(guest: Guest, lab: Lab, part: Scratch) -> None:
     """Deeper than a path can name at once."""
-    depth = "50" if lab.quick else "1000"
+    depth = "80" if lab.quick else "200"
     guest.program(DEEP, "make", part.point, depth, seconds=180)
     part.remount()
     guest.program(DEEP, "check", part.point, depth, seconds=180)
