@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make up` and `make test`. Each sets up all that it needs.
 .POSIX:
 .DELETE_ON_ERROR:
-.PHONY: help up test lint unit e2e targets down bench clean
+.PHONY: help up test lint unit e2e down bench clean
 
 PYTHON ?= python3
 VENV = .venv
@@ -11,7 +11,7 @@ INSTALLED = $(VENV)/.installed
 help:
 	@echo 'make up    a guest with VexFS built, loaded, formatted and mounted, each stage verified'
 	@echo 'make test  every linter and every test, those in a real guest included'
-	@echo 'make lint | unit | e2e   a part of them; make targets: another filesystem, end to end'
+	@echo 'make lint | unit | e2e   a part of them'
 	@echo 'make down  stop the guest'
 	@echo 'make bench the times of the stages, run after run'
 
@@ -31,7 +31,7 @@ test: $(INSTALLED)
 	@$(BIN)/vexlab doctor --install
 	@$(BIN)/python .ci/test.py lint unit e2e
 
-lint unit e2e targets: $(INSTALLED)
+lint unit e2e: $(INSTALLED)
 	@$(BIN)/python .ci/test.py $@
 
 bench: $(INSTALLED)

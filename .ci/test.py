@@ -1,6 +1,6 @@
 """Run linters and tests, all of them even when one fails, and close with one line of counts.
 
-Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, targets. A linter or a test counts as one check.
+Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e. A linter or a test counts as one check.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LINTERS = (
     ("yamllint", "--strict", "."),
     ("ansible-lint", "--offline"),
 )
-TESTS = {"unit": ("tests/unit",), "e2e": ("tests/e2e",), "targets": ("tests/targets",)}
+TESTS = {"unit": ("tests/unit",), "e2e": ("tests/e2e",)}
 
 
 def run(*command: str) -> bool:
