@@ -126,7 +126,7 @@ def test_each_of_many_entries_is_listed_once(many: dict[str, list[str]], when: s
 
 @pytest.mark.usefixtures("many")
 def test_many_entries_can_be_removed(mounted: Scratch) -> None:
-    """Every other first, which leaves gaps; the rest is still right; then all, in the order they are listed."""
+    """Every other first, which leaves gaps; the rest is still right; then all, in the order of a listing."""
     code = """
     for name in arguments[0]:
         os.unlink(f"many/{name}")
