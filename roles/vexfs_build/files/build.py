@@ -149,7 +149,10 @@ def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
     except (OSError, ValueError):
         known = {}
     if known.get("stamp") == wanted and known["module"]["sha256"] == digest(module):
-        return {"changed": False, "rebuilt": False, "module": known["module"], "stamp": wanted}
+        return {
+            "changed": False, "rebuilt": False, "module": known["module"], "stamp": wanted,
+            "log_written": verb == "build" and log.is_file(),
+        }  # fmt: skip
     if verb == "plan":
         return {"changed": True, "rebuilt": True, "module": {}, "stamp": wanted}
     before = digest(module)

@@ -15,6 +15,7 @@ parent of `record` inside), `tree` (the source on this machine; empty when it is
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -76,6 +77,8 @@ def main() -> int:
     if len(releases) != 1:
         return fail(f"{inputs['root']} holds no user space with the headers of one kernel; build the image again")
     Path(inputs["work"]).mkdir(parents=True, exist_ok=True)
+    lock = os.open(inputs["work"], os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time: who waited finds what it wants made
     script = os.memfd_create("build.py")
     os.write(script, sys.stdin.buffer.read())
     os.lseek(script, 0, os.SEEK_SET)
