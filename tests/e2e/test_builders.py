@@ -28,9 +28,7 @@ def built(vexlab: Vexlab, target: Path) -> dict[tuple[str, str], str]:
     for variant in ("c-only", "full"):
         for builder in ("sandbox", "guest"):
             done = vexlab("up", "--target", str(target), "--variant", variant, "--builder", builder, "--json")
-            assert done.verdicts() | {"mkfs": "", "mount": ""} == {
-                "structure": "passed", "build": "passed", "load": "passed", "mkfs": "", "mount": "",
-            }, done.stderr  # fmt: skip
+            assert {done.stage(name)["verdict"] for name in ("structure", "build", "load")} == {"passed"}, done.stderr
             assert done.document["module"]["variant"] == variant
             found[variant, builder] = done.document["module"]["sha256"]
             vexlab("destroy")
