@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Done, Vexlab
+from tests.e2e.harness import RUN_DEADLINE, Done, Vexlab
 
 LABS = ("one", "two")
 
@@ -51,8 +51,12 @@ def up(vexlab: Vexlab, source: Path, name: str, *options: str) -> Done:
 
 @pytest.fixture(scope="module")
 def labs(vexlab: Vexlab, broken: Path, cache: Path) -> dict[str, Done]:
-    assert cache
-    return {name: up(vexlab, broken, name) for name in LABS}
+    """Two labs that are started at the same moment, when no state is there yet: one saves it, the other waits."""
+    for warm in cache.glob("*/warm"):
+        shutil.rmtree(warm)
+    started = {name: vexlab.start("up", "--name", name, "--source", str(broken), "--json") for name in LABS}
+    told = {name: (process.communicate(timeout=RUN_DEADLINE), process.returncode) for name, process in started.items()}
+    return {name: Done(code, stdout, stderr) for name, ((stdout, stderr), code) in told.items()}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +80,10 @@ def ask(vexlab: Vexlab, lab: str, script: str) -> str:
 
 
 def test_both_come_from_one_state(vexlab: Vexlab, labs: dict[str, Done], state: Path) -> None:
+    assert all("Kbuild is missing" in done.stage("structure")["reason"] for done in labs.values())
     assert all(done.document["guest"]["warm"] for done in labs.values())
+    saved = [name for name, done in labs.items() if "saved by this start" in done.stderr]
+    assert len(saved) == 1
     assert all(str(state) in command_line(vexlab, name) for name in LABS)
 
 
@@ -165,6 +172,22 @@ def test_state_that_does_not_restore_is_replaced(
     assert "the saved guest did not come back" in done.stderr
     assert not state.exists()
     vexlab("destroy", "--name", "three")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small filesystem")
+def test_no_space_for_a_state(vexlab: Vexlab, labs: dict[str, Done], broken: Path, state: Path) -> None:
+    """The guest boots, and the line of the guest says why."""
+    warm = state.parent
+    shutil.rmtree(warm)
+    warm.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "vexlab-test", str(warm)], check=True)
+    try:
+        done = up(vexlab, broken, "three")
+        assert done.document["guest"]["warm"] is False
+        assert f"less than 1 GiB free in {warm}" in done.stderr
+        vexlab("destroy", "--name", "three")
+    finally:
+        subprocess.run(["umount", str(warm)], check=True)
 
 
 def test_cache_removed_under_a_running_lab(vexlab: Vexlab, labs: dict[str, Done], broken: Path, cache: Path) -> None:
