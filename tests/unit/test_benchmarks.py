@@ -1,0 +1,133 @@
+"""What the benchmarks say must be true: failures are no times, medians and goals are right, nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from benchmarks import labs
+from benchmarks.measure import BenchmarkError, Contestant, interleave, run, run_together
+from benchmarks.memory import Process, of_the_run, program
+from benchmarks.table import at_least, at_most, markdown, missing, ratio, seconds
+
+ENVIRONMENT = dict(os.environ)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_command_is_timed() -> None:
+    finished = run(["sh", "-c", "sleep 0.2; echo done"], env=ENVIRONMENT)
+    assert finished.stdout == "done\n"
+    assert 0.2 <= finished.seconds < 5
+
+
+def test_a_failure_is_no_time() -> None:
+    with pytest.raises(BenchmarkError, match=r"(?s)ended with status 3.*no such guest"):
+        run(["sh", "-c", "echo no such guest >&2; exit 3"], env=ENVIRONMENT)
+
+
+def test_a_failure_among_several_is_no_time(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="ended with status 3"):
+        run_together([["true"], ["sh", "-c", "exit 3"], ["true"]], env=ENVIRONMENT, cwd=tmp_path)
+
+
+def test_commands_start_at_once(tmp_path: Path) -> None:
+    assert run_together([["sleep", "0.5"]] * 4, env=ENVIRONMENT, cwd=tmp_path) < 1.5
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_an_interruption_ends_what_runs(tmp_path: Path, together: bool) -> None:
+    """Ctrl-C must let a command clear away what it started, and leave no process."""
+    command = ["sh", "-c", "trap 'touch cleared; exit 130' INT; touch ready; sleep 317.25 & wait"]
+
+    def when_ready(number: int, frame: FrameType | None) -> None:
+        if (tmp_path / "ready").exists():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, when_ready)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            if together:
+                run_together([command], env=ENVIRONMENT, cwd=tmp_path)
+            else:
+                run(command, env=ENVIRONMENT, cwd=tmp_path)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert (tmp_path / "cleared").exists()
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "sleep 317.25" not in left.splitlines()
+
+
+def test_contestants_take_turns() -> None:
+    order: list[str] = []
+
+    def contestant(name: str) -> Contestant:
+        return Contestant(name, lambda: float(not order.append(name)))  # type: ignore[func-returns-value]
+
+    assert interleave([contestant("a"), contestant("b")], 2) == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
+    assert order == ["a", "b", "a", "b"]
+
+
+def test_the_figure_is_the_median_and_meets_its_goal_or_not() -> None:
+    reached, missed = seconds("up", [1, 2, 90], at_most(2)), seconds("up", [1, 2, 90], at_most(1.9))
+    assert reached.cells() == ("up", "2.00 s", "1.00 to 90.0", "3", "≤ 2 s", "reached")
+    assert missed.cells()[-1] == "NOT reached"
+    assert seconds("up", [5], at_least(5)).cells()[-1] == "reached"
+    assert seconds("up", [5], at_least(5.1)).cells()[-1] == "NOT reached"
+
+
+def test_a_ratio_is_that_of_the_medians() -> None:
+    row = ratio("a to b", [2, 4, 30], [1, 1, 2], at_most(4))
+    assert row.cells() == ("a to b", "4.00 times", "2.00 to 15.0", "3", "≤ 4 times", "reached")
+
+
+def test_what_was_not_measured_says_why() -> None:
+    assert "| virtme-ng | - " in (text := markdown("Guests", [missing("virtme-ng", "vng is missing")]))
+    assert "not measured: vng is missing" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["/usr/bin/python3", "-m", "vexlab", "up"], "python3 -m vexlab"),
+        (["/usr/bin/python3.11", "-B", "/x/ansible-playbook", "a.yml"], "python3.11 ansible-playbook"),
+        (["python3", "-c", "import os"], "python3 -c"),
+        (["qemu-system-x86_64", "-m", "2048"], "qemu-system-x86_64"),
+        (["sshd: root@notty"], "sshd"),
+        ([""], "?"),
+    ],
+)
+def test_programs_are_named_by_what_they_run(command: list[str], name: str) -> None:
+    assert program(command) == name
+
+
+def test_processes_of_a_run_are_the_marked_ones_and_what_they_started() -> None:
+    def process(pid: int, parent: int, *, marked: bool = False) -> Process:
+        return Process(pid, parent, "x", 1.0, 1.0, marked)
+
+    # 12 is of a sandbox, which clears its environment; 20 is a daemon that kept it; 30 is somebody else's.
+    made = [process(12, 11), process(11, 10), process(10, 1, marked=True), process(20, 1, marked=True), process(30, 1)]
+    assert sorted(found.pid for found in of_the_run(made)) == [10, 11, 12, 20]
+
+
+def test_nothing_stays_behind() -> None:
+    with pytest.raises(BenchmarkError), labs.bench() as bench:
+        scratch = bench.scratch
+        assert scratch.is_dir()
+        raise BenchmarkError("on the way")
+    assert not scratch.exists()
+
+
+def test_an_unknown_section_is_named() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "nonsense"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "unknown section 'nonsense'" in done.stderr) == (2, True)
