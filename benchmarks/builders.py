@@ -26,6 +26,7 @@ def build_inputs(contract: dict[str, Any]) -> dict[str, Any]:
         "directory": contract["vexlab_build_directory"], "before": contract["vexlab_build_before"],
         "command": contract["vexlab_build_command"], "variant": contract["vexlab_variant"],
         "module_file": contract["vexlab_module_file"], "kernel_release": "", "jobs": defaults["vexfs_build_jobs"],
+        "clean": False,
         "deadline": defaults["vexfs_build_deadline"],
     }  # fmt: skip
 

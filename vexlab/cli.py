@@ -43,6 +43,11 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
 
 
+def clean_option(command: Command) -> Command:
+    """`--clean`."""
+    return click.option("--clean", is_flag=True, help="Build everything anew.")(command)
+
+
 def target_options(command: Command) -> Command:
     """What may be asked of a lab; the lab remembers it until it is destroyed."""
     options = [
@@ -95,8 +100,9 @@ def with_options(command: Command) -> Command:
 @cli.command()
 @lab_option
 @json_option
+@clean_option
 @with_options
-def up(name: str, as_json: bool, options: Options, verbose: bool) -> None:
+def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -> None:
     """Bring up a guest with the filesystem built, loaded, formatted and mounted in it.
 
     On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed.
@@ -104,10 +110,10 @@ def up(name: str, as_json: bool, options: Options, verbose: bool) -> None:
     order = _order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
         inputs = unchanged.inputs_of(order.settings)
-        if run := unchanged.last_run(order.lab, order.settings, inputs):
+        if not clean and (run := unchanged.last_run(order.lab, order.settings, inputs)):
             _show_unchanged(order, run)
             return
-        run = _run_stages(order, [spec.name for spec in content.stages() if spec.up], "up")
+        run = _run_stages(order, [spec.name for spec in content.stages() if spec.up], "up", clean=clean)
         unchanged.remember(order.lab, order.settings, run, inputs)
 
 
@@ -127,8 +133,9 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
 @click.option("--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed.")
 @click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
+@clean_option
 @with_options
-def test(name: str, as_json: bool, keep: bool, options: Options, verbose: bool) -> None:
+def test(name: str, *, as_json: bool, keep: bool, clean: bool, options: Options, verbose: bool) -> None:
     """Run every stage on a pristine guest, and take the guest down at the end."""
     order = _order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
@@ -136,7 +143,7 @@ def test(name: str, as_json: bool, keep: bool, options: Options, verbose: bool) 
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
             _end_guest(order.lab, "stopped")
         try:
-            _run_stages(order, [spec.name for spec in content.stages()], "up")
+            _run_stages(order, [spec.name for spec in content.stages()], "up", clean=clean)
         finally:
             if not keep:
                 _end_guest(order.lab, "stopped")
@@ -181,7 +188,7 @@ def _order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Order:
     return Order(lab, options, settings, as_json, verbose)
 
 
-def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True) -> Run:
+def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True, clean: bool = False) -> Run:
     """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed."""
     lab, settings = order.lab, order.settings
     was_up = lab.is_up()
@@ -192,7 +199,7 @@ def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool
     with Progress(stderr) as progress:
         course = runs.Pass(lab, settings, selected, progress)
         try:
-            run = course.execute(playbook, apply=apply)
+            run = course.execute(playbook, apply=apply, clean=clean)
         except VexlabError as problem:
             if isinstance(problem, Interrupted) and not was_up:
                 progress.say("interrupted; ending what was started")

@@ -110,13 +110,14 @@ class Pass:
         """Names of the stages whose role changed something."""
         return [name for name, course in self._courses.items() if course.changed]
 
-    def execute(self, playbook: str, *, apply: bool = True) -> Run:
+    def execute(self, playbook: str, *, apply: bool = True, clean: bool = False) -> Run:
         """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised."""
         self._write(self._run(None))
         variables = {
             "vexlab_run_directory": str(self.directory),
             "vexlab_stages": list(self._selected),
             "vexlab_apply": apply,
+            "vexlab_clean": clean,
         }
         self._playbook = Playbook(
             playbook, self._lab.inventory, variables, self.directory / "ansible.log", self._on_event

@@ -178,6 +178,17 @@ def test_edited_source_is_rebuilt_and_reloaded(vexlab: Vexlab, source: Path, fir
         path.write_text(former)
 
 
+def test_clean_builds_everything_anew(vexlab: Vexlab, first: Done) -> None:
+    """And comes to the same module. A file that an earlier build left is gone."""
+    stray = vexlab.labs / "default" / "build" / "build" / "stray.o"
+    if vexlab.record()["accelerator"] == "tcg":
+        stray.write_text("")
+    again = vexlab("up", "--clean", "--json")
+    assert again.code == 0, again.stderr
+    assert not stray.exists()
+    assert again.document["module"]["sha256"] == first.document["module"]["sha256"]
+
+
 def test_verify_judges_without_changing(vexlab: Vexlab, first: Done) -> None:
     assert first.code == 0
     done = vexlab("verify", "--stage", "load", "--json")
@@ -233,6 +244,23 @@ def test_down_twice_leaves_nothing(vexlab: Vexlab, first: Done) -> None:
     assert vexlab.processes() == []
     assert not (vexlab.labs / "default" / "ssh_key").exists()
     assert vexlab("ssh", "true").code == 4
+
+
+def test_plain_strategy_does_the_same(vexlab: Vexlab, first: Done) -> None:
+    """Without mitogen: the same tasks, the same checks, the same verdicts; only slower."""
+    plain = vexlab("up", "--json", ANSIBLE_STRATEGY="linear")
+    assert plain.code == 0, plain.stderr
+    names, wanted = (
+        [
+            (stage["name"], check["name"], check["verdict"])
+            for stage in done.document["stages"]
+            for check in stage["checks"]
+        ]
+        for done in (plain, first)
+    )
+    assert names == wanted
+    assert plain.document["module"] == first.document["module"]
+    assert vexlab("down").code == 0
 
 
 def test_destroy_removes_the_lab_and_keeps_the_run(vexlab: Vexlab, first: Done) -> None:

@@ -148,7 +148,8 @@ def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
         known = json.loads(record.read_text())
     except (OSError, ValueError):
         known = {}
-    if known.get("stamp") == wanted and known["module"]["sha256"] == digest(module):
+    is_current = known.get("stamp") == wanted and known["module"]["sha256"] == digest(module)
+    if is_current and not inputs["clean"]:
         return {
             "changed": False, "rebuilt": False, "module": known["module"], "stamp": wanted,
             "log_written": verb == "build" and log.is_file(),
@@ -159,6 +160,8 @@ def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
     record.parent.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
     log.unlink(missing_ok=True)
+    if inputs["clean"]:
+        shutil.rmtree(inputs["destination"], ignore_errors=True)
     copy_source(inputs)
     started = time.monotonic()
     run_commands(inputs, release, log)

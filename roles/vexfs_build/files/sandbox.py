@@ -39,6 +39,7 @@ BUILD = (
     "variant",
     "module_file",
     "jobs",
+    "clean",
     "deadline",
 )
 
