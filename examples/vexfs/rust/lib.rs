@@ -18,13 +18,18 @@ const EINVAL: c_int = -22;
 ///
 /// # Safety
 ///
-/// A pointer that isn't null is good for `dim` elements.
+/// A pointer that isn't null is aligned and good for `dim` elements.
 unsafe fn vectors<'a>(a: *const i32, b: *const i32, dim: u32) -> Option<(&'a [i32], &'a [i32])> {
     if a.is_null() || b.is_null() || dim == 0 || dim > MAX_DIM {
         return None;
     }
     // SAFETY: neither is null, so both hold `dim` elements.
-    Some(unsafe { (slice::from_raw_parts(a, dim as usize), slice::from_raw_parts(b, dim as usize)) })
+    Some(unsafe {
+        (
+            slice::from_raw_parts(a, dim as usize),
+            slice::from_raw_parts(b, dim as usize),
+        )
+    })
 }
 
 /// Name of this implementation.
@@ -43,9 +48,15 @@ pub extern "C" fn vexfs_ffi_version() -> u32 {
 ///
 /// # Safety
 ///
-/// `a` and `b` are null or good for `dim` elements, `out` is null or writable.
+/// `a` and `b` are null, or aligned and good for `dim` elements; `out` is null, or
+/// aligned, writable and no part of them.
 #[no_mangle]
-pub unsafe extern "C" fn vexfs_ffi_l2_squared(a: *const i32, b: *const i32, dim: u32, out: *mut u64) -> c_int {
+pub unsafe extern "C" fn vexfs_ffi_l2_squared(
+    a: *const i32,
+    b: *const i32,
+    dim: u32,
+    out: *mut u64,
+) -> c_int {
     // SAFETY: the caller's promise.
     let (Some((a, b)), Some(out)) = (unsafe { (vectors(a, b, dim), out.as_mut()) }) else {
         return EINVAL;
@@ -63,9 +74,15 @@ pub unsafe extern "C" fn vexfs_ffi_l2_squared(a: *const i32, b: *const i32, dim:
 ///
 /// # Safety
 ///
-/// `a` and `b` are null or good for `dim` elements, `out` is null or writable.
+/// `a` and `b` are null, or aligned and good for `dim` elements; `out` is null, or
+/// aligned, writable and no part of them.
 #[no_mangle]
-pub unsafe extern "C" fn vexfs_ffi_dot(a: *const i32, b: *const i32, dim: u32, out: *mut i64) -> c_int {
+pub unsafe extern "C" fn vexfs_ffi_dot(
+    a: *const i32,
+    b: *const i32,
+    dim: u32,
+    out: *mut i64,
+) -> c_int {
     // SAFETY: the caller's promise.
     let (Some((a, b)), Some(out)) = (unsafe { (vectors(a, b, dim), out.as_mut()) }) else {
         return EINVAL;
