@@ -18,6 +18,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 __all__ = ["errno", "json", "mmap", "stat"]  # for the code of checks
@@ -118,6 +119,17 @@ def blocks(image: str, step: int = 65536) -> Iterator[tuple[int, bytes]]:
 def statistics(device: str) -> list[int]:
     """The counters of a block device: Documentation/block/stat.rst; the seventh is sectors written."""
     return [int(word) for word in Path(f"/sys/class/block/{Path(device).name}/stat").read_text().split()]
+
+
+def free(least: int = 0) -> int:
+    """How many bytes are free where one is, all written; waited for at least so many, which may take half a minute."""
+    deadline = monotonic() + 30
+    while True:
+        syncfs()
+        seen = os.statvfs(".")
+        if seen.f_bfree * seen.f_frsize >= least or monotonic() > deadline:
+            return seen.f_bfree * seen.f_frsize
+        sleep(0.05)
 
 
 def write(name: str, data: str | bytes, mode: str = "w") -> None:

@@ -84,11 +84,6 @@ def test_refused_while_a_file_is_open(scratch: Scratch) -> None:
 def test_file_without_a_name_is_freed(scratch: Scratch) -> None:
     """A file that was removed while open is gone with its last user, and its room is there again after the unmount."""
     code = """
-    def free():
-        syncfs()
-        seen = os.statvfs(".")
-        return seen.f_bfree * seen.f_frsize
-
     fs.mount()
     before = free()
     with open("gone", "wb") as file:
