@@ -93,8 +93,14 @@ def detach(device: str) -> None:
 
 def loops(image: str) -> list[str]:
     """The loop devices that an image is on."""
-    files = Path("/sys/block").glob("loop*/loop/backing_file")
-    return [f"/dev/{path.parts[3]}" for path in sorted(files) if path.read_text().rstrip("\n") == image]
+    found = []
+    for path in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
+        try:
+            if path.read_text().rstrip("\n") == image:
+                found.append(f"/dev/{path.parts[3]}")
+        except OSError:  # freed since it was listed
+            continue
+    return found
 
 
 def blocks(image: str, step: int = 65536) -> Iterator[tuple[int, bytes]]:
