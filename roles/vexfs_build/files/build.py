@@ -104,8 +104,7 @@ def run_commands(inputs: dict[str, Any], release: str, log: Path) -> None:
     jobs = str(inputs["jobs"] or os.cpu_count() or 1)
     environment = os.environ | {
         "KDIR": str(kernel_build), "KERNEL_RELEASE": release, "JOBS": jobs, "VARIANT": inputs["variant"],
-        # The one of whoever started this is another directory, and a shell need not notice.
-        "PWD": str(directory), "LC_ALL": "C", "KBUILD_BUILD_TIMESTAMP": "1970-01-01", "KBUILD_BUILD_USER": "vexlab",
+        "LC_ALL": "C", "KBUILD_BUILD_TIMESTAMP": "1970-01-01", "KBUILD_BUILD_USER": "vexlab",
         "KBUILD_BUILD_HOST": "vexlab",
     }  # fmt: skip
     deadline = time.monotonic() + inputs["deadline"]
