@@ -49,6 +49,7 @@ def main() -> int:
     chosen = given.sections or list(SECTIONS)
     tables: list[str] = []
     accelerator = "not used"
+    load = machine.load()
     try:
         with bench() as made:
             for name in [name for name in SECTIONS if name in chosen]:
@@ -64,7 +65,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("benchmarks: interrupted; nothing is left behind", file=sys.stderr)
         return 130
-    print(f"Measured on {machine.describe(accelerator)}.\n")
+    print(f"Measured on {machine.describe(accelerator)}; the load was {load} when it began.\n")
     print("\n".join(tables))
     return 0
 

@@ -51,9 +51,10 @@ class Builds:
         include = f"--include={','.join(self.packages)}"
         # In a PID namespace: all of it ends with the first process.
         command = ["setpriv", "--pdeathsig", "KILL", "--", "mmdebstrap", "--unshare-helper", "mmdebstrap"]
-        took = run([*command, *OPTIONS, include, self.suite, directory / "root"], env=environment).seconds
-        self._remove(directory)
-        return took
+        try:
+            return run([*command, *OPTIONS, include, self.suite, directory / "root"], env=environment).seconds
+        finally:
+            self._remove(directory)
 
     def _remove(self, directory: os.PathLike[str]) -> None:
         """Files of subordinate ids can only be removed from within the user namespace."""

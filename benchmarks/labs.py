@@ -138,7 +138,8 @@ class Bench:
 
     def clear_away(self) -> None:
         """End every guest that was started from the scratch directory."""
-        for record in self.scratch.rglob("guest.json"):
+        # All are found before the first goes, since its directory goes with it.
+        for record in list(self.scratch.rglob("guest.json")):
             known = json.loads(record.read_text())
             inputs = {
                 **known["parameters"], "lab": known["lab"], "directory": str(record.parent), "boot_deadline": 60,

@@ -47,6 +47,7 @@ class Running:
         self.arguments = [str(word) for word in command]
         # Files instead of pipes, since a guest or an ssh that stays in the background would hold a pipe open.
         self.stdout, self.stderr = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115  finish() closes them
+        self.asked = False
         self.began = time.monotonic()
         with Path(stdin or os.devnull).open("rb") as given:
             self.process = subprocess.Popen(
@@ -64,11 +65,17 @@ class Running:
             raise BenchmarkError(f"{' '.join(self.arguments)[:400]}\nended with status {code}:\n{quoted}")
         return Finished(seconds, printed)
 
+    def ask_to_end(self) -> None:
+        """Send what Ctrl-C sends, so that it can clear away; once, since a second time might cut that short."""
+        if self.process.poll() is None and not self.asked:
+            self.asked = True
+            self.process.send_signal(signal.SIGINT)
+
     def end(self) -> None:
-        """End it and its session: asked first, so that it can clear away, and then made to. No harm after its end."""
+        """End it and its session: asked first, and then made to. No harm after its end."""
         if self.process.poll() is not None:
             return
-        self.process.send_signal(signal.SIGINT)
+        self.ask_to_end()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(SECONDS_TO_END)
         with contextlib.suppress(ProcessLookupError):
@@ -100,8 +107,13 @@ def run_together(commands: Sequence[Command], *, env: Mapping[str, str], cwd: Pa
             running = Running(command, env, cwd, None)
             stack.callback(running.end)
             started.append(running)
-        for running in started:
-            running.finish()
+        try:
+            for running in started:
+                running.finish()
+        except BaseException:
+            for running in started:  # all at once, and then one is waited for after the other
+                running.ask_to_end()
+            raise
     return time.monotonic() - began
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from benchmarks import labs
-from benchmarks.measure import BenchmarkError, Contestant, interleave, run, run_together
+from benchmarks.measure import BenchmarkError, Contestant, Running, interleave, run, run_together
 from benchmarks.memory import Process, of_the_run, program
 from benchmarks.table import at_least, at_most, markdown, missing, ratio, seconds
 
@@ -40,10 +42,12 @@ def test_commands_start_at_once(tmp_path: Path) -> None:
     assert run_together([["sleep", "0.5"]] * 4, env=ENVIRONMENT, cwd=tmp_path) < 1.5
 
 
+CLEARS_AWAY = ["sh", "-c", "trap 'echo >>cleared' INT; touch ready; sleep 317.25 & wait; sleep 0.5; exit 130"]
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_an_interruption_ends_what_runs(tmp_path: Path, together: bool) -> None:
     """Ctrl-C must let a command clear away what it started, and leave no process."""
-    command = ["sh", "-c", "trap 'touch cleared; exit 130' INT; touch ready; sleep 317.25 & wait"]
 
     def when_ready(number: int, frame: FrameType | None) -> None:
         if (tmp_path / "ready").exists():
@@ -55,15 +59,26 @@ def test_an_interruption_ends_what_runs(tmp_path: Path, together: bool) -> None:
     try:
         with pytest.raises(KeyboardInterrupt):
             if together:
-                run_together([command], env=ENVIRONMENT, cwd=tmp_path)
+                run_together([CLEARS_AWAY], env=ENVIRONMENT, cwd=tmp_path)
             else:
-                run(command, env=ENVIRONMENT, cwd=tmp_path)
+                run(CLEARS_AWAY, env=ENVIRONMENT, cwd=tmp_path)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert (tmp_path / "cleared").exists()
+    assert (tmp_path / "cleared").read_text() == "\n"
     left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert "sleep 317.25" not in left.splitlines()
+
+
+def test_it_is_asked_once(tmp_path: Path) -> None:
+    """A second Ctrl-C could cut the clearing away short."""
+    running = Running(CLEARS_AWAY, ENVIRONMENT, tmp_path, None)
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.01)
+    running.ask_to_end()
+    time.sleep(0.1)
+    running.end()
+    assert (tmp_path / "cleared").read_text() == "\n"
 
 
 def test_contestants_take_turns() -> None:
@@ -85,8 +100,8 @@ def test_the_figure_is_the_median_and_meets_its_goal_or_not() -> None:
 
 
 def test_a_ratio_is_that_of_the_medians() -> None:
-    row = ratio("a to b", [2, 4, 30], [1, 1, 2], at_most(4))
-    assert row.cells() == ("a to b", "4.00 times", "2.00 to 15.0", "3", "≤ 4 times", "reached")
+    row = ratio("a to b", [1, 10, 4], [1, 2, 8], at_most(2))
+    assert row.cells() == ("a to b", "2.00 times", "0.50 to 5.00", "3", "≤ 2 times", "reached")
 
 
 def test_what_was_not_measured_says_why() -> None:
@@ -124,6 +139,17 @@ def test_nothing_stays_behind() -> None:
         assert scratch.is_dir()
         raise BenchmarkError("on the way")
     assert not scratch.exists()
+
+
+def test_every_guest_is_ended(tmp_path: Path) -> None:
+    """A guest that was started by hand, one of a lab, and the directories with the records of both."""
+    bench = labs.Bench(tmp_path)
+    for name in ("guests/a", "guests/b", "state/vexlab/labs/c"):
+        directory = bench.directory(name)
+        record = {"lab": directory.name, "uuid": "x", "parameters": {}, "control_path": f"{tmp_path}/run/{name}/ssh"}
+        (directory / "guest.json").write_text(json.dumps(record))
+    bench.clear_away()
+    assert not list(tmp_path.rglob("guest.json"))
 
 
 def test_an_unknown_section_is_named() -> None:
