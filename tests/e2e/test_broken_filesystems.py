@@ -108,7 +108,7 @@ def test_oops_at_mount_panics_mount(vexlab: Vexlab, source: Path) -> None:
     assert "Kernel panic" in (run / "console.log").read_text(errors="replace")
     assert "NULL pointer dereference" in (run / "stages" / "mount" / "kernel.log").read_text()
     assert f"kernel/super.c:{line + 1}" in (run / done.document["evidence"]["trace.txt of mount"]).read_text()
-    assert (run / done.document["evidence"]["vmcore of mount"]).read_bytes()[:8] == b"KDUMP   "
+    assert (run / done.document["evidence"]["vmcore of mount"]).read_bytes()[:12] == b"makedumpfile"
 
 
 def test_mended_source_passes_on_a_new_guest(vexlab: Vexlab) -> None:
