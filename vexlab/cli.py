@@ -223,6 +223,9 @@ def _finish_early(directory: Path, as_json: bool) -> None:
 def _show(run: Run, course: runs.Pass, settings: Settings, lab: Lab, *, apply: bool) -> None:
     """The table of verdicts and what to do next; raises StageFailed unless the run passed."""
     stderr.print(verdict_table(run))
+    for stage, check in results.known_failures(run):
+        said = f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}"
+        stderr.print(said, markup=False, soft_wrap=True)
     stderr.print(f"evidence: {course.directory}", soft_wrap=True)
     if run.verdict is not Verdict.PASSED:
         culprit = next(

@@ -20,8 +20,10 @@ STYLES = {
     Verdict.HUNG: ("✘", "bold red"),
     Verdict.LOST: ("✘", "bold red"),
     Verdict.SKIPPED: ("-", "yellow"),
+    Verdict.XFAILED: ("-", "yellow"),
     Verdict.NOT_RUN: ("·", "dim"),
 }
+COUNTED = {str(v): v for v in (Verdict.PASSED, Verdict.FAILED, Verdict.XFAILED, Verdict.SKIPPED)}
 PLAIN_EVERY = 30.0  # seconds between two lines about one step, where there is no terminal
 
 
@@ -102,7 +104,7 @@ def summary(stage: Stage) -> str:
     """A stage in a few words: its counts and, when it didn't pass, why."""
     counts = [
         f"{number} {word}"
-        for word, verdict in (("passed", Verdict.PASSED), ("failed", Verdict.FAILED), ("skipped", Verdict.SKIPPED))
+        for word, verdict in COUNTED.items()
         if (number := sum(check.verdict is verdict for check in stage.checks))
     ]
     verdict = "" if stage.verdict is Verdict.PASSED else f"{stage.verdict}"

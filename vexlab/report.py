@@ -17,7 +17,7 @@ from vexlab.results import Check, Run, Stage, Verdict
 # Colours of a terminal, and what neither XML nor a reader can take: control characters, halves of characters.
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_QUIET = (Verdict.PASSED, Verdict.SKIPPED, Verdict.NOT_RUN)
+_QUIET = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED, Verdict.NOT_RUN)
 _DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
 _MESSAGE_LINES = 40
 """Lines of a failed check's message that the Markdown report shows; results.json has them all."""
@@ -58,6 +58,7 @@ def render_markdown(run: Run, command_options: str = "") -> str:
         categories=_categories(run),
         failures=[_failure(run, stage, command_options) for stage in run.stages if stage.verdict not in _QUIET],
         skips=[(stage.name, check) for stage, check in checks if check.verdict is Verdict.SKIPPED],
+        known=[(stage.name, check) for stage, check in results.known_failures(run)],
         risk=readiness.risk(run),
         steps=readiness.next_steps(run, command_options),
         criteria=readiness.criteria(run),
@@ -130,8 +131,8 @@ def _not_passed(run: Run) -> list[str]:
 
 def _counts(checks: Sequence[Check]) -> dict[str, int]:
     verdicts = [check.verdict for check in checks]
-    passed, skipped = verdicts.count(Verdict.PASSED), verdicts.count(Verdict.SKIPPED)
-    return {"passed": passed, "failed": len(verdicts) - passed - skipped, "skipped": skipped}
+    quiet = {str(verdict): verdicts.count(verdict) for verdict in _QUIET}
+    return quiet | {"failed": len(verdicts) - sum(quiet.values())}
 
 
 def _categories(run: Run) -> list[dict[str, str]]:
@@ -222,7 +223,7 @@ def _case(run: Run, stage: str, check: Check, *, red: bool = False) -> junitpars
         result: junitparser.junitparser.FinalResult = junitparser.Failure(title, check.verdict)
     elif check.verdict in _DIED or red:
         result = junitparser.Error(title, check.verdict)
-    elif check.verdict in (Verdict.SKIPPED, Verdict.NOT_RUN):
+    elif check.verdict in (Verdict.SKIPPED, Verdict.XFAILED, Verdict.NOT_RUN):
         result = junitparser.Skipped(title, check.verdict)
     else:
         return case

@@ -31,12 +31,13 @@ class Verdict(StrEnum):
     HUNG = "hung"  # a deadline passed
     LOST = "lost"  # guest or connection gone without a kernel message
     SKIPPED = "skipped"  # with a reason that the target declared
+    XFAILED = "xfailed"  # of a check: it failed, as the target's list of known failures says
     NOT_RUN = "not_run"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One executed check: `message` says why it failed or was skipped, and is empty otherwise."""
+    """One check: `message` says why it did not pass, and is empty otherwise."""
 
     name: str
     verdict: Verdict
@@ -114,7 +115,7 @@ class Run:
 
 # ---------------------------------------------------------------- judging
 
-_HARMLESS = (Verdict.PASSED, Verdict.SKIPPED)
+_HARMLESS = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED)
 
 
 def judge_stage(
@@ -162,7 +163,7 @@ def _judge_finished(
     elif not checks:
         problem = "no check ran"
     elif silent := next((check.name for check in checks if not check.message.strip()), ""):
-        problem = f"no check ran: {silent} was skipped without a reason"
+        problem = f"no check passed: {silent} was skipped without a reason"
     else:
         return Verdict.SKIPPED, _first_line(checks[0].message)
     return Verdict.FAILED, problem
@@ -181,7 +182,12 @@ def judge_run(stages: Sequence[Stage], selected: Sequence[str]) -> Verdict:
     seen = [by_name.get(name, Verdict.NOT_RUN) for name in selected]
     if not seen or Verdict.NOT_RUN in seen:
         return Verdict.NOT_RUN
-    return Verdict.SKIPPED if Verdict.SKIPPED in seen else Verdict.PASSED
+    return Verdict.PASSED if set(seen) == {Verdict.PASSED} else Verdict.SKIPPED
+
+
+def known_failures(run: Run) -> list[tuple[Stage, Check]]:
+    """The checks that failed as expected, with their stages; the first line of their message is the reason."""
+    return [(stage, check) for stage in run.stages for check in stage.checks if check.verdict is Verdict.XFAILED]
 
 
 def _first_line(text: str) -> str:
@@ -221,8 +227,8 @@ def read_checks(path: Path) -> tuple[Check, ...]:
 def _check(value: object) -> Check:
     """Read a line of `checks.jsonl`, where only verdicts that pytest can give are right."""
     check = decode(Check, value, "")
-    if check.verdict not in (Verdict.PASSED, Verdict.FAILED, Verdict.SKIPPED):
-        raise VexlabError(f"verdict is {check.verdict!r}, pytest gives passed, failed or skipped")
+    if check.verdict not in (Verdict.PASSED, Verdict.FAILED, Verdict.SKIPPED, Verdict.XFAILED):
+        raise VexlabError(f"verdict is {check.verdict!r}, pytest gives passed, failed, skipped or xfailed")
     return check
 
 

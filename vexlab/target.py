@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
+from vexlab import content
 from vexlab.errors import UsageProblem
 
 HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
@@ -197,6 +198,7 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
     yield from _across_damages(target)
     yield from _across_variants(target)
     yield from _across_checks(target, capabilities)
+    yield from _across_known_failures(target)
 
 
 def _across_damages(target: dict[str, object]) -> Iterator[str]:
@@ -250,3 +252,13 @@ def _across_checks(target: dict[str, object], capabilities: object) -> Iterator[
             yield f"vexlab_checks: {check.get('name')} has command_after_remount, which only stage mount can run"
         elif not isinstance(capabilities, list) or "persistent" not in capabilities:
             yield f"vexlab_checks: {check.get('name')} has command_after_remount; persistent is not claimed"
+
+
+def _across_known_failures(target: dict[str, object]) -> Iterator[str]:
+    """Each is of a stage that there is. Which checks a stage has is known when it runs, and told then."""
+    found = target.get("vexlab_known_failures")
+    stages = [stage.name for stage in content.stages()]
+    for entry in found if isinstance(found, list) else []:
+        check = entry.get("check") if isinstance(entry, dict) else None
+        if isinstance(check, str) and "/" in check and (name := check.partition("/")[0]) not in stages:
+            yield f"vexlab_known_failures: {check}: there is no stage {name}{_nearest(name, stages)}"

@@ -82,7 +82,7 @@ def test_report_has_the_shape_of_the_seed() -> None:
         "3 min 20 s",
     ):
         assert fact in text
-    assert "| stress | failed | 1 | 1 | 1 | 3.0 |" in text
+    assert "| stress | failed | 1 | 1 | 0 | 1 | 0 | 3.0 |" in text
     assert "ab" * 32 in text
     assert "`console.log`" in section(text, "Evidence")
 
@@ -112,6 +112,26 @@ def test_failure_names_cause_evidence_and_next_command() -> None:
     assert "**First cause**: stress.three: it broke" in failures
     assert "`stages/stress/kernel.log`" in failures
     assert "**Next command**: `vexlab " in failures
+
+
+def with_known_failure() -> Run:
+    """A passed run in which one check of stage mount failed as expected."""
+    known = Check("rename.three", Verdict.XFAILED, 0.5, "issue 7\nit broke")
+    stages = [dataclasses.replace(s, checks=(*s.checks, known)) if s.name == "mount" else s for s in ALL_PASSED.stages]
+    return dataclasses.replace(ALL_PASSED, stages=tuple(stages))
+
+
+def test_known_failure_is_shown_with_its_reason(tmp_path: Path) -> None:
+    """It spoils no verdict, and is hidden from nobody."""
+    text = report.render_markdown(with_known_failure())
+    assert "| mount | rename.three | issue 7 |" in section(text, "Known failures")
+    assert "| mount | passed | 1 | 0 | 1 | 1 | 0 | 3.0 |" in text
+    root = junit(with_known_failure(), tmp_path)
+    case = next(case for case in root.iter("testcase") if case.get("name") == "rename.three")
+    assert [(result.tag, result.get("type"), result.get("message")) for result in case] == [
+        ("skipped", "xfailed", "issue 7")
+    ]
+    assert "Known failures" not in report.render_markdown(ALL_PASSED)
 
 
 def test_death_points_at_the_console() -> None:

@@ -16,6 +16,7 @@ from vexlab.results import Check, Guest, Module, Run, Stage, Verdict, judge_run
 
 PASSED = Check("superblock has the magic", Verdict.PASSED, 0.25)
 FAILED = Check("names survive a remount", Verdict.FAILED, 1.5, "\n  AssertionError: 3 of 5 names are gone\nmore lines")
+KNOWN = Check("rename over a file", Verdict.XFAILED, 0.5, "issue 7\nthe old name is back")
 SKIPPED = Check("rename", Verdict.SKIPPED, 0.0, "the target does not claim rename")
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text())
 
@@ -50,6 +51,9 @@ def a_run(**changes: Any) -> Run:
         ({}, Verdict.PASSED, ""),
         ({"role_ok": None}, Verdict.PASSED, ""),
         ({"checks": [SKIPPED, PASSED]}, Verdict.PASSED, ""),
+        ({"checks": [KNOWN, PASSED]}, Verdict.PASSED, ""),
+        ({"checks": [KNOWN, PASSED, FAILED]}, Verdict.FAILED, "names survive"),
+        ({"checks": [KNOWN]}, Verdict.SKIPPED, "issue 7"),
         ({"began": False}, Verdict.NOT_RUN, ""),
         ({"began": False, "interruption": Verdict.LOST, "interruption_reason": "gone"}, Verdict.NOT_RUN, "gone"),
         ({"interruption": Verdict.PANICKED, "interruption_reason": "Oops"}, Verdict.PANICKED, "Oops"),
@@ -73,7 +77,7 @@ def test_stage_is_judged(given: dict[str, Any], verdict: Verdict, reason: str) -
     assert bool(stage.reason) == bool(reason)
 
 
-@pytest.mark.parametrize("verdict", [Verdict.PASSED, Verdict.SKIPPED])
+@pytest.mark.parametrize("verdict", [Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED])
 def test_nothing_is_passed_by_interruption(verdict: Verdict) -> None:
     with pytest.raises(ValueError, match="interruption"):
         judge(interruption=verdict)
@@ -92,6 +96,7 @@ def test_nothing_is_passed_by_interruption(verdict: Verdict) -> None:
         ("not_run not_run", "a b", "not_run"),
         ("skipped skipped", "a b", "skipped"),
         ("passed skipped", "a b", "skipped"),
+        ("passed xfailed", "a b", "skipped"),
         ("skipped failed not_run", "a b c", "failed"),
         ("passed panicked not_run", "a b c", "panicked"),
         ("failed hung", "a b", "failed"),
@@ -106,8 +111,8 @@ def test_run_is_judged(verdicts: str, selected: str, verdict: str) -> None:
 
 def test_checks_are_read_in_order(tmp_path: Path) -> None:
     path = tmp_path / "checks.jsonl"
-    path.write_text("".join(json.dumps(dataclasses.asdict(check)) + "\n" for check in (PASSED, FAILED, SKIPPED)))
-    assert results.read_checks(path) == (PASSED, FAILED, SKIPPED)
+    path.write_text("".join(json.dumps(dataclasses.asdict(check)) + "\n" for check in (PASSED, FAILED, SKIPPED, KNOWN)))
+    assert results.read_checks(path) == (PASSED, FAILED, SKIPPED, KNOWN)
 
 
 @pytest.mark.parametrize("tail", [b'{"name": "half', b'{"name": "caf\xc3', b"{"])

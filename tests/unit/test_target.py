@@ -31,6 +31,7 @@ GOOD: dict[str, Any] = {
 FIELD: dict[str, Any] = {"name": "version", "offset": 4, "size": 4}
 CHECK = {"name": "unit tests", "stage": "build", "command": "make check"}
 PROOF = {"has_symbols": ["toy.c"], "sysfs": {"parameters/kind": "c"}}
+KNOWN = {"check": "mount/rename.parent_follows", "reason": "issue 7"}
 BOTH = {"vexlab_variants": ["c-only", "full"]}
 
 
@@ -126,6 +127,17 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_checks": [CHECK, CHECK]}, "vexlab_checks: unit tests is there twice"),
         ({"vexlab_checks": [CHECK | {"command_after_remount": "x"}]}, "command_after_remount, which only stage mount"),
         ({"vexlab_checks": [CHECK | {"stage": "mount", "command_after_remount": "x"}]}, "persistent is not claimed"),
+        ({"vexlab_known_failures": KNOWN}, "vexlab_known_failures: must be a list, not a mapping"),
+        ({"vexlab_known_failures": ["mount/x"]}, "vexlab_known_failures[0]: must be a mapping, not text"),
+        ({"vexlab_known_failures": [{"check": "mount/x"}]}, "_failures[0].reason: is missing. Why it is expected"),
+        ({"vexlab_known_failures": [KNOWN | {"kernel": ">6"}]}, "[0].kernel: unknown field; did you mean kernels?"),
+        ({"vexlab_known_failures": [KNOWN | {"check": "x"}]}, "_failures[0].check: 'x' doesn't fit. Stage and name"),
+        ({"vexlab_known_failures": [KNOWN | {"check": "muont/x"}]}, "muont/x: there is no stage muont; did you mean m"),
+        ({"vexlab_known_failures": [KNOWN | {"reason": " "}]}, "_failures[0].reason: ' ' doesn't fit. Why it is"),
+        ({"vexlab_known_failures": [KNOWN | {"kernels": "6.1"}]}, "_failures[0].kernels: '6.1' doesn't fit. Kernels"),
+        ({"vexlab_known_failures": [KNOWN | {"kernels": ">=6.1 <6.3"}]}, "_failures[0].kernels: '>=6.1 <6.3' doesn"),
+        ({"vexlab_known_failures": [KNOWN | {"kernels": 6.1}]}, "kernels: must be text, not a number (6.1). Put it in"),
+        ({"vexlab_known_failures": [KNOWN, KNOWN]}, "vexlab_known_failures: names something twice"),
         ({"vexlab_module_file": "/lib/toyfs.ko"}, "vexlab_module_file: '/lib/toyfs.ko' doesn't fit. The built module"),
         ({"vexlab_module_file": "a/../../toyfs.ko"}, "vexlab_module_file"),
         ({"vexlab_module_file": "toyfs"}, "vexlab_module_file"),
@@ -170,6 +182,11 @@ def test_variants_that_are_proven_and_checks_are_taken(tmp_path: Path) -> None:
     }
     found = load_target(written(tmp_path, fields))
     assert {name: found[name] for name in fields} == fields
+
+
+def test_known_failures_are_taken(tmp_path: Path) -> None:
+    known = [KNOWN, KNOWN | {"kernels": ">=6.1,<6.13"}, KNOWN | {"check": "load/a.b[c d]", "kernels": "==6.12.1"}]
+    assert load_target(written(tmp_path, {"vexlab_known_failures": known}))["vexlab_known_failures"] == known
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

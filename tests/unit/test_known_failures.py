@@ -1,0 +1,111 @@
+"""Checks that are expected to fail: on which kernels, recorded as what, and told when they don't or aren't there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
+
+import known_failures
+
+GUEST = Path(__file__).parents[1] / "guest"
+
+# Stands in for the tests of a stage; conftest.py, which expects and records, is the real one.
+CHECKS = """
+import pytest
+
+@pytest.fixture
+def guest():
+    return None
+
+@pytest.fixture(autouse=True)
+def _no_new_splat(request):
+    yield
+    assert "splat" not in request.node.name, "the kernel reported a bug: BUG"
+
+def test_good(): pass
+def test_splat(): pass
+@pytest.mark.parametrize("part", ["a b", "c"])
+def test_bad(part): assert part == "c", "the old name is back"
+def test_own_reason(): pytest.skip("not claimed")
+"""
+
+
+@pytest.mark.parametrize(
+    ("kernels", "release", "applies"),
+    [
+        ("", "6.12.48+deb13-amd64", True),
+        (">=6.1,<6.13", "6.12.48+deb13-amd64", True),
+        (">=6.1, <6.13", "6.13.0-rc1", False),
+        (">=6.1,<6.13", "6.1.0-40-amd64", True),
+        (">=6.2", "6.1.0-40-amd64", False),
+        ("<6.2", "6.12.48", False),
+        ("<=6.12", "6.12.48", True),
+        (">6.12", "6.12.48", False),
+        (">6.12", "7.0", True),
+        ("==6.12", "6.12.48", True),
+        ("==6.12.4", "6.12.48", False),
+        (">=6", "5.10.0", False),
+    ],
+)
+def test_range_of_kernels(kernels: str, release: str, applies: bool) -> None:
+    assert known_failures.applies(kernels, release) is applies
+
+
+def run_stage(tmp_path: Path, known: list[dict[str, str]]) -> tuple[int, dict[str, tuple[str, str]]]:
+    """Run the checks above as stage mount with the real conftest; pytest's exit code, and what was recorded."""
+    checks = tmp_path / "test_rename.py"
+    checks.write_text(CHECKS)
+    host: dict[str, Any] = {"ansible_connection": "local", "vexlab_target_name": "toy", "vexlab_capabilities": []}
+    host["vexlab_known_failures"] = known
+    (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": host}}}))
+    command = [
+        sys.executable, "-m", "pytest", "-q", f"--config-file={GUEST}/pytest.ini", f"--confcutdir={GUEST}",
+        "-p", "conftest", f"--rootdir={tmp_path}", "--hosts=ansible://here",
+        f"--ansible-inventory={tmp_path}/inventory.yml", "--stage=mount", f"--run-directory={tmp_path}/run",
+        str(checks),
+    ]  # fmt: skip
+    environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(GUEST)}
+    done = subprocess.run(command, env=environment, check=False)
+    record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    return done.returncode, {line["name"]: (line["verdict"], line["message"]) for line in lines}
+
+
+def test_expected_failure_is_recorded_with_its_reason(tmp_path: Path) -> None:
+    checks = {"mount/rename.bad[a b]": "issue 7", "mount/rename.splat": "issue 8", "load/x.y": "of another stage"}
+    code, found = run_stage(tmp_path, [{"check": check, "reason": reason} for check, reason in checks.items()])
+    assert code == 0
+    verdict, message = found["rename.bad[a b]"]
+    assert (verdict, message.splitlines()[0]) == ("xfailed", "issue 7")
+    assert "the old name is back" in message
+    verdict, message = found["rename.splat"]
+    assert (verdict, message.splitlines()[:2]) == ("xfailed", ["issue 8", "the kernel reported a bug: BUG"])
+    assert found["rename.good"] == ("passed", "")
+
+
+def test_unexpected_pass_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    code, found = run_stage(tmp_path, [{"check": "mount/rename.good", "reason": "issue 7"}])
+    assert code == 1
+    said = "it passed, and vexlab_known_failures says that it fails: issue 7"
+    assert found["rename.good"] == ("failed", said)
+    assert found["rename.bad[a b]"][0] == "failed"
+
+
+def test_skipped_check_stays_skipped(tmp_path: Path) -> None:
+    _, found = run_stage(tmp_path, [{"check": "mount/rename.own_reason", "reason": "issue 7"}])
+    assert found["rename.own_reason"] == ("skipped", "not claimed")
+
+
+def test_unknown_check_is_named_and_nothing_runs(tmp_path: Path) -> None:
+    code, found = run_stage(tmp_path, [{"check": "mount/rename.bda[c]", "reason": "issue 7", "kernels": "<1.0"}])
+    assert code == 4
+    said = "mount/rename.bda[c] is no check of stage mount; did you mean mount/rename.bad[c]?"
+    assert found == {"known_failures": ("failed", f"vexlab_known_failures: {said}")}
