@@ -21,7 +21,7 @@ from rich.table import Table
 
 from vexlab import __version__, content, doctor, report, results, runs, unchanged
 from vexlab import lab as labs
-from vexlab.errors import GuestProblem, HostProblem, Interrupted, StageFailed, UsageProblem, VexlabError
+from vexlab.errors import HostProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.lab import Lab, name_option
 from vexlab.progress import STYLES, Progress, clock, summary
 from vexlab.results import Run, Verdict
@@ -133,9 +133,21 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
 @click.option("--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed.")
 @click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
+@click.option("--keep-going", is_flag=True, help="Go on after a stage that went wrong with those that don't need it.")
+@click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Run the check that went wrong N times again.")
 @clean_option
 @with_options
-def test(name: str, *, as_json: bool, keep: bool, clean: bool, options: Options, verbose: bool) -> None:
+def test(
+    *,
+    name: str,
+    as_json: bool,
+    keep: bool,
+    keep_going: bool,
+    rerun: int | None,
+    clean: bool,
+    options: Options,
+    verbose: bool,
+) -> None:
     """Run every stage on a pristine guest, and take the guest down at the end."""
     order = _order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
@@ -143,7 +155,8 @@ def test(name: str, *, as_json: bool, keep: bool, clean: bool, options: Options,
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
             _end_guest(order.lab, "stopped")
         try:
-            _run_stages(order, [spec.name for spec in content.stages()], "up", clean=clean)
+            every = [spec.name for spec in content.stages()]
+            _run_stages(order, every, "up", clean=clean, keep_going=keep_going, reruns=rerun or 0)
         finally:
             if not keep:
                 _end_guest(order.lab, "stopped")
@@ -188,8 +201,11 @@ def _order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Order:
     return Order(lab, options, settings, as_json, verbose)
 
 
-def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True, clean: bool = False) -> Run:
-    """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed."""
+def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True, **how: Any) -> Run:
+    """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
+
+    `how`: whether everything is built anew, and what is done after a stage that went wrong (runs.Pass.execute).
+    """
     lab, settings = order.lab, order.settings
     was_up = lab.is_up()
     runs.prepare(lab, settings)
@@ -199,7 +215,7 @@ def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool
     with Progress(stderr) as progress:
         course = runs.Pass(lab, settings, selected, progress)
         try:
-            run = course.execute(playbook, apply=apply, clean=clean)
+            run = course.execute(playbook, apply=apply, **how)
         except VexlabError as problem:
             if isinstance(problem, Interrupted) and not was_up:
                 progress.say("interrupted; ending what was started")
@@ -276,13 +292,9 @@ def _require_host() -> None:
 
 
 def _end_guest(lab: Lab, how: str) -> list[str]:
-    """End the guest through the one playbook that does; returns the tasks that changed something."""
+    """End the guest; returns the tasks that changed something."""
     with tempfile.NamedTemporaryFile(prefix="vexlab-", suffix=".log") as log:
-        outcome = runs.run_plain("guest_destroy", lab, {"vexlab_guest_end": how}, Path(log.name))
-        if not outcome.ok:
-            message = outcome.failure.message if outcome.failure else Path(log.name).read_text()[-600:]
-            raise GuestProblem(f"the guest of lab {lab.name} could not be ended: {message}")
-    return list(outcome.changed)
+        return runs.end_guest(lab, how, Path(log.name))
 
 
 def _existing(name: str) -> Lab:
@@ -436,15 +448,17 @@ def logs(name: str, which: str) -> None:
         paths = [lab.directory / "qemu.log"]
     else:
         directory = runs.find(None, name)
-        paths = sorted(directory.glob("stages/*/kernel.log")) if which == "kernel" else [directory / f"{which}.log"]
+        within = "stages/*/kernel.log" if which == "kernel" else f"{which}.log"
+        paths = [*sorted(directory.glob(within)), *sorted(directory.glob(f"*-[0-9]*/{within}"))]
     present = [path for path in paths if path.is_file()]
     if not present:
         raise UsageProblem(
             f"the last run of lab {name} left no {which} log", "vexlab logs console shows what the guest said"
         )
     for path in present:
-        if which == "kernel":
-            stderr.print(f"--- {path.parent.name}", style="dim")
+        if len(present) > 1 or which == "kernel":
+            where = [part for part in path.relative_to(directory).parts[:-1] if part != "stages"]
+            stderr.print(f"--- {' '.join(where) or 'part-1'}", style="dim")
         click.echo(path.read_text(errors="replace"), nl=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import platformdirs
 import yaml
 
-from vexlab.errors import VexlabError
+from vexlab.errors import UsageProblem, VexlabError
 
 
 @cache
@@ -40,13 +40,15 @@ def read_yaml(path: Path) -> Any:
 class StageSpec:
     """One entry of `playbooks/vars/stages.yml`.
 
-    `role`: whether a role brings the stage about. `up`: whether `vexlab up` runs it. `deadline` in seconds.
+    `role`: whether a role brings the stage about. `up`: whether `vexlab up` runs it. `needs`: the stages without which
+    it can't run. `deadline` in seconds.
     """
 
     name: str
     title: str
     role: bool
     up: bool
+    needs: tuple[str, ...]
     deadline: int
 
 
@@ -54,7 +56,18 @@ class StageSpec:
 def stages() -> tuple[StageSpec, ...]:
     """THE list of stages, in order."""
     document = read_yaml(root() / "playbooks" / "vars" / "stages.yml")
-    return tuple(StageSpec(**entry) for entry in document["stages"])
+    return tuple(stage_spec(entry) for entry in document["stages"])
+
+
+def stage_spec(entry: dict[str, Any]) -> StageSpec:
+    """A stage from its entry in the list; raises UsageProblem for a deadline that would end it before it begins."""
+    spec = StageSpec(**entry | {"needs": tuple(entry["needs"])})
+    if type(spec.deadline) is not int or spec.deadline < 1:
+        raise UsageProblem(
+            f"the deadline of stage {spec.name} is {spec.deadline!r}",
+            "it must be a whole number of seconds, 1 or more: playbooks/vars/stages.yml",
+        )
+    return spec
 
 
 @cache

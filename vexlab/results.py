@@ -93,11 +93,21 @@ class Guest:
 
 
 @dataclass(frozen=True)
+class Reruns:
+    """The first check that went wrong, as `stage/check`, run again: how often it was, and how often it went wrong."""
+
+    check: str
+    of: int
+    failed: int
+
+
+@dataclass(frozen=True)
 class Run:
     """One pass over stages.
 
     `started` and `finished` are ISO 8601 with an offset (`finished` is None while it goes on), `evidence` maps a name
-    to a path relative to the run directory, `selected` are the stages that were asked for.
+    to a path relative to the run directory, `selected` are the stages that were asked for, `reruns` is None unless the
+    check that went wrong was run again.
     """
 
     run: str
@@ -111,10 +121,13 @@ class Run:
     stages: tuple[Stage, ...]
     evidence: dict[str, str]
     selected: tuple[str, ...]
+    reruns: Reruns | None = None
 
 
 # ---------------------------------------------------------------- judging
 
+DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
+"""Verdicts after which a guest is of no further use."""
 _HARMLESS = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED)
 
 
@@ -149,7 +162,8 @@ def _judge_finished(
     role_ok: bool | None, role_reason: str, tests_ok: bool | None, checks: Sequence[Check]
 ) -> tuple[Verdict, str]:
     """Verdict and reason of a stage that began and that nothing interrupted."""
-    culprit = next((check for check in checks if check.verdict not in _HARMLESS), None)
+    wrong = [check for check in checks if check.verdict not in _HARMLESS]
+    culprit = min(wrong, key=lambda check: check.verdict is Verdict.NOT_RUN, default=None)
     if role_ok is False:
         problem = role_reason or "the role of the stage failed"
     elif culprit is not None:
@@ -167,6 +181,28 @@ def _judge_finished(
     else:
         return Verdict.SKIPPED, _first_line(checks[0].message)
     return Verdict.FAILED, problem
+
+
+def merge_stages(parts: Sequence[Stage]) -> Stage:
+    """One stage as several executions showed it, in their order: the worst verdict with its first cause.
+
+    Each check is there once: as the first execution showed it that ran it.
+    """
+    worst = min(parts, key=lambda stage: _SEVERITY.index(_severity(stage.verdict)))
+    checks: dict[str, Check] = {}
+    for check in (check for stage in parts for check in stage.checks):
+        known = checks.get(check.name)
+        if known is None or known.verdict is Verdict.NOT_RUN:
+            checks[check.name] = check
+    seconds = round(sum(stage.seconds for stage in parts), 1)
+    return dataclasses.replace(worst, checks=tuple(checks.values()), seconds=seconds)
+
+
+_SEVERITY = ("died", Verdict.FAILED, Verdict.NOT_RUN, Verdict.SKIPPED, Verdict.PASSED)
+
+
+def _severity(verdict: Verdict) -> str:
+    return "died" if verdict in DIED else verdict
 
 
 def judge_run(stages: Sequence[Stage], selected: Sequence[str]) -> Verdict:
@@ -254,7 +290,8 @@ def from_document(document: dict[str, object]) -> Run:
             f"schema: these results are of version {version!r}, this vexlab reads version {SCHEMA}",
             "Read them with the vexlab that wrote them, or run the stages again.",
         )
-    run = decode(Run, {key: value for key, value in document.items() if key != "schema"}, "")
+    usual = {"reruns": None}  # documents of former versions don't have it
+    run = decode(Run, usual | {key: value for key, value in document.items() if key != "schema"}, "")
     _refuse_unfounded(run)
     return run
 

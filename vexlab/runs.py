@@ -1,45 +1,27 @@
-"""One pass over stages: runs the playbook, follows it stage by stage, judges, and keeps the evidence."""
+"""One pass over stages: its directory, its executions of playbooks, its results and reports."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vexlab import __version__, content, forensics, report, results
+from vexlab import __version__, content, forensics, onward, report, results
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError
+from vexlab.follow import Part, image_detail
 from vexlab.lab import Lab, name_option
+from vexlab.onward import Plan, Seen
 from vexlab.playbook import Event, Outcome, Playbook
 from vexlab.progress import Progress
-from vexlab.results import Guest, Module, Run, Stage, Verdict
+from vexlab.results import DIED, Guest, Module, Reruns, Run, Stage, Verdict
 from vexlab.settings import Settings
-from vexlab.watch import Death, Watch
 
-# How playbooks/tasks/stage.yml names the tasks that frame a stage; tests/unit/test_layout.py compares.
-BEGIN = "Begin stage "
-VERIFY = "Verify stage "
 LOGS = ("console.log", "build.log", "ansible.log")
 REPORTS = ("report.md", "junit.xml")  # written when a run is over, after its results
-
-
-@dataclass
-class Course:
-    """What was seen of a stage so far; times are of the monotonic clock."""
-
-    name: str
-    began: float
-    role_ok: bool | None = None
-    role_reason: str = ""
-    tests_ok: bool | None = None
-    ended: float | None = None
-    changed: bool = False
 
 
 def new_directory(lab: str) -> Path:
@@ -81,244 +63,115 @@ def _lab_of(path: Path) -> str:
 
 
 class Pass:
-    """One execution of a playbook with stages. Use once: `execute` returns the judged run."""
+    """One pass over stages. Use once: `execute` returns the judged run.
+
+    It is one execution of a playbook. When one of its stages goes wrong there may be more: for the stages that need
+    nothing of it, and to run again what went wrong. Each has a directory of its own within that of the run.
+    """
 
     def __init__(self, lab: Lab, settings: Settings, selected: Sequence[str], progress: Progress) -> None:
         """Prepare the run's directory; nothing is started."""
         self.directory = new_directory(lab.name)
         (self.directory / "lab").write_text(f"{lab.name}\n")
-        self.outcome: Outcome | None = None
-        self.changed: list[str] = []
         self._lab = lab
         self._settings = settings
         self._selected = tuple(selected)
         self._progress = progress
-        self._specs = {spec.name: spec for spec in content.stages()}
-        self._courses: dict[str, Course] = {}
-        self._current: Course | None = None
-        self._phase = ""
-        self._death: Death | None = None
-        self._died = threading.Event()
-        self._watch: Watch | None = None
-        self._playbook: Playbook | None = None
+        self._specs = content.stages()
+        self._parts: list[Part] = []
+        self._reruns: Reruns | None = None
+        self._left = ""  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
-        self._build: dict[str, Any] = {}
-
-    # --- executing
 
     def changed_stages(self) -> list[str]:
         """Names of the stages whose role changed something."""
-        return [name for name, course in self._courses.items() if course.changed]
+        return [name for part in self._parts for name, course in part.courses.items() if course.changed]
 
-    def execute(self, playbook: str, *, apply: bool = True, clean: bool = False) -> Run:
-        """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised."""
+    def execute(
+        self, playbook: str, *, apply: bool = True, clean: bool = False, keep_going: bool = False, reruns: int = 0
+    ) -> Run:
+        """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised.
+
+        `keep_going`: go on after a stage that went wrong with those that don't need it. `reruns`: run the first check
+        that went wrong so many times again.
+        """
         self._write(self._run(None))
-        variables = {
-            "vexlab_run_directory": str(self.directory),
-            "vexlab_stages": list(self._selected),
-            "vexlab_apply": apply,
-            "vexlab_clean": clean,
-        }
-        self._playbook = Playbook(
-            playbook, self._lab.inventory, variables, self.directory / "ansible.log", self._on_event
-        )
-        interrupted = False
         try:
-            self.outcome = self._playbook.run(self._tick)
-        except Interrupted:
-            interrupted = True
-            self._death = self._death or Death(Verdict.NOT_RUN, "interrupted")
-        finally:
-            self._settle()
-        run = self._run(datetime.now(UTC))
+            problem = self._perform(Plan(playbook, self._selected, apply=apply, clean=clean), self.directory)
+            while keep_going and problem is None and (plan := self._next()):
+                problem = self._perform(plan, self.directory / f"part-{len(self._parts) + 1}")
+                self._left = str(problem or "")
+            run = self._run(None)
+            if reruns and (problem is None or self._parts[0].courses):
+                self._run_again(run, reruns)
+        except (Interrupted, KeyboardInterrupt):
+            self._write(self._run(datetime.now(UTC)))
+            raise Interrupted("interrupted", f"what was seen so far: {self.directory}") from None
+        run = self._run(datetime.now(UTC), keep_going=keep_going)
         self._write(run)
-        if interrupted:
-            raise Interrupted("interrupted", f"what was seen so far: {self.directory}")
-        self._raise_early_problem()
+        if problem is not None and not self._parts[0].courses:
+            raise problem
         return run
 
-    def _settle(self) -> None:
-        """Give the watch the time to tell a dead guest from a lost connection, then end it and the open stage."""
-        failure = self.outcome.failure if self.outcome else None
-        if self._watch is not None:
-            if failure is not None and (failure.unreachable or (self._current and self._current.ended is None)):
-                self._died.wait(2)
-            self._watch.close()
-        if failure is not None and failure.unreachable and self._death is None and self._current is not None:
-            self._death = Death(Verdict.LOST, f"the connection to the guest was lost: {failure.message}")
-        if self._death is not None and self._death.verdict is not Verdict.NOT_RUN and self._current is not None:
-            self._progress.say("keeping the evidence")
-            self._death = forensics.collect(
-                self._scene(self._current.name), self._death, memory=bool(self._settings.contract["vexlab_vmcore"])
-            )
-        self._end_stage()
-        console = self._lab.directory / "console.log"
-        if console.is_file():
-            shutil.copy(console, self.directory / "console.log")
+    # --- executing
 
-    def _scene(self, stage: str) -> forensics.Scene:
-        """Where evidence of a stage is to be found."""
-        contract = self._settings.contract
-        build = f"{contract['vexlab_work_directory']}/build"
-        return forensics.Scene(self._lab, self.directory, stage, str(contract["vexlab_module_name"]), build)
+    def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:
+        """Execute a plan; returns what kept its first stage from beginning."""
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if plan.fresh:
+            try:
+                end_guest(self._lab, "stopped", directory / "ansible.log")
+            except Interrupted:
+                raise
+            except VexlabError as problem:
+                return problem
+        part = Part(self._lab, self._settings, plan, root=self.directory, directory=directory, progress=self._progress)
+        self._parts.append(part)
+        part.execute(lambda: self._write(self._run(None)))
+        return part.problem()
 
-    def _raise_early_problem(self) -> None:
-        """Raise what kept the first stage from beginning, as a problem of the machine or of the guest."""
-        failure = self.outcome.failure if self.outcome else None
-        if self._courses or self.outcome is None:
+    def _next(self) -> Plan | None:
+        """What is still to be run, said to the person as well."""
+        plan = onward.next_plan(self._specs, self._selected, self._seen())
+        if plan is not None:
+            where = "on a pristine guest" if plan.fresh else "on the same guest"
+            self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
+        return plan
+
+    def _run_again(self, run: Run, times: int) -> None:
+        """Run the first check that went wrong again, on pristine guests if it took its guest down."""
+        found = onward.guilty(run)
+        if found is None:
+            if run.verdict is not Verdict.PASSED:
+                self._progress.say("nothing is run again: it was no check that went wrong")
             return
-        kind = HostProblem if self._phase == "image" else GuestProblem
-        if failure is not None:
-            message, _, hint = failure.message.rpartition("\n")
-            raise kind(message or hint, hint if message else "")
-        if self._death is not None:
-            raise GuestProblem(self._death.reason, f"vexlab console{name_option(self._lab.name)}")
-        log = self.directory / "ansible.log"
-        raise GuestProblem("Ansible ended before the first stage", f"its output is in {log}")
-
-    # --- following the playbook, in the runner's thread
-
-    def _on_event(self, event: Event) -> None:
-        kind, data = event["event"], event.get("event_data", {})
-        task, role = str(data.get("task") or ""), str(data.get("role") or "")
-        if kind == "playbook_on_task_start":
-            if task.startswith(BEGIN):
-                self._begin_stage(task.removeprefix(BEGIN))
-            elif role in ("vexlab_image", "vexlab_guest"):
-                self._begin_phase(role.removeprefix("vexlab_"))
-            elif task.startswith(VERIFY) and self._current is not None:
-                self._current.role_ok = True if self._specs[self._current.name].role else None
-        elif kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
-            self._on_failure(task)
-        elif kind == "runner_on_ok":
-            self._on_ok(task, data.get("res") or {})
-
-    def _on_ok(self, task: str, result: dict[str, Any]) -> None:
-        if task.startswith(VERIFY) and self._current is not None:
-            self._current.tests_ok = True
-            self._end_stage()
-        elif result.get("changed"):
-            (self.changed if self._current is None else []).append(task)
-            if self._current is not None:
-                self._current.changed = True
-        facts = result.get("ansible_facts") or {}
-        if "vexfs_build_result" in facts:
-            self._build = facts["vexfs_build_result"]
-            self._lab.remember_module(self._build["module"])
-        if "vexlab_image_result" in facts:
-            self._lab.remember_image(facts["vexlab_image_result"]["key"])
-
-    def _on_failure(self, task: str) -> None:
-        """A task failed: the one that verifies means failed checks, any other that the role didn't get there."""
-        if self._current is None:
-            return
-        if task.startswith(VERIFY):
-            self._current.tests_ok = False
-        else:
-            self._current.role_ok = False
-
-    def _begin_phase(self, phase: str) -> None:
-        if phase != self._phase:
-            self._end_phase()
-            self._phase = phase
-            self._progress.begin(phase, self._image_detail if phase == "image" else self._guest_detail)
-
-    def _end_phase(self) -> None:
-        if self._phase and not self._courses:
-            self._progress.end(self._phase, self._how_started() if self.changed else "unchanged")
-            self.changed.clear()
-
-    def _how_started(self) -> str:
-        if self._phase == "image":
-            return "built"
-        record = self._lab.record()
-        return f"{'restored from a state' if record.get('warm') else 'booted:'} {record.get('warm_reason', '')}"
-
-    def _begin_stage(self, name: str) -> None:
-        self._end_phase()
-        if self._watch is None:
-            record = self._lab.record()
-            console = self._lab.directory / "console.log"
-            self._watch = Watch(Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._on_death)
-        self._current = Course(name, time.monotonic())
-        self._courses[name] = self._current
-        self._progress.begin(name, self._stage_detail)
-
-    def _end_stage(self) -> None:
-        course = self._current
-        if course is None or course.ended is not None:
-            return
-        course.ended = time.monotonic()
-        self._progress.stage(self._judge(course.name))
-        self._write(self._run(None))
-
-    def _on_death(self, death: Death) -> None:
-        """The guest can't go on: note why and end the playbook, in the watch's thread."""
-        self._death = self._death or death
-        self._died.set()
-        if self._playbook is not None:
-            self._playbook.stop()
-
-    def _tick(self) -> None:
-        """Called often by the main thread: progress, and the stage's deadline."""
-        self._progress.tick()
-        course = self._current
-        if course is None or course.ended is not None or self._death is not None:
-            return
-        deadline = self._specs[course.name].deadline
-        if time.monotonic() - course.began > deadline:
-            otherwise = f"the stage did not end within its deadline of {deadline} s"
-            self._on_death(
-                self._watch.explain(Verdict.HUNG, otherwise) if self._watch else Death(Verdict.HUNG, otherwise)
-            )
-
-    # --- how far it is
-
-    def _image_detail(self) -> str:
-        """The last step that the build of the image wrote down."""
-        return image_detail(self._started.timestamp())
-
-    def _guest_detail(self) -> str:
-        return _last_line(self._lab.directory / "console.log")
-
-    def _stage_detail(self) -> str:
-        if self._current is None:
-            return ""
-        directory = self.directory / "stages" / self._current.name
-        if self._current.role_ok is None and self._specs[self._current.name].role:
-            return "applying the role"
-        planned = _first_word(directory / "planned")
-        done = len((directory / "checks.jsonl").read_bytes().splitlines()) if planned else 0
-        return f"{done} of {planned} checks" if planned else "starting the checks"
+        stage, check = found
+        failed = 0
+        for number in range(1, times + 1):
+            self._progress.say(f"run {number} of {times} of {stage.name}/{check.name} again")
+            fresh = check.verdict in DIED or self._parts[-1].seen().guest_died or not self._lab.is_up()
+            plan = onward.rerun_plan(self._specs, stage.name, check.name, fresh=fresh)
+            problem = self._perform(plan, self.directory / f"rerun-{number}")
+            again = self._parts[-1].seen().stages.get(stage.name)
+            result = next((c.verdict for c in again.checks if c.name == check.name), None) if again else None
+            if problem is not None or result in (None, Verdict.NOT_RUN):
+                why = problem.message if problem else again.reason if again else "its stage was not reached"
+                self._progress.say(f"{check.name} could not be run again: {why}")
+                break
+            failed += result in (Verdict.FAILED, *DIED)
+            self._reruns = Reruns(f"{stage.name}/{check.name}", number, failed)
 
     # --- judging and writing
 
-    def _judge(self, name: str) -> Stage:
-        course = self._courses.get(name)
-        if course is None:
-            return Stage(name)
-        directory = self.directory / "stages" / name
-        failure = self.outcome.failure if self.outcome else None
-        death = self._death if self._current is course and course.tests_ok is not True else None
-        checks = results.read_checks(directory / "checks.jsonl")
-        guilty = _first_word(directory / "running")
-        if death is not None and guilty:
-            checks = (*checks, results.Check(guilty, death.verdict, 0.0, death.reason))
-        stage = results.judge_stage(
-            name, began=True, role_ok=course.role_ok, role_reason=failure.message if failure else "",
-            tests_ok=course.tests_ok, checks=checks,
-            interruption=death.verdict if death else None, interruption_reason=death.reason if death else "",
-            seconds=round((course.ended or time.monotonic()) - course.began, 1),
-        )  # fmt: skip
-        log = directory / "kernel.log"
-        taint = _first_word(directory / "taint")
-        return Stage(
-            stage.name, stage.verdict, stage.seconds, stage.reason, stage.checks,
-            str(log.relative_to(self.directory)) if log.is_file() else None, int(taint) if taint else None,
-        )  # fmt: skip
+    def _seen(self) -> list[Seen]:
+        """What each execution showed, those aside that only ran a check again."""
+        return [part.seen() for part in self._parts if not part.directory.name.startswith("rerun-")]
 
-    def _run(self, finished: datetime | None) -> Run:
-        stages = tuple(self._judge(name) if self._ended(name) else Stage(name) for name in self._specs)
+    def _run(self, finished: datetime | None, *, keep_going: bool = False) -> Run:
+        known = onward.merged(self._seen())
+        stages = [known.get(spec.name, Stage(spec.name)) for spec in self._specs]
+        if keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values()):
+            stages = [stage if stage.name in known else self._explained(stage, known) for stage in stages]
         return Run(
             run=self.directory.name,
             verdict=results.judge_run(stages, self._selected),
@@ -328,20 +181,26 @@ class Pass:
             suite_version=__version__,
             module=self._module(),
             guest=self._guest(),
-            stages=stages,
-            evidence=self._evidence((*LOGS, *REPORTS) if finished else LOGS),
+            stages=tuple(onward.with_reruns(stage, self._reruns) for stage in stages),
+            evidence=self._evidence(finished is not None),
             selected=self._selected,
+            reruns=self._reruns,
         )
 
-    def _ended(self, name: str) -> bool:
-        course = self._courses.get(name)
-        return course is not None and course.ended is not None
+    def _explained(self, stage: Stage, known: dict[str, Stage]) -> Stage:
+        """A stage that was not reached, with the reason, if it was asked for."""
+        if stage.name not in self._selected:
+            return stage
+        why = self._left or "too many guests had died before"
+        return Stage(stage.name, reason=onward.why_not_run(self._specs, stage.name, known, why))
 
     def _module(self) -> Module | None:
         """Identity of the module that this run built, or found built and judged; none after a build that failed."""
-        build = self._courses.get("build")
+        courses = self._parts[0].courses if self._parts else {}
+        build = courses.get("build")
         judged = build is None or build.role_ok is True or build.tests_ok is True
-        known = self._build.get("module") or (self._lab.module() if self._courses and judged else {})
+        made = self._parts[0].build.get("module") if self._parts else None
+        known = made or (self._lab.module() if courses and judged else {})
         if not known:
             return None
         variant = str(self._settings.contract["vexlab_variant"])
@@ -363,13 +222,18 @@ class Pass:
             share=self._settings.contract["vexlab_share_directory"] if record["source"] else "",
         )  # fmt: skip
 
-    def _evidence(self, names: Sequence[str]) -> dict[str, str]:
-        there = [name for name in names if name in REPORTS or (self.directory / name).is_file()]
-        files = {Path(name).stem: name for name in there}
-        logs = sorted(self.directory.glob("stages/*/kernel.log"))
-        files |= {f"kernel log of {path.parent.name}": str(path.relative_to(self.directory)) for path in logs}
-        kept = [path for name in forensics.KEPT for path in sorted(self.directory.glob(f"stages/*/{name}"))]
-        return files | {f"{path.name} of {path.parent.name}": str(path.relative_to(self.directory)) for path in kept}
+    def _evidence(self, finished: bool) -> dict[str, str]:
+        """Name of each piece of evidence to its path; what is not of the first execution says of which it is."""
+        found = {Path(name).stem: name for name in REPORTS} if finished else {}
+        for part in self._parts:
+            of = "" if part.directory == self.directory else f", {part.directory.name.replace('-', ' ')}"
+            paths = {Path(name).stem: part.directory / name for name in LOGS if (part.directory / name).is_file()}
+            logs = sorted(part.directory.glob("stages/*/kernel.log"))
+            paths |= {f"kernel log of {path.parent.name}": path for path in logs}
+            kept = [path for name in forensics.KEPT for path in sorted(part.directory.glob(f"stages/*/{name}"))]
+            paths |= {f"{path.name} of {path.parent.name}": path for path in kept}
+            found |= {f"{name}{of}": str(path.relative_to(self.directory)) for name, path in paths.items()}
+        return found
 
     def _write(self, run: Run) -> None:
         """Write the results; of a run that is over also its report."""
@@ -378,6 +242,15 @@ class Pass:
             text = report.render_markdown(run, name_option(self._lab.name))
             results.replace_file(self.directory / "report.md", text)
             report.write_junit(run, self.directory / "junit.xml")
+
+
+def end_guest(lab: Lab, how: str, log: Path) -> list[str]:
+    """End the guest through the one playbook that does; returns the tasks that changed something."""
+    outcome = run_plain("guest_destroy", lab, {"vexlab_guest_end": how}, log)
+    if not outcome.ok:
+        message = outcome.failure.message if outcome.failure else log.read_text()[-600:]
+        raise GuestProblem(f"the guest of lab {lab.name} could not be ended: {message}")
+    return list(outcome.changed)
 
 
 def run_plain(name: str, lab: Lab, variables: dict[str, Any], log: Path) -> Outcome:
@@ -410,32 +283,7 @@ def prune_images(lab: Lab, keep: Sequence[str], log: Path) -> dict[str, Any]:
     return answers[-1]
 
 
-def image_detail(since: float) -> str:
-    """The last step that a build of an image wrote down after `since`, in seconds since the epoch."""
-    logs = [path for path in content.cache_directory().glob("*.log") if path.stat().st_mtime >= since]
-    return _last_line(max(logs, key=lambda path: path.stat().st_mtime)) if logs else ""
-
-
 def prepare(lab: Lab, settings: Settings) -> None:
     """Write the lab's inventory for a playbook."""
     lab.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lab.write_inventory(settings, sys.executable)
-
-
-def _last_line(path: Path) -> str:
-    """The last line of a log that isn't blank, without control characters."""
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - 4096))
-            lines = log.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    shown = ["".join(char for char in line if char.isprintable()).strip() for line in lines]
-    return next((line for line in reversed(shown) if line), "")
-
-
-def _first_word(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

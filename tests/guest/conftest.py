@@ -54,8 +54,9 @@ class Recorder:
         self.failed = False
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Say how many checks there will be, for whoever shows progress."""
-        self.path.with_name("planned").write_text(f"{len(session.items)}\n")
+        """Say which checks there will be, for whoever shows progress, or tells what was not run."""
+        names = [short_name(item.nodeid) for item in session.items]
+        self.path.with_name("planned").write_text("".join(f"{name}\n" for name in names))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Say which check is going on, for whoever finds the guest dead."""
@@ -126,6 +127,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[CONNECTION].close()
 
 
+def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the checks that the run has chosen, if it did: after a crash, or to run one again.
+
+    `choice.json` in the stage's directory says `only` which, or which to `leave_out`; a name that ends in a dot is a
+    whole module.
+    """
+    recorder: Any = config.pluginmanager.get_plugin("vexlab-recorder")
+    path: Path = recorder.path.with_name("choice.json")
+    if not path.exists():
+        return
+    choice = json.loads(path.read_text())
+    names = {item: short_name(item.nodeid) for item in items}
+    out = {name for name in names.values() if {name, name.partition(".")[0] + "."} & set(choice["leave_out"])}
+    if choice["only"]:
+        out |= set(names.values()) - set(choice["only"])
+    config.hook.pytest_deselected(items=[item for item in items if names[item] in out])
+    items[:] = [item for item in items if names[item] not in out]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Expect the known failures of this stage and kernel; a name that no check has is an error, on any kernel."""
     stage = config.getoption("--stage")
@@ -136,6 +156,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         recorder: Any = config.pluginmanager.get_plugin("vexlab-recorder")
         recorder.write("known_failures", "failed", said)
         raise pytest.UsageError(said)
+    choose(config, items)
     for name, entry in known:
         kernels = entry.get("kernels", "")
         if not kernels or known_failures.applies(kernels, connection(config).ok("uname -r")):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from vexlab import content, runs, target
+from vexlab import content, follow, target
+from vexlab.errors import UsageProblem
 
 ROOT = Path(__file__).parents[2]
 STAGES = content.stages()
@@ -51,6 +52,22 @@ def test_stage_has_its_role_and_tests(stage: content.StageSpec) -> None:
     assert (ROOT / "roles" / f"vexfs_{stage.name}" / "tasks" / "main.yml").is_file() == stage.role
     assert list((ROOT / "tests" / "guest" / stage.name).glob("test_*.py"))
     assert stage.deadline > 0
+
+
+@pytest.mark.parametrize("deadline", [0, -1, 1.5, True, "300"])
+def test_deadline_that_makes_no_sense_is_refused(deadline: object) -> None:
+    """0 would be no deadline at all to Ansible, and over at once to the wrapper."""
+    entry = {"name": "x", "title": "X", "role": True, "up": True, "needs": []}
+    assert content.stage_spec(entry | {"deadline": 1}).deadline == 1
+    with pytest.raises(UsageProblem, match=f"the deadline of stage x is {deadline!r}"):
+        content.stage_spec(entry | {"deadline": deadline})
+
+
+def test_what_a_stage_needs_comes_before_it() -> None:
+    """The order of the list is the order in which they run."""
+    names = [stage.name for stage in STAGES]
+    for index, stage in enumerate(STAGES):
+        assert set(stage.needs) <= set(names[:index])
 
 
 def test_no_role_or_test_without_its_stage() -> None:
@@ -109,8 +126,8 @@ def test_contract_holds_literals_only() -> None:
 
 def test_stage_tasks_are_named_as_the_wrapper_expects() -> None:
     names = [task["name"] for task in load(ROOT / "playbooks" / "tasks" / "stage.yml")]
-    assert names[0] == f"{runs.BEGIN}{{{{ stage.name }}}}"
-    assert names[-1] == f"{runs.VERIFY}{{{{ stage.name }}}}"
+    assert names[0] == f"{follow.BEGIN}{{{{ stage.name }}}}"
+    assert names[-1] == f"{follow.VERIFY}{{{{ stage.name }}}}"
 
 
 def test_nothing_but_the_example_knows_vexfs_or_apfs() -> None:

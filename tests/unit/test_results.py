@@ -12,7 +12,7 @@ import pytest
 
 from vexlab import results
 from vexlab.errors import VexlabError
-from vexlab.results import Check, Guest, Module, Run, Stage, Verdict, judge_run
+from vexlab.results import Check, Guest, Module, Reruns, Run, Stage, Verdict, judge_run
 
 PASSED = Check("superblock has the magic", Verdict.PASSED, 0.25)
 FAILED = Check("names survive a remount", Verdict.FAILED, 1.5, "\n  AssertionError: 3 of 5 names are gone\nmore lines")
@@ -63,6 +63,7 @@ def a_run(**changes: Any) -> Run:
         ({"tests_ok": None}, Verdict.FAILED, "the checks of the stage did not run"),
         ({"checks": [PASSED, FAILED]}, Verdict.FAILED, "a remount: AssertionError: 3 of 5 names are gone"),
         ({"checks": [FAILED], "tests_ok": None}, Verdict.FAILED, "names survive"),
+        ({"checks": [Check("x", Verdict.NOT_RUN, 0), FAILED]}, Verdict.FAILED, "names survive"),
         ({"checks": [PASSED, Check("x", Verdict.NOT_RUN, 0)]}, Verdict.FAILED, "x: not_run"),
         ({"tests_ok": False}, Verdict.FAILED, "pytest failed without a failed check"),
         ({"checks": []}, Verdict.FAILED, "no check ran"),
@@ -148,7 +149,10 @@ def test_garbage_is_an_error_with_its_line(tmp_path: Path, line: str, named: str
     assert named in caught.value.message
 
 
-@pytest.mark.parametrize("changes", [{}, {"module": None, "guest": None, "finished": None, "stages": ()}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"reruns": Reruns("mount/a.b", 3, 1)}, {"module": None, "guest": None, "finished": None, "stages": ()}],
+)
 def test_document_is_valid_and_reads_back(tmp_path: Path, changes: dict[str, Any]) -> None:
     run = a_run(**changes)
     document = results.to_document(run)
@@ -163,7 +167,7 @@ def test_document_is_valid_and_reads_back(tmp_path: Path, changes: dict[str, Any
 def test_schema_has_every_field_and_no_other() -> None:
     """The schema is typed by hand, so a field added to a record must be added to it too."""
     definitions = SCHEMA["$defs"]
-    records = {"check": Check, "stage": Stage, "module": Module, "guest": Guest}
+    records = {"check": Check, "stage": Stage, "module": Module, "guest": Guest, "reruns": Reruns}
     assert set(SCHEMA["properties"]) == {"schema", *(field.name for field in dataclasses.fields(Run))}
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
     assert definitions["verdict"]["enum"] == list(Verdict)
@@ -207,6 +211,12 @@ def test_wrong_document_is_refused_by_field(tmp_path: Path, path: list[Any], val
         results.read(file)
     assert named in caught.value.message
     assert str(file) in caught.value.message
+
+
+def test_document_from_before_there_were_reruns_is_read() -> None:
+    document = results.to_document(a_run())
+    del document["reruns"]
+    assert results.from_document(document) == a_run()
 
 
 @pytest.mark.parametrize("field", ["run", "selected", "guest"])

@@ -1,4 +1,4 @@
-"""Checks that are expected to fail: on which kernels, recorded as what, and told when they don't or aren't there."""
+"""How the checks of a stage are chosen and recorded: known failures, and what a run leaves out or runs alone."""
 
 from __future__ import annotations
 
@@ -59,8 +59,14 @@ def test_range_of_kernels(kernels: str, release: str, applies: bool) -> None:
     assert known_failures.applies(kernels, release) is applies
 
 
-def run_stage(tmp_path: Path, known: list[dict[str, str]]) -> tuple[int, dict[str, tuple[str, str]]]:
+def run_stage(
+    tmp_path: Path, known: list[dict[str, str]], choice: dict[str, list[str]] | None = None
+) -> tuple[int, dict[str, tuple[str, str]]]:
     """Run the checks above as stage mount with the real conftest; pytest's exit code, and what was recorded."""
+    record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
+    record.parent.mkdir(parents=True)
+    if choice is not None:
+        record.with_name("choice.json").write_text(json.dumps({"only": [], "leave_out": []} | choice))
     checks = tmp_path / "test_rename.py"
     checks.write_text(CHECKS)
     host: dict[str, Any] = {"ansible_connection": "local", "vexlab_target_name": "toy", "vexlab_capabilities": []}
@@ -74,7 +80,6 @@ def run_stage(tmp_path: Path, known: list[dict[str, str]]) -> tuple[int, dict[st
     ]  # fmt: skip
     environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(GUEST)}
     done = subprocess.run(command, env=environment, check=False)
-    record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
     lines = [json.loads(line) for line in record.read_text().splitlines()]
     return done.returncode, {line["name"]: (line["verdict"], line["message"]) for line in lines}
 
@@ -109,3 +114,30 @@ def test_unknown_check_is_named_and_nothing_runs(tmp_path: Path) -> None:
     assert code == 4
     said = "mount/rename.bda[c] is no check of stage mount; did you mean mount/rename.bad[c]?"
     assert found == {"known_failures": ("failed", f"vexlab_known_failures: {said}")}
+
+
+def planned(tmp_path: Path) -> list[str]:
+    return (tmp_path / "run" / "stages" / "mount" / "planned").read_text().splitlines()
+
+
+def test_without_a_choice_all_are_planned_by_name(tmp_path: Path) -> None:
+    _, found = run_stage(tmp_path, [])
+    assert planned(tmp_path) == list(found)
+    assert "rename.bad[a b]" in found
+
+
+@pytest.mark.parametrize(
+    ("choice", "left"),
+    [
+        ({"only": ["rename.bad[a b]"]}, ["rename.bad[a b]"]),
+        ({"leave_out": ["rename.bad[a b]", "rename.splat"]}, ["rename.good", "rename.bad[c]", "rename.own_reason"]),
+        ({"leave_out": ["rename.", "other.x"]}, []),
+        ({"leave_out": ["ren.", "rename.goo"]}, ["rename.good", "rename.splat", "rename.bad[a b]", "rename.bad[c]"]),
+    ],
+    ids=["only", "leave out", "a whole module", "parts of names are no names"],
+)
+def test_choice_is_kept(tmp_path: Path, choice: dict[str, list[str]], left: list[str]) -> None:
+    """A known failure that is left out is no unknown one."""
+    code, found = run_stage(tmp_path, [{"check": "mount/rename.bad[a b]", "reason": "issue 7"}], choice)
+    assert list(found)[: len(left) or None] == left == planned(tmp_path)[: len(left) or None]
+    assert code == (5 if not left else 1 if "rename.splat" in left else 0)

@@ -1,0 +1,196 @@
+"""What is run after something went wrong: what needs nothing of it, on which guest, and without what did it."""
+
+from __future__ import annotations
+
+import pytest
+
+from vexlab import content, onward
+from vexlab.onward import Choice, Plan, Seen, next_plan
+from vexlab.results import Check, Reruns, Run, Stage, Verdict
+
+SPECS = content.stages()
+NAMES = tuple(spec.name for spec in SPECS)
+BEFORE_MOUNT = ("structure", "build", "load", "mkfs")
+
+
+def stage(name: str, verdict: Verdict, checks: str = "") -> Stage:
+    """A stage whose checks are given as `module.check=verdict`, separated by blanks."""
+    pairs = [word.partition("=") for word in checks.split()]
+    found = tuple(Check(check, Verdict(word), 0.5) for check, _, word in pairs)
+    return Stage(name, verdict, 1.0, "" if verdict is Verdict.PASSED else f"{name} {verdict}", found)
+
+
+def passed(*names: str) -> dict[str, Stage]:
+    return {name: stage(name, Verdict.PASSED, "a.b=passed") for name in names}
+
+
+def seen(*stages: Stage, died: bool = False, before: tuple[str, ...] = BEFORE_MOUNT) -> Seen:
+    return Seen(passed(*before) | {stage.name: stage for stage in stages}, died)
+
+
+def test_nothing_is_left_after_a_run_that_passed() -> None:
+    assert next_plan(SPECS, NAMES, [Seen(passed(*NAMES), False)]) is None
+
+
+def test_failed_stage_leaves_those_that_do_not_need_it() -> None:
+    """On the guest that is there: it is alive."""
+    plan = next_plan(SPECS, NAMES, [seen(stage("mount", Verdict.FAILED, "a.b=failed"))])
+    assert plan == Plan("stages", ("stress", "errors"))
+
+
+@pytest.mark.parametrize(
+    ("failed", "left"),
+    [
+        ("structure", ()),
+        ("build", ()),
+        ("load", ("mkfs",)),
+        ("mkfs", ()),
+        ("mount", ("stress", "errors")),
+        ("stress", ("errors",)),
+        ("errors", ()),
+    ],
+)
+def test_what_needs_a_failed_stage_is_not_run(failed: str, left: tuple[str, ...]) -> None:
+    """Not even where there is a stage in between."""
+    before = NAMES[: NAMES.index(failed)]
+    plan = next_plan(SPECS, NAMES, [seen(stage(failed, Verdict.FAILED), before=before)])
+    assert (plan.judged if plan else ()) == left
+
+
+def test_skipped_stage_counts_as_one_that_did_not_pass() -> None:
+    plan = next_plan(SPECS, NAMES, [seen(stage("load", Verdict.SKIPPED), before=NAMES[:2])])
+    assert plan is not None
+    assert plan.judged == ("mkfs",)
+
+
+def test_only_what_was_selected_is_run() -> None:
+    found = [seen(stage("mount", Verdict.FAILED))]
+    assert next_plan(SPECS, ("structure", "build", "load", "mkfs", "mount"), found) is None
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PANICKED, Verdict.HUNG, Verdict.LOST])
+def test_dead_guest_is_replaced_and_the_guilty_check_left_out(verdict: Verdict) -> None:
+    mount = stage("mount", verdict, f"a.one=passed a.two=failed b.guilty={verdict} b.next=not_run c.last=not_run")
+    plan = next_plan(SPECS, NAMES, [seen(mount, died=True)])
+    choice = Choice(leave_out=("a.one", "a.two", "b.guilty"))
+    assert plan == Plan(
+        "up", ("mount", "stress", "errors"), applied=BEFORE_MOUNT, fresh=True, choices={"mount": choice}
+    )
+
+
+def test_module_that_took_two_guests_down_is_left_out() -> None:
+    """Its checks share a fixture, and would take one guest each."""
+    first = stage("mount", Verdict.PANICKED, "a.one=passed b.x=panicked b.y=not_run b.z=not_run c.last=not_run")
+    second = stage("mount", Verdict.PANICKED, "b.y=panicked b.z=not_run c.last=not_run")
+    plan = next_plan(SPECS, NAMES, [seen(first, died=True), Seen({"mount": second}, True)])
+    assert plan is not None
+    assert plan.choices["mount"] == Choice(leave_out=("a.one", "b.x", "b.y", "b."))
+    assert plan.judged == ("mount", "stress", "errors")
+
+
+@pytest.mark.parametrize(
+    "checks",
+    ["a.one=passed b.last=panicked", "a.one=passed b.next=not_run", ""],
+    ids=["nothing is left", "no check was going on", "the role did it"],
+)
+def test_stage_that_can_not_go_on_is_left(checks: str) -> None:
+    plan = next_plan(SPECS, NAMES, [seen(stage("mount", Verdict.PANICKED, checks), died=True)])
+    assert plan == Plan("up", ("stress", "errors"), applied=BEFORE_MOUNT, fresh=True)
+
+
+def test_role_that_kills_the_guest_the_second_time_ends_the_stage() -> None:
+    first = stage("mount", Verdict.PANICKED, "b.x=panicked c.last=not_run")
+    found = [seen(first, died=True), Seen({"mount": stage("mount", Verdict.HUNG)}, True)]
+    plan = next_plan(SPECS, NAMES, found)
+    assert plan is not None
+    assert plan.judged == ("stress", "errors")
+
+
+def test_stage_is_left_after_so_many_guests() -> None:
+    """Each in another module: it could go on like that for hours."""
+    names = [f"{letter}.x" for letter in "abcdefgh"]
+    parts = []
+    for number in range(onward.DEATHS_OF_A_STAGE):
+        rest = " ".join(f"{name}=not_run" for name in names[number + 1 :])
+        parts.append(Seen({"mount": stage("mount", Verdict.PANICKED, f"{names[number]}=panicked {rest}")}, True))
+        plan = next_plan(SPECS, NAMES[4:], parts)
+        assert plan is not None
+        assert ("mount" in plan.judged) == (number + 1 < onward.DEATHS_OF_A_STAGE)
+
+
+def test_guest_that_died_between_stages_is_replaced_too() -> None:
+    plan = next_plan(SPECS, NAMES, [seen(died=True)])
+    assert plan == Plan("up", ("mount", "stress", "errors"), applied=BEFORE_MOUNT, fresh=True)
+
+
+def test_stage_that_fails_when_it_is_brought_about_again_is_judged_by_that() -> None:
+    """What worked once does not always."""
+    found = [
+        seen(stage("mount", Verdict.PANICKED, "b.x=panicked c.y=not_run"), died=True),
+        Seen({"load": stage("load", Verdict.FAILED)}, False),
+    ]
+    assert onward.merged(found)["load"].verdict is Verdict.FAILED
+    assert next_plan(SPECS, NAMES, found) is None
+
+
+def test_number_of_executions_has_an_end() -> None:
+    assert next_plan(SPECS, NAMES, [seen(died=True)] * onward.EXECUTIONS) is None
+
+
+def test_merged_stage_has_the_worst_verdict_and_each_check_once() -> None:
+    first = stage("mount", Verdict.PANICKED, "a.one=passed b.x=panicked b.y=not_run c.z=not_run")
+    second = stage("mount", Verdict.FAILED, "b.y=failed c.z=passed")
+    merged = onward.merged([seen(first, died=True), Seen({"mount": second}, False)])["mount"]
+    assert (merged.verdict, merged.reason, merged.seconds) == (Verdict.PANICKED, "mount panicked", 2.0)
+    assert [(check.name, str(check.verdict)) for check in merged.checks] == [
+        ("a.one", "passed"), ("b.x", "panicked"), ("b.y", "failed"), ("c.z", "passed"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "worst"),
+    [("passed failed", "failed"), ("failed hung", "hung"), ("hung panicked", "hung"), ("lost passed", "lost")],
+)
+def test_verdict_and_reason_are_of_one_execution(verdicts: str, worst: str) -> None:
+    parts = [Seen({"load": stage("load", Verdict(word))}, False) for word in verdicts.split()]
+    merged = onward.merged(parts)["load"]
+    assert (merged.verdict, merged.reason) == (worst, f"load {worst}")
+
+
+def test_not_reached_stage_says_why() -> None:
+    known = passed("structure") | {"build": stage("build", Verdict.FAILED)}
+    assert onward.why_not_run(SPECS, "mount", known, "x") == "it needs stage build, whose verdict is failed"
+    assert onward.why_not_run(SPECS, "mount", passed("build"), "no guest") == "no guest"
+
+
+# ---------------------------------------------------------------- running a check again
+
+
+def a_run(*stages: Stage) -> Run:
+    return Run("r", Verdict.FAILED, "toy", "then", None, "0", None, None, stages, {}, NAMES)
+
+
+def test_first_check_that_went_wrong_is_the_guilty_one() -> None:
+    early = stage("mkfs", Verdict.FAILED, "a.x=passed a.k=xfailed a.y=failed a.z=failed")
+    found = onward.guilty(a_run(*passed("load").values(), early, stage("mount", Verdict.PANICKED, "b.x=panicked")))
+    assert found is not None
+    assert (found[0].name, found[1].name) == ("mkfs", "a.y")
+    assert onward.guilty(a_run(stage("build", Verdict.FAILED), stage("mount", Verdict.HUNG, "b.x=not_run"))) is None
+
+
+def test_check_is_run_again_alone() -> None:
+    choices = {"mount": Choice(only=("b.x",))}
+    same = Plan("stages", ("mount",), apply=False, choices=choices)
+    assert onward.rerun_plan(SPECS, "mount", "b.x", fresh=False) == same
+    other = Plan("up", ("mount",), applied=BEFORE_MOUNT, fresh=True, choices=choices)
+    assert onward.rerun_plan(SPECS, "mount", "b.x", fresh=True) == other
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"), [(3, "deterministic (3 of 3)"), (1, "flaky (1 of 3)"), (0, "flaky (0 of 3)")]
+)
+def test_reruns_are_in_the_reason_of_their_stage(failed: int, words: str) -> None:
+    reruns = Reruns("mount/b.x", 3, failed)
+    assert onward.with_reruns(stage("mount", Verdict.HUNG), reruns).reason == f"mount hung; {words}"
+    assert onward.with_reruns(stage("load", Verdict.FAILED), reruns).reason == "load failed"
+    assert onward.with_reruns(stage("mount", Verdict.HUNG), None).reason == "mount hung"
