@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vexlab.results import Run, Stage, Verdict
+from vexlab.results import DIED, Run, Stage, Verdict, known_failures
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,6 @@ PROTOCOL = (
 )
 """What people have to prepare; no run can tick it."""
 
-_DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
-
 
 @dataclass(frozen=True)
 class Risk:
@@ -67,15 +65,18 @@ def not_covered(run: Run) -> list[str]:
 
 
 def risk(run: Run) -> Risk:
-    """Compute the risk level: LOW only when the run passed and left no category out."""
-    missing = not_covered(run)
+    """Compute the risk level: LOW only when the run passed, left no category out, and nothing is known to fail."""
+    missing, known = not_covered(run), known_failures(run)
+    if run.verdict is Verdict.PASSED and not missing and known:
+        names = ", ".join(f"{stage.name}/{check.name}" for stage, check in known)
+        return Risk("MEDIUM", f"Every category passed, but for what is known to fail: {names}.")
     if run.verdict is Verdict.PASSED and not missing:
         return Risk("LOW", "Every category passed. Nothing that these stages look for was found; more they can't say.")
     if run.verdict is Verdict.PASSED:
         return Risk(
             "MEDIUM", f"Every selected stage passed, but nothing is known of what was left out: {', '.join(missing)}."
         )
-    dead = next((stage for stage in run.stages if stage.verdict in _DIED), None)
+    dead = next((stage for stage in run.stages if stage.verdict in DIED), None)
     if dead is not None:
         return Risk("HIGH", f"The guest did not survive stage {dead.name}. A real machine would not have either.")
     if run.verdict is Verdict.FAILED and run.module is not None:
@@ -85,7 +86,7 @@ def risk(run: Run) -> Risk:
 
 def next_steps(run: Run, command_options: str = "") -> list[str]:
     """Return what to do now, as sentences; the options are put after each command in them."""
-    missing = not_covered(run)
+    missing, known = not_covered(run), known_failures(run)
     if run.verdict is not Verdict.PASSED:
         return [
             "**Read the first cause** above, and the evidence that it names.",
@@ -99,6 +100,12 @@ def next_steps(run: Run, command_options: str = "") -> list[str]:
             f"**Cover what was left out** before anything else: {', '.join(missing)}.",
             keep,
             "**Do NOT proceed to production testing** on a partial run.",
+        ]
+    if known:
+        return [
+            f"**Mend what is known to fail** ({len(known)} checks, see above), and take it out of the target's list.",
+            keep,
+            "**Do NOT proceed to production testing** with known failures.",
         ]
     return [
         keep,
@@ -126,11 +133,14 @@ def _all_passed(run: Run) -> Criterion:
         return Criterion(text, False, f"the verdict of the run is {_word(run.verdict)}")
     if missing:
         return Criterion(text, False, f"not covered: {', '.join(missing)}")
-    return Criterion(text, True, _counted(run.stages))
+    return _unless_known_to_fail(Criterion(text, True, _counted(run.stages)), run.stages)
 
 
 def _no_crash(run: Run) -> Criterion:
-    """Tick when the module was loaded and mounted, nothing that ran went wrong, and the kernel's log was kept."""
+    """Tick when the module was loaded and mounted, nothing that ran went wrong, and the kernel's log was kept.
+
+    What is known to fail may be just that, a warning in the kernel's log.
+    """
     text = "No kernel panics or system crashes"
     ran = [stage for stage in run.stages if stage.verdict not in (Verdict.NOT_RUN, Verdict.SKIPPED)]
     wrong = next((stage for stage in ran if stage.verdict is not Verdict.PASSED), None)
@@ -141,7 +151,7 @@ def _no_crash(run: Run) -> Criterion:
         return Criterion(text, False, f"no kernel log was kept of: {', '.join(silent)}")
     seen = _stages_passed(run, text, ("load", "mount"))
     logs = f"the kernel's log of {len(ran)} stages holds no oops, BUG, warning or trace"
-    return Criterion(text, True, logs) if seen.met else seen
+    return _unless_known_to_fail(Criterion(text, True, logs), ran) if seen.met else seen
 
 
 def _stages_passed(run: Run, text: str, names: Sequence[str]) -> Criterion:
@@ -152,7 +162,14 @@ def _stages_passed(run: Run, text: str, names: Sequence[str]) -> Criterion:
             return Criterion(text, False, f"this run has no stage {name}")
         if stages[name].verdict is not Verdict.PASSED:
             return Criterion(text, False, f"the verdict of stage {name} is {_word(stages[name].verdict)}")
-    return Criterion(text, True, f"{' and '.join(names)}: {_counted([stages[name] for name in names])}")
+    chosen = [stages[name] for name in names]
+    return _unless_known_to_fail(Criterion(text, True, f"{' and '.join(names)}: {_counted(chosen)}"), chosen)
+
+
+def _unless_known_to_fail(criterion: Criterion, stages: Sequence[Stage]) -> Criterion:
+    """The criterion, unticked when a check of these stages failed, expected or not."""
+    known = [f"{s.name}/{check.name}" for s in stages for check in s.checks if check.verdict is Verdict.XFAILED]
+    return Criterion(criterion.text, False, f"known to fail: {', '.join(known)}") if known else criterion
 
 
 def _counted(stages: Sequence[Stage]) -> str:

@@ -12,15 +12,16 @@ import jinja2
 import junitparser
 
 from vexlab import readiness, results
-from vexlab.results import Check, Run, Stage, Verdict
+from vexlab.results import DIED, Check, Run, Stage, Verdict
 
 # Colours of a terminal, and what neither XML nor a reader can take: control characters, halves of characters.
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _QUIET = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED, Verdict.NOT_RUN)
-_DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
 _MESSAGE_LINES = 40
 """Lines of a failed check's message that the Markdown report shows; results.json has them all."""
+_NAMES = 40
+"""Names of checks that were not run that it shows of a stage; results.json has them all."""
 
 
 def render_json(run: Run) -> str:
@@ -59,6 +60,7 @@ def render_markdown(run: Run, command_options: str = "") -> str:
         failures=[_failure(run, stage, command_options) for stage in run.stages if stage.verdict not in _QUIET],
         skips=[(stage.name, check) for stage, check in checks if check.verdict is Verdict.SKIPPED],
         known=[(stage.name, check) for stage, check in results.known_failures(run)],
+        not_run=[row for stage in run.stages if (row := _not_run(run, stage))],
         risk=readiness.risk(run),
         steps=readiness.next_steps(run, command_options),
         criteria=readiness.criteria(run),
@@ -140,9 +142,11 @@ def _categories(run: Run) -> list[dict[str, str]]:
     rows = []
     for stage in run.stages:
         known = readiness.CATEGORIES.get(stage.name)
-        state = _word(stage.verdict)
+        state, counts = _word(stage.verdict), _counts(stage.checks)
         if stage.verdict is Verdict.NOT_RUN:
             state += f" ({stage.reason})" if stage.reason else " (not selected)" * (stage.name not in run.selected)
+        elif counts["xfailed"]:
+            state += f" ({counts['xfailed']} known to fail)"
         about = known.about if known else "a stage of this target's own"
         rows.append({"title": known.title if known else stage.name.title(), "state": state, "about": about})
     names = {stage.name for stage in run.stages}
@@ -154,9 +158,21 @@ def _categories(run: Run) -> list[dict[str, str]]:
     return rows
 
 
+def _not_run(run: Run, stage: Stage) -> dict[str, object] | None:
+    """Return what of a stage was not run and why: the whole of it, or some of its checks; None when nothing."""
+    if stage.verdict is Verdict.NOT_RUN and not stage.checks:
+        unselected = "it was not selected" if stage.name not in run.selected else "the run ended before it"
+        return {"stage": stage.name, "why": stage.reason or unselected, "names": [], "more": 0}
+    names = [check.name for check in stage.checks if check.verdict is Verdict.NOT_RUN]
+    if not names:
+        return None
+    why = f"{len(names)} of its {len(stage.checks)} checks were not reached"
+    return {"stage": stage.name, "why": why, "names": names[:_NAMES], "more": len(names[_NAMES:])}
+
+
 def _failure(run: Run, stage: Stage, command_options: str) -> dict[str, object]:
     """Return what a reader needs of a stage that went wrong: cause, place of evidence, next command."""
-    died = stage.verdict in _DIED
+    died = stage.verdict in DIED
     words = {stage.name, "console"} if died else {stage.name}
     broken = [check for check in stage.checks if check.verdict not in _QUIET]
     log = "console" if died else stage.name if stage.name in run.evidence else "kernel" if broken else "ansible"
@@ -221,7 +237,7 @@ def _case(run: Run, stage: str, check: Check, *, red: bool = False) -> junitpars
     title = next((line.strip() for line in message.splitlines() if line.strip()), str(check.verdict))
     if check.verdict is Verdict.FAILED:
         result: junitparser.junitparser.FinalResult = junitparser.Failure(title, check.verdict)
-    elif check.verdict in _DIED or red:
+    elif check.verdict in DIED or red:
         result = junitparser.Error(title, check.verdict)
     elif check.verdict in (Verdict.SKIPPED, Verdict.XFAILED, Verdict.NOT_RUN):
         result = junitparser.Skipped(title, check.verdict)

@@ -134,6 +134,57 @@ def test_known_failure_is_shown_with_its_reason(tmp_path: Path) -> None:
     assert "Known failures" not in report.render_markdown(ALL_PASSED)
 
 
+def test_known_failure_is_no_readiness() -> None:
+    """What fails on a disk doesn't care whether somebody had expected it."""
+    run = with_known_failure()
+    text = report.render_markdown(run)
+    assert "### Current Risk Level: MEDIUM\n" in text
+    assert "mount/rename.three" in section(text, "Current Risk Level: MEDIUM")
+    assert "**Mount Operations**: passed (1 known to fail)" in text
+    assert "Do NOT proceed to production testing" in text
+    ticked = [name for name, mark in boxes(run).items() if mark]
+    assert ticked == [
+        "Clean module load/unload cycles",
+        "Error handling validates properly",
+        "Stress tests complete successfully",
+    ]
+
+
+def cut_short() -> Run:
+    """Stage mount took the guest down at its second check of 60; with --keep-going stage errors passed all the same."""
+    rest = tuple(Check(f"files.number_{number}", Verdict.NOT_RUN, 0.0, "it was not reached") for number in range(58))
+    checks = (Check("fresh.a", Verdict.PASSED, 1.0), Check("fresh.b", Verdict.PANICKED, 0.0, "Oops"), *rest)
+    died = Stage("mount", Verdict.PANICKED, 9.0, "Oops; deterministic (2 of 2)", checks)
+    others = {
+        "mount": died, "stress": Stage("stress", reason="it needs stage mkfs, whose verdict is failed"), "load": Stage("load")
+    }  # fmt: skip
+    stages = tuple(others.get(s.name, s) for s in ALL_PASSED.stages)
+    selected = tuple(name for name in ALL_PASSED.selected if name != "load")
+    return dataclasses.replace(ALL_PASSED, stages=stages, verdict=Verdict.PANICKED, selected=selected)
+
+
+def test_report_names_what_was_not_run(tmp_path: Path) -> None:
+    text = report.render_markdown(cut_short())
+    rows = section(text, "Not run").splitlines()
+    assert "- **load**: it was not selected" in rows
+    assert "- **stress**: it needs stage mkfs, whose verdict is failed" in rows
+    [row] = [row for row in rows if row.startswith("- **mount**")]
+    assert row.startswith("- **mount**: 58 of its 60 checks were not reached: `files.number_0`, `files.number_1`,")
+    assert row.endswith("`files.number_39` and 18 more, which are in results.json")
+    assert "| mount | panicked | 1 | 1 | 0 | 0 | 58 | 9.0 |" in text
+    assert "**First cause**: Oops; deterministic (2 of 2)" in text
+    assert "files.number_0" not in section(text, "Stage mount: panicked")
+    assert "### Current Risk Level: HIGH\n" in text
+    assert not any(mark for name, mark in boxes(cut_short()).items() if not name.startswith("Error handling"))
+    cases = [case for case in junit(cut_short(), tmp_path).iter("testcase") if case.get("name") == "files.number_57"]
+    assert [result.tag for case in cases for result in case] == ["skipped"]
+
+
+def test_nothing_is_said_of_what_was_not_run_when_all_was() -> None:
+    assert "### Not run" not in report.render_markdown(ALL_PASSED)
+    assert "- **errors**: the run ended before it" in report.render_markdown(with_last(Verdict.FAILED))
+
+
 def test_death_points_at_the_console() -> None:
     failures = section(report.render_markdown(with_last(Verdict.PANICKED)), "Stage stress: panicked")
     assert "`console.log`" in failures
