@@ -12,8 +12,9 @@ from typing import Any
 from vexlab import content, target
 from vexlab.errors import UsageProblem
 
-# The least that makes sense of what stage stress does, and of its seed, where 0 is a new one each time.
-AMOUNTS = {"vexlab_load_cycles": 1, "vexlab_mount_cycles": 1, "vexlab_churn_operations": 1, "vexlab_seed": 0}
+COUNTS = ("vexlab_load_cycles", "vexlab_mount_cycles", "vexlab_churn_operations")  # how much stage stress does
+# The least that makes sense; a seed of 0 is a new one each time.
+LEAST = dict.fromkeys(COUNTS, 1) | {"vexlab_seed": 0, "vexlab_boot_deadline": 1}
 LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -110,7 +111,7 @@ def make(lab: str, options: Options) -> Settings:
         contract["vexlab_source"] = str(_readable_source(Path(contract["vexlab_source"])))
     _check_choice("kernel", contract["vexlab_kernel_suite"], tuple(contract["vexlab_kernel_suites"]))
     _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
-    for name, least in AMOUNTS.items():
+    for name, least in LEAST.items():
         _check_amount(name, contract[name], least)
     return Settings(lab, directory, contract)
 
@@ -122,8 +123,7 @@ def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
 
 def _amounts(contract: dict[str, Any], cycles: int | None) -> dict[str, Any]:
     """How often stage stress does things: a quarter with `quick`, except for what was asked for by number."""
-    counts = [name for name in AMOUNTS if name != "vexlab_seed"]
-    amounts = {name: max(1, contract[name] // 4) for name in counts} if contract["vexlab_quick"] else {}
+    amounts = {name: max(1, contract[name] // 4) for name in COUNTS} if contract["vexlab_quick"] else {}
     return amounts | ({} if cycles is None else {"vexlab_load_cycles": cycles, "vexlab_mount_cycles": cycles})
 
 

@@ -21,6 +21,7 @@ vexlab_superblock_magic: "00"
 vexlab_superblock_magic_offset: 0
 vexlab_capabilities: []
 """
+KNOWN = "vexlab_known_failures: [{{check: {}, reason: x}}]\n"
 
 
 def refused(done: Done, code: int, *words: str) -> None:
@@ -63,8 +64,19 @@ def test_missing_target(vexlab: Vexlab) -> None:
         (GOOD_TARGET.replace("module_file: x.ko", "module_file: [x.ko]"), ("vexlab_module_file", "must be text")),
         (GOOD_TARGET.replace("vexlab_module_name: x\n", ""), ("vexlab_module_name", "is missing")),
         (GOOD_TARGET.replace("[]", "[teleport]"), ("teleport", "none of")),
+        (GOOD_TARGET.replace("vexlab_mkfs", "#"), ("vexlab_mkfs_command: is missing", "Shell command that formats")),
+        (GOOD_TARGET + KNOWN.format("muont/x.y"), ("muont/x.y", "there is no stage muont; did you mean mount?")),
     ],
-    ids=["empty", "malformed", "unknown-field", "wrong-type", "missing-field", "unknown-capability"],
+    ids=[
+        "empty",
+        "malformed",
+        "unknown-field",
+        "wrong-type",
+        "missing-field",
+        "unknown-capability",
+        "no-mkfs",
+        "known-failure-of-no-stage",
+    ],
 )
 def test_bad_target(vexlab: Vexlab, tmp_path: Path, content: str, words: tuple[str, ...]) -> None:
     path = tmp_path / "target.yml"
@@ -87,6 +99,12 @@ def test_unknown_variant(vexlab: Vexlab) -> None:
 
 def test_unknown_kernel(vexlab: Vexlab) -> None:
     refused(vexlab("up", "--kernel", "sarge"), 2, "unknown kernel 'sarge'", "trixie")
+
+
+@pytest.mark.parametrize("option", ["--cycles", "--seed", "--rerun", "--boot-deadline"])
+@pytest.mark.parametrize("amount", ["0", "-3", "some"])
+def test_amount_that_makes_no_sense(vexlab: Vexlab, option: str, amount: str) -> None:
+    refused(vexlab("test", option, amount), 2, option, amount)
 
 
 def test_unknown_option(vexlab: Vexlab) -> None:
