@@ -6,7 +6,7 @@ set -eu
 name=$1
 file=$2
 virtualisation=$(systemd-detect-virt) || true # its exit code says "none" once more
-file_there=false loaded=false same=false vermagic='' file_name='' users=0
+file_there=false loaded=false same=false permanent=false vermagic='' file_name='' users=0
 if [ -f "$file" ]; then
 	file_there=true
 	vermagic=$(modinfo -F vermagic "$file")
@@ -15,6 +15,7 @@ fi
 if [ -d "/sys/module/$name" ]; then
 	loaded=true
 	users=$(cat "/sys/module/$name/refcnt")
+	if grep -q "^$name .*\[permanent\]" /proc/modules; then permanent=true; fi
 	# The bytes of the note are the identity: a srcversion is the same for two builds of one source.
 	note=/sys/module/$name/notes/.note.gnu.build-id
 	if [ "$file_there" = true ] && [ -r "$note" ]; then
@@ -26,4 +27,4 @@ if [ -d "/sys/module/$name" ]; then
 fi
 printf '{"virtualisation": "%s", "release": "%s", "file_there": %s, "vermagic": "%s", "file_name": "%s", ' \
 	"${virtualisation:-unknown}" "$(uname -r)" "$file_there" "$vermagic" "$file_name"
-printf '"loaded": %s, "same": %s, "users": %s}\n' "$loaded" "$same" "$users"
+printf '"loaded": %s, "same": %s, "permanent": %s, "users": %s}\n' "$loaded" "$same" "$permanent" "$users"

@@ -19,6 +19,7 @@ def content(path):
 note = module / "notes/.note.gnu.build-id"
 answer({
     "states": {line.split()[0]: line.split()[4] for line in read("/proc/modules").splitlines()},
+    "users": {line.split()[0]: line.split()[3] for line in read("/proc/modules").splitlines()},
     "initstate": content(module / "initstate"),
     "types": [line.split()[-1] for line in read("/proc/filesystems").splitlines()],
     "is built in": f"/{name}.ko" in read(f"/lib/modules/{os.uname().release}/modules.builtin"),
@@ -59,6 +60,12 @@ def test_module_is_live(lab: Lab, seen: dict[str, Any]) -> None:
 def test_initstate_is_live(seen: dict[str, Any]) -> None:
     """/sys/module has it too."""
     assert seen["initstate"] == "live"
+
+
+def test_module_can_be_unloaded(lab: Lab, seen: dict[str, Any]) -> None:
+    """The kernel keeps a module without an exit function for good; what follows unloads it many times."""
+    users = seen["users"].get(lab.module_name, "")
+    assert "[permanent]" not in users, f"{lab.module_name} has no exit function: it stays until the guest is restarted"
 
 
 def test_filesystem_type_is_registered_by_the_module(lab: Lab, seen: dict[str, Any]) -> None:
