@@ -25,8 +25,8 @@ class Plan:
     """What one execution of a playbook is to do.
 
     `judged` are the stages whose tests run, `applied` those that are only brought about on a guest that is `fresh`: a
-    pristine one, in place of the one before. `apply` is False when no role is to change anything, `clean` has everything
-    built anew, `choices` are of the checks of a stage.
+    pristine one, in place of the one before. `apply` is False when no role is to change anything, `clean` has
+    everything built anew, `choices` are of the checks of a stage.
     """
 
     playbook: str

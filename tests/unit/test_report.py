@@ -155,9 +155,8 @@ def cut_short() -> Run:
     rest = tuple(Check(f"files.number_{number}", Verdict.NOT_RUN, 0.0, "it was not reached") for number in range(58))
     checks = (Check("fresh.a", Verdict.PASSED, 1.0), Check("fresh.b", Verdict.PANICKED, 0.0, "Oops"), *rest)
     died = Stage("mount", Verdict.PANICKED, 9.0, "Oops; deterministic (2 of 2)", checks)
-    others = {
-        "mount": died, "stress": Stage("stress", reason="it needs stage mkfs, whose verdict is failed"), "load": Stage("load")
-    }  # fmt: skip
+    stress = Stage("stress", reason="it needs stage mkfs, whose verdict is failed")
+    others = {"mount": died, "stress": stress, "load": Stage("load")}
     stages = tuple(others.get(s.name, s) for s in ALL_PASSED.stages)
     selected = tuple(name for name in ALL_PASSED.selected if name != "load")
     return dataclasses.replace(ALL_PASSED, stages=stages, verdict=Verdict.PANICKED, selected=selected)
