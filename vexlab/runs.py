@@ -80,7 +80,7 @@ class Pass:
         self._specs = content.stages()
         self._parts: list[Part] = []
         self._reruns: Reruns | None = None
-        self._left = ""  # why what could have been run on another guest was not
+        self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
 
     def changed_stages(self) -> list[str]:
@@ -100,12 +100,15 @@ class Pass:
             problem = self._perform(Plan(playbook, self._selected, apply=apply, clean=clean), self.directory)
             while keep_going and problem is None and (plan := self._next()):
                 problem = self._perform(plan, self.directory / f"part-{len(self._parts) + 1}")
-                self._left = str(problem or "")
+                if problem is not None:
+                    self._left = problem.message
+                    self._progress.say(f"it is not possible to go on: {problem.message}")
             run = self._run(None)
             if reruns and (problem is None or self._parts[0].courses):
                 self._run_again(run, reruns)
         except (Interrupted, KeyboardInterrupt):
-            self._write(self._run(datetime.now(UTC)))
+            self._left = "interrupted"
+            self._write(self._run(datetime.now(UTC), keep_going=keep_going))
             raise Interrupted("interrupted", f"what was seen so far: {self.directory}") from None
         run = self._run(datetime.now(UTC), keep_going=keep_going)
         self._write(run)
@@ -191,8 +194,7 @@ class Pass:
         """A stage that was not reached, with the reason, if it was asked for."""
         if stage.name not in self._selected:
             return stage
-        why = self._left or "too many guests had died before"
-        return Stage(stage.name, reason=onward.why_not_run(self._specs, stage.name, known, why))
+        return Stage(stage.name, reason=onward.why_not_run(self._specs, stage.name, known, self._left))
 
     def _module(self) -> Module | None:
         """Identity of the module that this run built, or found built and judged; none after a build that failed."""
