@@ -48,6 +48,11 @@ def clean_option(command: Command) -> Command:
     return click.option("--clean", is_flag=True, help="Build everything anew.")(command)
 
 
+def stage_option(meaning: str) -> Callable[[Command], Command]:
+    """`--stage STAGE`, which may be given more than once."""
+    return click.option("--stage", "chosen", multiple=True, metavar="STAGE", help=meaning)
+
+
 def target_options(command: Command) -> Command:
     """What may be asked of a lab; the lab remembers it until it is destroyed."""
     options = [
@@ -130,6 +135,7 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @lab_option
 @json_option
 @click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
+@stage_option("Only this stage, and those before it that it can't do without; may be given more than once.")
 @click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
 @click.option("--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed.")
 @click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
@@ -145,18 +151,19 @@ def test(
     keep_going: bool,
     rerun: int | None,
     clean: bool,
+    chosen: tuple[str, ...],
     options: Options,
     verbose: bool,
 ) -> None:
     """Run every stage on a pristine guest, and take the guest down at the end."""
+    selected = content.stages_for(chosen)
     order = _order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
         if order.lab.is_up():
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
             _end_guest(order.lab, "stopped")
         try:
-            every = [spec.name for spec in content.stages()]
-            _run_stages(order, every, "up", clean=clean, keep_going=keep_going, reruns=rerun or 0)
+            _run_stages(order, selected, "up", clean=clean, keep_going=keep_going, reruns=rerun or 0)
         finally:
             if not keep:
                 _end_guest(order.lab, "stopped")
@@ -165,14 +172,12 @@ def test(
 @cli.command()
 @lab_option
 @json_option
-@click.option("--stage", "chosen", multiple=True, metavar="STAGE", help="This stage; may be given more than once.")
+@stage_option("This stage; may be given more than once.")
 @click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
 def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> None:
     """Judge a lab that is up once more, without changing anything in it."""
-    known = [spec.name for spec in content.stages()]
-    for stage in chosen:
-        if stage not in known:
-            raise UsageProblem(f"unknown stage {stage!r}", f"known: {', '.join(known)}")
+    known = content.stages_for(())
+    content.stages_for(chosen)  # raises when one is unknown
     lab = _existing(name)
     with lab.held():
         lab.ssh_command()  # raises when no guest is up

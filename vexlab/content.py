@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,6 +69,19 @@ def stage_spec(entry: dict[str, Any]) -> StageSpec:
             "it must be a whole number of seconds, 1 or more: playbooks/vars/stages.yml",
         )
     return spec
+
+
+def stages_for(chosen: Sequence[str]) -> list[str]:
+    """Names of the stages that judging these takes: they and what they are built on, in order; all when none is chosen.
+
+    A stage is built on those before it that have a role: nothing can be mounted that wasn't built and loaded.
+    """
+    names = [spec.name for spec in stages()]
+    if unknown := [name for name in chosen if name not in names]:
+        raise UsageProblem(f"unknown stage {unknown[0]!r}", f"known: {', '.join(names)}")
+    last = max((names.index(name) for name in chosen), default=-1)
+    needed = {spec.name for spec in stages()[:last] if spec.role}
+    return [name for name in names if not chosen or name in chosen or name in needed]
 
 
 @cache

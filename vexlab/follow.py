@@ -181,6 +181,9 @@ class Part:
             return
         if task.startswith(VERIFY):
             self._current.tests_ok = False
+            checks = results.read_checks(self.directory / "stages" / self._current.name / "checks.jsonl")
+            if hung := next((check for check in checks if check.verdict is Verdict.HUNG), None):
+                self._on_death(Death(Verdict.HUNG, f"{hung.name}: {hung.message}"))
         else:
             self._current.role_ok = False
 

@@ -48,13 +48,16 @@ class Scene:
 def collect(scene: Scene, death: Death, *, memory: bool) -> Death:
     """Keep the evidence; returns the death with the source line in its reason, if it can be told.
 
-    Of a guest that still runs the blocked tasks, the CPUs and all tasks are asked for; `memory` also dumps its memory.
+    A guest that hangs is asked for its blocked tasks, its CPUs and all its tasks, and then stopped: nothing can be done
+    with it any more, and the next start replaces a guest that doesn't run. `memory` also dumps its memory.
     """
     scene.directory.mkdir(parents=True, exist_ok=True)
     if death.verdict is Verdict.HUNG:
         ask_kernel(scene.lab, scene.console)
     if memory:
         dump_memory(scene)
+    if death.verdict is Verdict.HUNG:
+        stop(scene.lab)
     log = stage_log(scene.console, scene.stage)
     kernel_log = scene.directory / "kernel.log"
     if log and not kernel_log.exists():
@@ -100,6 +103,12 @@ def ask_kernel(lab: Lab, console: Path) -> None:
             qmp(control, "chardev-send-break", {"id": "console"})
             serial.sendall(key.encode())
             _wait_for_silence(console, before, serial)
+
+
+def stop(lab: Lab) -> None:
+    """Stop the guest where it is."""
+    with contextlib.suppress(OSError, ValueError):
+        qmp(Path(lab.record().get("qmp_control", "")), "stop")
 
 
 def _wait_for_silence(console: Path, before: int, serial: socket.socket) -> None:

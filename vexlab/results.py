@@ -164,6 +164,7 @@ def _judge_finished(
     """Verdict and reason of a stage that began and that nothing interrupted."""
     wrong = [check for check in checks if check.verdict not in _HARMLESS]
     culprit = min(wrong, key=lambda check: check.verdict is Verdict.NOT_RUN, default=None)
+    hung = next((check for check in checks if check.verdict is Verdict.HUNG), None)
     if role_ok is False:
         problem = role_reason or "the role of the stage failed"
     elif culprit is not None:
@@ -180,6 +181,8 @@ def _judge_finished(
         problem = f"no check passed: {silent} was skipped without a reason"
     else:
         return Verdict.SKIPPED, _first_line(checks[0].message)
+    if hung is not None:
+        return Verdict.HUNG, f"{hung.name}: {_first_line(hung.message)}"
     return Verdict.FAILED, problem
 
 
@@ -261,10 +264,10 @@ def read_checks(path: Path) -> tuple[Check, ...]:
 
 
 def _check(value: object) -> Check:
-    """Read a line of `checks.jsonl`, where only verdicts that pytest can give are right."""
+    """Read a line of `checks.jsonl`, where only verdicts that the checks can give themselves are right."""
     check = decode(Check, value, "")
-    if check.verdict not in (Verdict.PASSED, Verdict.FAILED, Verdict.SKIPPED, Verdict.XFAILED):
-        raise VexlabError(f"verdict is {check.verdict!r}, pytest gives passed, failed, skipped or xfailed")
+    if check.verdict not in (Verdict.PASSED, Verdict.FAILED, Verdict.HUNG, Verdict.SKIPPED, Verdict.XFAILED):
+        raise VexlabError(f"verdict is {check.verdict!r}, checks give passed, failed, hung, skipped or xfailed")
     return check
 
 

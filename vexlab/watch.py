@@ -17,12 +17,13 @@ from vexlab.results import Verdict
 # What the kernel prints first when it dies; matched after the time stamp.
 CAUSE = re.compile(
     r"(BUG: .+|kernel BUG at .+|Oops: .+|general protection fault.*|Unable to handle kernel .+|"
-    r"watchdog: BUG: soft lockup.*|INFO: task .+ blocked for more than .+|Kernel panic - not syncing: .+)"
+    r"watchdog: BUG: soft lockup.*|INFO: task .+ blocked for more than .+|Kernel panic - not syncing: .+|"
+    r"vexlab: SIGKILL does not end .+)"  # tests/guest/agent.py says that
 )
 FUNCTION = re.compile(r"\bRIP: [0-9a-f]+:(?P<function>[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?)")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 TIME = re.compile(r"^\[\s*\d+\.\d+\](?:\[\s*[CT]\d+\])? ?")
-HUNG = re.compile(r"INFO: task .+ blocked for more than|soft lockup|hung_task")
+HUNG = re.compile(r"INFO: task .+ blocked for more than|soft lockup|hung_task|SIGKILL does not end")
 TICK = 0.5  # seconds between two looks at whether the watch is over
 PULSE = 2.0  # seconds between two questions how the guest is
 SILENT_SECONDS = 30.0  # until a QEMU that doesn't answer counts as hung, if nothing explains it sooner

@@ -6,7 +6,8 @@ runs in a fork of it, compiled once, and /dev/kmsg is open already.
 
 One JSON object per line each way. In, once: {"inside"}, the text of inside.py, which all code can use. Then {"script"}
 or {"code", "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings"}, the last being the
-kernel's messages that are of level warning or worse; code 124 is a command that was killed at its deadline.
+kernel's messages that are of level warning or worse; code 124 is a command that was killed at its deadline. "stuck"
+is there too when even that didn't end it, which means that the kernel hangs, and tells where.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ import os
 import select
 import signal
 import sys
+import time
 import traceback
+from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
+
+
+KILL_SECONDS = 10.0  # from SIGKILL until a process that is still there counts as stuck in the kernel
 
 
 @functools.cache
@@ -51,8 +57,8 @@ def become(order: dict[str, Any], names: dict[str, Any]) -> int:
     return 0
 
 
-def run(order: dict[str, Any], names: dict[str, Any]) -> tuple[int, list[str]]:
-    """Run one command; returns its exit code, as a shell would tell it, and its two streams."""
+def run(order: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+    """Run one command; returns its exit code, as a shell would tell it, its two streams, and whether it is stuck."""
     if "code" in order:
         with contextlib.suppress(SyntaxError):  # told by the child, when it meets it
             compiled(order["code"])
@@ -75,15 +81,56 @@ def run(order: dict[str, Any], names: dict[str, Any]) -> tuple[int, list[str]]:
         os._exit(code)
     descriptor = os.pidfd_open(child)
     late = not select.select([descriptor], [], [], order["seconds"])[0]
-    if late:
-        os.killpg(child, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(descriptor)
-    said = []
+    stuck = kill(child) if late else ""
+    said = [os.pread(stream, os.fstat(stream).st_size, 0).decode(errors="replace") for stream in streams]
     for stream in streams:
-        said.append(os.pread(stream, os.fstat(stream).st_size, 0).decode(errors="replace"))
         os.close(stream)
-    return 124 if late else status if status >= 0 else 128 - status, said
+    status = 124 if late else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = status if status >= 0 else 128 - status
+    return {"code": code, "stdout": said[0], "stderr": said[1], **({"stuck": stuck} if stuck else {})}
+
+
+def kill(child: int) -> str:
+    """Kill a command and all that it started; returns who can't be killed and where it is, or nothing."""
+    os.killpg(child, signal.SIGKILL)
+    deadline = time.monotonic() + KILL_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ChildProcessError):  # it is gone, and what it started may not be
+            os.waitpid(child, os.WNOHANG)
+        try:
+            os.killpg(child, 0)
+        except ProcessLookupError:
+            return ""
+        time.sleep(0.05)
+    found = [place(path) for path in Path("/proc").glob("[0-9]*") if group(path) == child]
+    stuck = "; ".join(found) or f"process group {child}"
+    with contextlib.suppress(OSError):
+        Path("/dev/kmsg").write_text(f"vexlab: SIGKILL does not end {stuck}\n"[:900])
+    return stuck
+
+
+def fields(process: Path) -> list[str]:
+    """Fields of /proc/PID/stat from the process's state on; none when it is gone."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def group(process: Path) -> int:
+    """The process group of a process; 0 when it is gone."""
+    return int((fields(process) or "000")[2])
+
+
+def place(process: Path) -> str:
+    """A process, its state, and where in the kernel it is: the first function of a module, or the innermost ones."""
+    name, stack = "", list[str]()
+    with contextlib.suppress(OSError):
+        name = (process / "comm").read_text().strip()
+        stack = [line.split(maxsplit=1)[1] for line in (process / "stack").read_text().splitlines()]
+    where = next((frame for frame in stack if frame.endswith("]")), "") or " < ".join(stack[:4]) or "no stack"
+    return f"{name} (process {process.name}, state {(fields(process) or '?')[0]}) in {where}"
 
 
 def kernel_messages(kmsg: int) -> dict[str, list[str]]:
@@ -114,8 +161,7 @@ def main() -> None:
     inside.__dict__["kernel_messages"] = kernel_messages
     exec(compile(json.loads(sys.stdin.readline())["inside"], "inside.py", "exec"), inside.__dict__)
     for line in sys.stdin:
-        code, (stdout, stderr) = run(json.loads(line), inside.__dict__)
-        answer = {"code": code, "stdout": stdout, "stderr": stderr, **kernel_messages(kmsg)}
+        answer = {**run(json.loads(line), inside.__dict__), **kernel_messages(kmsg)}
         print(json.dumps(answer), file=answers, flush=True)
 
 

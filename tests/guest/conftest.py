@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import declared
 import kernel_log
 import known_failures
-from guest import Guest, Lab, contract, host_variables
+from guest import Guest, Hung, Lab, contract, host_variables
 from reload import taken_down
 from scratch import Scratch
 from victim import Victim
@@ -52,14 +52,27 @@ class Recorder:
         self.path.write_text("")
         self.reports: dict[str, list[pytest.TestReport]] = {}
         self.failed = False
+        self.hung = ""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say which checks there will be, for whoever shows progress, or tells what was not run."""
         names = [short_name(item.nodeid) for item in session.items]
         self.path.with_name("planned").write_text("".join(f"{name}\n" for name in names))
 
+    def pytest_runtest_setup(self) -> None:
+        """Skip what comes after a hang; it isn't written down, since it did not run."""
+        if self.hung:
+            pytest.skip(f"the guest's kernel hangs since {self.hung}")
+
+    def pytest_exception_interact(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Note during which check the kernel began to hang."""
+        if not self.hung and call.excinfo is not None and call.excinfo.errisinstance(Hung):
+            self.hung = report.nodeid
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Say which check is going on, for whoever finds the guest dead."""
+        if self.hung:
+            return
         self.path.with_name("running").write_text(f"{short_name(nodeid)}\n")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -69,6 +82,8 @@ class Recorder:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Write the check down: xfailed or failed if one phase was, skipped if one was skipped, else passed."""
         reports = self.reports.pop(nodeid, [])
+        if self.hung not in ("", nodeid):
+            return
         expected = next((report for report in reports if report.skipped and hasattr(report, "wasxfail")), None)
         failed = next((report for report in reports if report.failed), None)
         skipped = next((report for report in reports if report.skipped), None)
@@ -76,7 +91,7 @@ class Recorder:
         if expected is not None:  # in whatever phase it came: a splat is noticed after a call that passed
             verdict, message = "xfailed", f"{expected.wasxfail}\n{message_of(expected)}"
         elif failed is not None:
-            verdict, message = "failed", message_of(failed)
+            verdict, message = "hung" if self.hung else "failed", message_of(failed)
         elif skipped is not None:
             verdict, message = "skipped", reason_of(skipped)
         elif not any(report.when == "call" for report in reports):
@@ -101,7 +116,8 @@ def short_name(nodeid: str) -> str:
 def message_of(report: pytest.TestReport) -> str:
     """What an assertion said, without the source around it."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    said = str(crash.message if crash is not None else report.longrepr).strip().removeprefix("AssertionError: ")
+    said = str(crash.message if crash is not None else report.longrepr).strip()
+    said = said.removeprefix("AssertionError: ").removeprefix("guest.Hung: ")
     if said.startswith(UNEXPECTED):
         said = f"it passed, and vexlab_known_failures says that it fails: {said.removeprefix(UNEXPECTED)}"
     return said

@@ -18,8 +18,13 @@ from typing import Any
 import pytest
 import testinfra
 
+
+class Hung(Exception):
+    """The guest's kernel hangs: a process that can't be killed, or no answer any more. Nothing more can be judged."""
+
+
 START_SECONDS = 60.0  # until a loaded guest has started a Python
-GRACE_SECONDS = 20.0  # beyond a command's own deadline, until the connection counts as lost
+GRACE_SECONDS = 30.0  # beyond a command's own deadline, until the guest counts as hung
 OWN_SECONDS = 150  # for a command of the target's own checks
 
 # Tries statements one by one, in one namespace.
@@ -87,10 +92,13 @@ class Agent:
         self._process.stdin.flush()
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have one command run; raises ConnectionError when the guest doesn't answer."""
+        """Have one command run; raises Hung when the guest doesn't answer, ConnectionError when it can't be asked."""
         try:
             self._send(order)
             return self._read(order["seconds"] + GRACE_SECONDS)
+        except TimeoutError as problem:
+            self.close()
+            raise Hung(str(problem)) from None
         except BaseException:
             self.close()  # what comes next would be the answer to this order
             raise
@@ -103,7 +111,7 @@ class Agent:
         assert self._process.stdout is not None
         # A line comes whole or its rest follows at once, so the wait is for its first byte.
         if not select.select([self._process.stdout], [], [], seconds)[0]:
-            raise ConnectionError(f"the guest did not answer within {seconds} s")
+            raise TimeoutError(f"the guest did not answer within {seconds:.0f} s")
         line = self._process.stdout.readline()
         if not line:
             raise ConnectionError("the connection to the guest ended")
@@ -168,6 +176,7 @@ class Guest:
         self._variables = variables
         self._agent: Agent | None = None
         self._is_ours = True
+        self._hung = ""
         self._kernel: list[str] = []
         self._warnings: list[str] = []
 
@@ -176,13 +185,18 @@ class Guest:
         return self._order({"script": script, "seconds": seconds}, script)
 
     def _order(self, order: dict[str, Any], shown: str) -> Result:
+        if self._hung:
+            raise Hung(self._hung)
         if self._agent is None:
             self._is_ours = not _ready
             self._agent = Agent(self._variables) if self._is_ours else _ready.pop()[1]
         try:
             answer = self._agent.ask(order)
-        except BaseException:
+            if "stuck" in answer:
+                raise Hung(f"the kernel hangs: after {order['seconds']} s, SIGKILL did not end {answer['stuck']}")
+        except BaseException as problem:
             self._agent = None
+            self._hung = str(problem) if isinstance(problem, Hung) else ""
             raise
         self._kernel += answer["kernel"]
         self._warnings += answer["warnings"]

@@ -64,6 +64,7 @@ def a_run(**changes: Any) -> Run:
         ({"checks": [PASSED, FAILED]}, Verdict.FAILED, "a remount: AssertionError: 3 of 5 names are gone"),
         ({"checks": [FAILED], "tests_ok": None}, Verdict.FAILED, "names survive"),
         ({"checks": [Check("x", Verdict.NOT_RUN, 0), FAILED]}, Verdict.FAILED, "names survive"),
+        ({"checks": [FAILED, Check("x", Verdict.HUNG, 70, "SIGKILL")], "tests_ok": False}, Verdict.HUNG, "x: SIGKILL"),
         ({"checks": [PASSED, Check("x", Verdict.NOT_RUN, 0)]}, Verdict.FAILED, "x: not_run"),
         ({"tests_ok": False}, Verdict.FAILED, "pytest failed without a failed check"),
         ({"checks": []}, Verdict.FAILED, "no check ran"),

@@ -29,6 +29,10 @@ SOFT_LOCKUP = """\
 [  140.001000] RIP: 0010:vexfs_readdir+0x10/0x200 [vexfs]
 [  140.002000] Kernel panic - not syncing: softlockup: hung tasks
 """
+UNKILLABLE = """\
+[  213.655328] vexlab: SIGKILL does not end umount (process 974, state D) in toyfs_put_super+0x3e/0x140 [toyfs]
+[  213.900000] sysrq: Show Blocked State
+"""
 BUG = """\
 [   61.000000][  T755] kernel BUG at fs/inode.c:1835!\r
 [   61.000001][  T755] Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI\r
@@ -49,10 +53,14 @@ SYSRQ = "[   41.200000] sysrq: Trigger a crash\n[   41.200100] Kernel panic - no
             SOFT_LOCKUP, Verdict.HUNG,
             "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [ls:992] in vexfs_readdir+0x10/0x200 [vexfs]",
         ),
+        (
+            UNKILLABLE, Verdict.HUNG,
+            "vexlab: SIGKILL does not end umount (process 974, state D) in toyfs_put_super+0x3e/0x140 [toyfs]",
+        ),
         (BUG, Verdict.PANICKED, "kernel BUG at fs/inode.c:1835! in iput+0x1f0/0x200"),
         (SYSRQ, Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash"),
     ],
-    ids=["null pointer", "hung task", "soft lockup", "BUG", "panic"],
+    ids=["null pointer", "hung task", "soft lockup", "stuck process", "BUG", "panic"],
 )  # fmt: skip
 def test_first_cause_is_named(console: str, verdict: Verdict, reason: str) -> None:
     death = explain_console(console, Verdict.PANICKED, "the guest's kernel panicked")

@@ -1,0 +1,90 @@
+"""The mutants: broken variants of the bundled filesystem, and what of the lab must catch each of them.
+
+`catalogue.yml` has an entry for each, `catalogue/NAME.patch` is what is broken: a diff of `examples/vexfs`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parents[1] / "examples" / "vexfs"
+ROLE = "role"  # as the name of a check: the role of the stage itself must fail, or the kernel while the role is applied
+VERDICTS = ("failed", "panicked", "hung", "lost")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One of them.
+
+    `sentence` says what is wrong, `stage` and `verdict` what must come of it, `check` which check must have that
+    verdict (its name in results.json). `options` are further ones for `vexlab test`. `in_test`: `make test` runs it.
+    """
+
+    name: str
+    sentence: str
+    stage: str
+    verdict: str
+    check: str
+    variant: str = "c-only"
+    options: tuple[str, ...] = ()
+    in_test: bool = False
+
+    @property
+    def patch(self) -> Path:
+        """What is broken."""
+        return HERE / "catalogue" / f"{self.name}.patch"
+
+    @property
+    def arguments(self) -> list[str]:
+        """What `vexlab` is called with, beside the source and the lab: all stages that lead to the guilty one."""
+        return ["test", "--quick", "--stage", self.stage, "--variant", self.variant, *self.options]
+
+    def plant(self, copy: Path) -> None:
+        """Make a copy of the filesystem with the bug in it, in place of what is there."""
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(SOURCE, copy)
+        # A directory that a repository is around must not have git take the paths for those of that repository.
+        command = ["git", "apply", "--whitespace=nowarn", str(self.patch)]
+        environment = {"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(copy.parent), "GIT_CONFIG_NOSYSTEM": "1"}
+        subprocess.run(command, cwd=copy, env=environment, check=True)
+
+
+def load() -> list[Mutant]:
+    """All of them, in the order of the file; raises ValueError for an entry that isn't complete."""
+    known = {field.name for field in fields(Mutant)}
+    mutants = []
+    for entry in yaml.safe_load((HERE / "catalogue.yml").read_text(encoding="utf-8")):
+        if unknown := set(entry) - known:
+            raise ValueError(f"mutant {entry.get('name')}: {', '.join(sorted(unknown))} is no field")
+        mutants.append(Mutant(**entry | {"options": tuple(map(str, entry.get("options", ())))}))
+    return mutants
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of a mutant: `caught`, `caught elsewhere` or `survived`, and the words of it."""
+
+    outcome: str
+    detail: str
+
+
+def judge(mutant: Mutant, stages: Sequence[Mapping[str, Any]]) -> Judgement:
+    """Compare what a run made of a mutant (the stages in its results.json) with what its entry says."""
+    guilty = next((stage for stage in stages if stage["verdict"] not in ("passed", "skipped", "not_run")), None)
+    if guilty is None:
+        missing = [stage["name"] for stage in stages if stage["name"] == mutant.stage and stage["verdict"] == "not_run"]
+        return Judgement("survived", f"{mutant.stage} was not run" if missing else "")
+    seen = [check["name"] for check in guilty["checks"] if check["verdict"] == guilty["verdict"]]
+    caught = ROLE if not guilty["checks"] else mutant.check if mutant.check in seen else ", ".join(seen) or "no check"
+    if (guilty["name"], guilty["verdict"], caught) == (mutant.stage, mutant.verdict, mutant.check):
+        others = len(seen) - 1 if caught != ROLE else 0
+        return Judgement("caught", f"and {others} more" if others else "")
+    return Judgement("caught elsewhere", f"{guilty['name']} {guilty['verdict']} by {caught}: {guilty['reason']}")
