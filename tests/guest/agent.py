@@ -25,7 +25,6 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-
 KILL_SECONDS = 10.0  # from SIGKILL until a process that is still there counts as stuck in the kernel
 
 

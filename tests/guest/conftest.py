@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import declared
 import kernel_log
 import known_failures
-from guest import Guest, Hung, Lab, contract, host_variables
+from guest import Guest, HungError, Lab, contract, host_variables
 from reload import taken_down
 from scratch import Scratch
 from victim import Victim
@@ -66,7 +66,7 @@ class Recorder:
 
     def pytest_exception_interact(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Note during which check the kernel began to hang."""
-        if not self.hung and call.excinfo is not None and call.excinfo.errisinstance(Hung):
+        if not self.hung and call.excinfo is not None and call.excinfo.errisinstance(HungError):
             self.hung = report.nodeid
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -117,7 +117,7 @@ def message_of(report: pytest.TestReport) -> str:
     """What an assertion said, without the source around it."""
     crash = getattr(report.longrepr, "reprcrash", None)
     said = str(crash.message if crash is not None else report.longrepr).strip()
-    said = said.removeprefix("AssertionError: ").removeprefix("guest.Hung: ")
+    said = said.removeprefix("AssertionError: ").removeprefix("guest.HungError: ")
     if said.startswith(UNEXPECTED):
         said = f"it passed, and vexlab_known_failures says that it fails: {said.removeprefix(UNEXPECTED)}"
     return said

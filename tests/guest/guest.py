@@ -19,7 +19,7 @@ import pytest
 import testinfra
 
 
-class Hung(Exception):
+class HungError(Exception):
     """The guest's kernel hangs: a process that can't be killed, or no answer any more. Nothing more can be judged."""
 
 
@@ -92,13 +92,13 @@ class Agent:
         self._process.stdin.flush()
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have one command run; raises Hung when the guest doesn't answer, ConnectionError when it can't be asked."""
+        """Have one command run; raises HungError when the guest doesn't answer, ConnectionError when it is gone."""
         try:
             self._send(order)
             return self._read(order["seconds"] + GRACE_SECONDS)
         except TimeoutError as problem:
             self.close()
-            raise Hung(str(problem)) from None
+            raise HungError(str(problem)) from None
         except BaseException:
             self.close()  # what comes next would be the answer to this order
             raise
@@ -186,17 +186,17 @@ class Guest:
 
     def _order(self, order: dict[str, Any], shown: str) -> Result:
         if self._hung:
-            raise Hung(self._hung)
+            raise HungError(self._hung)
         if self._agent is None:
             self._is_ours = not _ready
             self._agent = Agent(self._variables) if self._is_ours else _ready.pop()[1]
         try:
             answer = self._agent.ask(order)
             if "stuck" in answer:
-                raise Hung(f"the kernel hangs: after {order['seconds']} s, SIGKILL did not end {answer['stuck']}")
+                raise HungError(f"the kernel hangs: after {order['seconds']} s, SIGKILL did not end {answer['stuck']}")
         except BaseException as problem:
             self._agent = None
-            self._hung = str(problem) if isinstance(problem, Hung) else ""
+            self._hung = str(problem) if isinstance(problem, HungError) else ""
             raise
         self._kernel += answer["kernel"]
         self._warnings += answer["warnings"]

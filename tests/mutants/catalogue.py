@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
+from tests.e2e.harness import VEXFS, Vexlab
+
 HERE = Path(__file__).parent
-SOURCE = HERE.parents[1] / "examples" / "vexfs"
 ROLE = "role"  # as the name of a check: the role of the stage itself must fail, or the kernel while the role is applied
 VERDICTS = ("failed", "panicked", "hung", "lost")
 
@@ -25,7 +26,8 @@ class Mutant:
     """One of them.
 
     `sentence` says what is wrong, `stage` and `verdict` what must come of it, `check` which check must have that
-    verdict (its name in results.json). `options` are further ones for `vexlab test`. `in_test`: `make test` runs it.
+    verdict: its name in results.json, or that without what is in brackets. `options` are further ones for `vexlab
+    test`. `in_test`: `make test` runs it.
     """
 
     name: str
@@ -47,10 +49,14 @@ class Mutant:
         """What `vexlab` is called with, beside the source and the lab: all stages that lead to the guilty one."""
         return ["test", "--quick", "--stage", self.stage, "--variant", self.variant, *self.options]
 
+    def means(self, name: str) -> bool:
+        """Whether that is the check that must catch it."""
+        return self.check in (name, name.partition("[")[0])
+
     def plant(self, copy: Path) -> None:
         """Make a copy of the filesystem with the bug in it, in place of what is there."""
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(SOURCE, copy)
+        shutil.copytree(VEXFS, copy)
         # A directory that a repository is around must not have git take the paths for those of that repository.
         command = ["git", "apply", "--whitespace=nowarn", str(self.patch)]
         environment = {"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(copy.parent), "GIT_CONFIG_NOSYSTEM": "1"}
@@ -70,7 +76,7 @@ def load() -> list[Mutant]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of a mutant: `caught`, `caught elsewhere` or `survived`, and the words of it."""
+    """What became of a mutant: `caught`, `caught elsewhere`, `survived` or `not judged`, and more about it."""
 
     outcome: str
     detail: str
@@ -83,8 +89,18 @@ def judge(mutant: Mutant, stages: Sequence[Mapping[str, Any]]) -> Judgement:
         missing = [stage["name"] for stage in stages if stage["name"] == mutant.stage and stage["verdict"] == "not_run"]
         return Judgement("survived", f"{mutant.stage} was not run" if missing else "")
     seen = [check["name"] for check in guilty["checks"] if check["verdict"] == guilty["verdict"]]
-    caught = ROLE if not guilty["checks"] else mutant.check if mutant.check in seen else ", ".join(seen) or "no check"
-    if (guilty["name"], guilty["verdict"], caught) == (mutant.stage, mutant.verdict, mutant.check):
-        others = len(seen) - 1 if caught != ROLE else 0
-        return Judgement("caught", f"and {others} more" if others else "")
-    return Judgement("caught elsewhere", f"{guilty['name']} {guilty['verdict']} by {caught}: {guilty['reason']}")
+    seen = seen if guilty["checks"] else [ROLE]
+    right = sum(mutant.means(name) for name in seen)
+    if right and (guilty["name"], guilty["verdict"]) == (mutant.stage, mutant.verdict):
+        return Judgement("caught", f"and {len(seen) - right} more" if len(seen) > right else "")
+    by = ", ".join(seen) or "no check"
+    return Judgement("caught elsewhere", f"{guilty['name']} {guilty['verdict']} by {by}: {guilty['reason']}")
+
+
+def become(vexlab: Vexlab, mutant: Mutant, source: Path) -> Judgement:
+    """What becomes of a mutant: planted in `source`, and taken through the stages up to the guilty one."""
+    mutant.plant(source)
+    done = vexlab(*mutant.arguments, "--source", str(source), "--name", "mutant", "--json")
+    if done.code not in (0, 1):
+        return Judgement("not judged", done.stderr.strip()[-300:])
+    return judge(mutant, done.document["stages"])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.e2e.harness import VEXFS
 from tests.mutants import catalogue
 from tests.mutants.catalogue import ROLE, VERDICTS, Judgement, Mutant, judge
 from vexlab import content, settings
@@ -43,7 +44,7 @@ def test_entry_is_whole(mutant: Mutant) -> None:
 @each
 def test_patch_applies_and_changes_something(mutant: Mutant, tmp_path: Path) -> None:
     mutant.plant(tmp_path / "vexfs")
-    same = subprocess.run(["diff", "-rq", catalogue.SOURCE, tmp_path / "vexfs"], capture_output=True, check=False)
+    same = subprocess.run(["diff", "-rq", VEXFS, tmp_path / "vexfs"], capture_output=True, check=False)
     assert same.returncode == 1, same.stdout
 
 
@@ -77,7 +78,8 @@ def test_check_exists(mutant: Mutant, inventory: Path) -> None:
         [spec] = [spec for spec in content.stages() if spec.name == mutant.stage]
         assert spec.role
     else:
-        assert mutant.check in checks(mutant.stage, mutant.variant, inventory)
+        known = checks(mutant.stage, mutant.variant, inventory)
+        assert any(map(mutant.means, known)), f"stage {mutant.stage} has no check {mutant.check}"
 
 
 def stages(**verdicts: str) -> list[dict[str, Any]]:
@@ -96,7 +98,14 @@ def stages(**verdicts: str) -> list[dict[str, Any]]:
     [
         (stages(build="passed", mount="failed a", errors="not_run"), "a", Judgement("caught", "")),
         (stages(build="passed", mount="failed b a c"), "a", Judgement("caught", "and 2 more")),
+        (stages(build="passed", mount="failed a[1] a[2] b"), "a", Judgement("caught", "and 1 more")),
+        (stages(build="passed", mount="failed a[1]"), "a[1]", Judgement("caught", "")),
         (stages(build="passed", mount="failed"), ROLE, Judgement("caught", "")),
+        (
+            stages(build="passed", mount="failed a[1]"),
+            "a[2]",
+            Judgement("caught elsewhere", "mount failed by a[1]: why"),
+        ),
         (stages(build="passed", mount="failed b"), "a", Judgement("caught elsewhere", "mount failed by b: why")),
         (stages(build="passed", mount="failed"), "a", Judgement("caught elsewhere", "mount failed by role: why")),
         (stages(build="passed", mount="failed b"), ROLE, Judgement("caught elsewhere", "mount failed by b: why")),
