@@ -92,6 +92,7 @@ def trees(mounted: Scratch) -> dict[str, str]:
         os.makedirs(f"moves/{name}")
     for _, (before, _, _, _) in places():
         make(before)
+    syncfs()  # what a rename changes must be written for its own sake, not because what was made before is
     for _, (_, old, new, _) in places():
         os.rename(old, new)
     fs.remount()

@@ -20,6 +20,33 @@ def test_sizes_make_sense(mounted: Scratch) -> None:
     assert 14 <= longest <= 4096
 
 
+def test_free_inodes_fall_and_come_back(mounted: Scratch) -> None:
+    """A number that is leaked by each file removed ends with an empty disk on which no file can be made."""
+    code = """
+    import time
+    def free_inodes():
+        syncfs()
+        return os.statvfs(".").f_ffree
+
+    names = [f"inode-{number}" for number in range(100)]
+    before = free_inodes()
+    for name in names:
+        write(name, name)
+    during = free_inodes()
+    for name in names:
+        os.unlink(name)
+    deadline = time.monotonic() + 30  # freeing may take a while
+    while (after := free_inodes()) < before - 10 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    answer([before, during, after])
+    """
+    before, during, after = mounted.run(code)
+    if during == before:
+        pytest.skip("statfs of this filesystem doesn't count inodes: 100 files more are not seen")
+    assert during <= before - 100, f"100 files were made, and {before - during} inodes are gone"
+    assert after >= before - 10, f"{before - after} of the inodes of 100 files were not given back"
+
+
 def test_free_space_falls_and_comes_back(mounted: Scratch) -> None:
     """Space that is leaked by each file removed fills a disk that holds nothing."""
     code = """

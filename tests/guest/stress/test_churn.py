@@ -104,6 +104,14 @@ def test_fio_verifies_what_it_wrote(guest: Guest, lab: Lab, part: Scratch, seed:
         guest.ok(f"cd /tmp; {job} --verify_only", seconds=120)
 
 
+def test_writers_at_once(guest: Guest, lab: Lab, part: Scratch) -> None:
+    """Four programs make, rename and remove files in one directory; each file holds what its writer wrote."""
+    arguments = (part.point, "4", "12" if lab.quick else "30")
+    guest.program(WRITERS, *arguments, seconds=180)
+    part.remount()
+    guest.program(VERIFY, *arguments, seconds=120)
+
+
 def test_stress_ng(guest: Guest, lab: Lab, part: Scratch) -> None:
     """Its filesystem stressors, as far as claimed, all at once and with verification."""
     chosen = [name for needs, names in STRESSORS.items() if not needs or needs in lab.capabilities for name in names]
@@ -121,11 +129,3 @@ def wrong_lines(output: str) -> str:
     """The lines in which stress-ng says what failed."""
     lines = [line for line in output.splitlines() if "fail" in line and "failed: 0" not in line]
     return " / ".join(lines[:5]) or output[-500:]
-
-
-def test_writers_at_once(guest: Guest, lab: Lab, part: Scratch) -> None:
-    """Four programs make, rename and remove files in one directory; each file holds what its writer wrote."""
-    arguments = (part.point, "4", "12" if lab.quick else "30")
-    guest.program(WRITERS, *arguments, seconds=180)
-    part.remount()
-    guest.program(VERIFY, *arguments, seconds=120)

@@ -1,0 +1,49 @@
+"""Mounts that are refused, again and again: what the way out forgets to give back adds up."""
+
+from __future__ import annotations
+
+import accounting
+import pytest
+from guest import Guest, Lab, contract
+from scratch import Scratch
+
+# What is done to the device, which then must be refused whatever the filesystem.
+BREAK = {
+    "zeros": "blkdiscard --zeroout {device}",
+    "half of the device": "truncate -s {half} {image}; losetup --set-capacity {device}",
+}
+
+# Arguments: cycles, device, mount point, type, module, options to alternate between.
+REFUSED = """
+import sys
+cycles, device, point, kind, module = int(sys.argv[1]), *sys.argv[2:6]
+options = json.loads(sys.argv[6])
+before = references(module)
+for cycle in range(1, cycles + 1):
+    chosen = options[cycle % len(options)]
+    if outcome(mount, device, point, kind, chosen) == "done":
+        sys.exit(f"cycle {cycle}: it was mounted with {chosen}")
+    if references(module) != before:
+        sys.exit(f"cycle {cycle}: the use count went from {before} to {references(module)}")
+"""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """How often it is done is part of the check's name; to be refused takes no time."""
+    amount = 4 * contract(metafunc.config).mount_cycles
+    metafunc.parametrize("mounts", [pytest.param(amount, id=f"{amount} times")])
+
+
+@pytest.mark.parametrize("broken", BREAK)
+def test_mount_is_refused(guest: Guest, lab: Lab, part: Scratch, broken: str, mounts: int) -> None:
+    """Read-only and writable by turns; the use count stays, and no slab cache has grown after them."""
+    part.unmount()
+    guest.ok(BREAK[broken].format(device=part.device, image=part.image, half=part.size // 2))
+    options = f'["{lab.mount_options_ro}", "{lab.mount_options()}"]'
+    looks = [accounting.look(guest, lab)]
+    for cycles in (mounts // 2, mounts - mounts // 2):
+        arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options)
+        guest.program(REFUSED, str(cycles), *arguments, seconds=30 + cycles)
+        looks.append(accounting.look(guest, lab))
+    grown = accounting.growth(looks, mounts)
+    assert not grown, "; ".join(grown)
