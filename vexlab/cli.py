@@ -122,8 +122,17 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -
         unchanged.remember(order.lab, order.settings, run, inputs)
 
 
+def _say_what(order: Order) -> None:
+    """The lab, its target, and where the source is."""
+    settings = order.settings
+    where = settings.source or settings.contract["vexlab_source_in_guest"] + " in the guest"
+    what = f"lab {order.lab.name}: target {settings.target_name}, source {where}"
+    stderr.print(what, markup=False, soft_wrap=True)
+
+
 def _show_unchanged(order: Order, run: Run) -> None:
     """Say that nothing is done, and whose verdicts stand."""
+    _say_what(order)
     if order.as_json:
         click.echo(report.render_json(run), nl=False)
     stderr.print(verdict_table(run))
@@ -215,8 +224,7 @@ def _run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool
     was_up = lab.is_up()
     runs.prepare(lab, settings)
     lab.remember(order.options.to_remember())
-    where = settings.source or settings.contract["vexlab_source_in_guest"] + " in the guest"
-    stderr.print(f"lab {lab.name}: target {settings.target_name}, source {where}", markup=False, soft_wrap=True)
+    _say_what(order)
     with Progress(stderr) as progress:
         course = runs.Pass(lab, settings, selected, progress)
         try:
