@@ -45,5 +45,6 @@ def test_mount_is_refused(guest: Guest, lab: Lab, part: Scratch, broken: str, mo
         arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options)
         guest.program(REFUSED, str(cycles), *arguments, seconds=30 + cycles)
         looks.append(accounting.look(guest, lab))
+    guest.new_kernel_warnings()  # each refusal says why, as it should; that is no complaint of the part
     grown = accounting.growth(looks, mounts)
     assert not grown, "; ".join(grown)
