@@ -59,6 +59,8 @@ SLAB_KIB = 4096
 AVAILABLE_KIB = 65536
 PER_CYCLE = 0.8  # objects of a slab cache
 LEAST = 8  # objects, in each half of the cycles
+# The same of caches that every process of the guest fills: 32 were seen in 25 cycles on a busy machine.
+BUSY = {"dentry": 48}
 
 
 def left_behind(before: Holdings, after: Holdings) -> list[str]:
@@ -87,7 +89,7 @@ def growth(looks: list[Holdings], cycles: int) -> list[str]:
     before, between, after = looks
     for name, (active, size, together) in after.caches.items():
         start, middle = (look.caches.get(name, [0])[0] for look in (before, between))
-        bound = max(PER_CYCLE * cycles / 2, together / 2, LEAST)
+        bound = max(PER_CYCLE * cycles / 2, together / 2, BUSY.get(name, LEAST))
         if middle - start >= bound and active - middle >= bound:
             found.append(f"slab cache {name} (objects of {size} bytes) grew by {middle - start} and {active - middle} "
                          f"objects in {cycles} cycles, the bound is {bound:.0f} in each half")  # fmt: skip
