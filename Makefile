@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make up` and `make test`. Each sets up all that it needs.
 .POSIX:
 .DELETE_ON_ERROR:
-.PHONY: help up test lint unit e2e down bench clean
+.PHONY: help up test lint unit e2e mutants down bench clean
 
 PYTHON ?= python3
 BENCH =
@@ -12,7 +12,7 @@ INSTALLED = $(VENV)/.installed
 help:
 	@echo 'make up    a guest with VexFS built, loaded, formatted and mounted, each stage verified'
 	@echo 'make test  every linter and every test, those in a real guest included'
-	@echo 'make lint | unit | e2e   a part of them'
+	@echo 'make lint | unit | e2e   a part of them; make mutants: every broken variant of VexFS must be caught'
 	@echo 'make down  stop the guest'
 	@echo 'make bench benchmarks: times, ratios and goals; make bench BENCH="up --runs 1" measures less'
 
@@ -32,7 +32,7 @@ test: $(INSTALLED)
 	@$(BIN)/vexlab doctor --install
 	@$(BIN)/python .ci/test.py lint unit e2e
 
-lint unit e2e: $(INSTALLED)
+lint unit e2e mutants: $(INSTALLED)
 	@$(BIN)/python .ci/test.py $@
 
 # What vexlab is compared with is installed for this alone.

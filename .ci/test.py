@@ -1,6 +1,6 @@
 """Run linters and tests, all of them even when one fails, and close with one line of counts.
 
-Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e. A linter or a test counts as one check.
+Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, mutants. A linter or a test counts as one check.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LINTERS = (
     ("yamllint", "--strict", "."),
     ("ansible-lint", "--offline"),
 )
-TESTS = {"unit": ("tests/unit",), "e2e": ("tests/e2e",)}
+TESTS = {"unit": ("tests/unit",), "e2e": ("tests/e2e",), "mutants": ("tests/mutants",)}
 
 
 def run(*command: str) -> bool:
