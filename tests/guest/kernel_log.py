@@ -18,9 +18,11 @@ SPLAT = re.compile(
 )
 
 # What of level warning or worse says something of a slow machine or of any such module, and nothing of the filesystem.
+# set_capacity_and_notify() rates the notices of loop devices attached in quick succession; those are of level info.
 OF_THE_MACHINE = re.compile(
     r"^(?:clocksource: |hrtimer: interrupt took |perf: interrupt took |workqueue: \S+ hogged CPU |"
-    r"sched: RT throttling |TSC |\S+: loading out-of-tree module taints kernel|\S+: module verification failed: )"
+    r"sched: RT throttling |TSC |set_capacity_and_notify: \d+ callbacks suppressed$|"
+    r"\S+: loading out-of-tree module taints kernel|\S+: module verification failed: )"
 )
 
 # Bits of /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). An out-of-tree, unsigned module

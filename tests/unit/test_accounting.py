@@ -85,6 +85,8 @@ def test_memory_that_is_gone_after_the_cycles_is_a_leak() -> None:
         ("[   12.345678] toyfs: module verification failed: signature and/or required key missing", False),
         ("[   12.345678] clocksource: timekeeping watchdog on CPU1: Marking clocksource 'tsc' as unstable", False),
         ("[   12.345678] workqueue: toyfs_commit_worker hogged CPU for >10000us 4 times", False),
+        ("[   95.697581] set_capacity_and_notify: 2 callbacks suppressed", False),
+        ("[   95.697581] toyfs_read_block: 2 callbacks suppressed", True),
         ("[   12.345678] hrtimer: interrupt took 12345678 ns", False),
     ],
 )
