@@ -14,6 +14,14 @@ import pytest
 
 from tests.e2e.harness import ROOT, VEXFS, Vexlab
 
+LONGEST = ("test_builders", "test_up", "test_keep_going", "test_all_stages")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: with several at once, a long one at the end would run alone."""
+    order = {f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 @pytest.fixture(scope="module")
 def vexlab() -> Iterator[Vexlab]:

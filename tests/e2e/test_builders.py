@@ -1,4 +1,4 @@
-"""Both builders give the same module, byte for byte, of either variant; and the variants differ."""
+"""Both builders give the same module, byte for byte; and the variants differ."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(vexlab: Vexlab, target: Path) -> dict[tuple[str, str], str]:
     """sha256 of the module, by variant and builder; each build starts from nothing that the one before left."""
     found = {}
-    for variant in ("c-only", "full"):
-        for builder in ("sandbox", "guest"):
-            done = vexlab("up", "--target", str(target), "--variant", variant, "--builder", builder, "--json")
-            assert {done.stage(name)["verdict"] for name in ("structure", "build", "load")} == {"passed"}, done.stderr
-            assert done.document["module"]["variant"] == variant
-            found[variant, builder] = done.document["module"]["sha256"]
-            vexlab("destroy")
+    for variant, builder in (("c-only", "sandbox"), ("full", "sandbox"), ("full", "guest")):
+        done = vexlab("up", "--target", str(target), "--variant", variant, "--builder", builder, "--json")
+        assert {done.stage(name)["verdict"] for name in ("structure", "build", "load")} == {"passed"}, done.stderr
+        assert done.document["module"]["variant"] == variant
+        found[variant, builder] = done.document["module"]["sha256"]
+        vexlab("destroy")
     return found
 
 
-@pytest.mark.parametrize("variant", ["c-only", "full"])
-def test_builders_give_the_same_module(built: dict[tuple[str, str], str], variant: str) -> None:
-    assert built[variant, "sandbox"] == built[variant, "guest"]
+def test_builders_give_the_same_module(built: dict[tuple[str, str], str]) -> None:
+    """Of the variant that has both languages in it, since an emulated guest takes minutes for a build."""
+    assert built["full", "sandbox"] == built["full", "guest"]
 
 
 def test_variants_are_different_modules(built: dict[tuple[str, str], str]) -> None:
-    assert len(built["c-only", "guest"]) == 64
-    assert built["c-only", "guest"] != built["full", "guest"]
+    assert len(built["c-only", "sandbox"]) == 64
+    assert built["c-only", "sandbox"] != built["full", "sandbox"]
