@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -96,6 +97,19 @@ def role_choices(role: str, option: str) -> tuple[str, ...]:
     """What a role's argument specification lets an option be."""
     document = read_yaml(root() / "roles" / role / "meta" / "argument_specs.yml")
     return tuple(document["argument_specs"]["main"]["options"][option]["choices"])
+
+
+@cache
+def suite() -> str:
+    """sha256 over the names and contents of what brings stages about and judges them: checks, playbooks, roles."""
+    total = hashlib.sha256()
+    trees = [root() / name for name in ("playbooks", "roles", "tests/guest")]
+    found = [path for tree in trees for path in tree.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    files = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root()).parts)]
+    for path in sorted(files):
+        data = path.read_bytes()
+        total.update(f"{path.relative_to(root())}\0{len(data)}\0".encode() + data)
+    return total.hexdigest()
 
 
 def cache_directory() -> Path:

@@ -101,13 +101,42 @@ class Reruns:
     failed: int
 
 
+class Machine(StrEnum):
+    """What the stages ran on."""
+
+    VM = "vm"
+    HARDWARE = "hardware"  # a host of the inventory group for test hardware
+
+
+@dataclass(frozen=True)
+class Device:
+    """The block device that a run on test hardware used: its /dev/disk/by-id path, its serial, the phase (1 to 3)."""
+
+    by_id: str
+    serial: str
+    phase: int
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much stage stress was asked to do, and by which seed (0: another one each time); `quick` is --quick."""
+
+    quick: bool
+    load_cycles: int
+    mount_cycles: int
+    churn_operations: int
+    seed: int
+
+
 @dataclass(frozen=True)
 class Run:
     """One pass over stages.
 
     `started` and `finished` are ISO 8601 with an offset (`finished` is None while it goes on), `evidence` maps a name
     to a path relative to the run directory, `selected` are the stages that were asked for, `reruns` is None unless the
-    check that went wrong was run again.
+    check that went wrong was run again. `kernel` is what `uname -r` says where the stages ran, `suite` a hash over what
+    brought about and judged them (content.suite), `applied` whether roles were applied, or only judged what was there.
+    Of a run by an earlier vexlab, `suite` is empty, `applied` false, `amounts` None.
     """
 
     run: str
@@ -122,6 +151,12 @@ class Run:
     evidence: dict[str, str]
     selected: tuple[str, ...]
     reruns: Reruns | None = None
+    machine: Machine = Machine.VM
+    device: Device | None = None
+    kernel: str = ""
+    suite: str = ""
+    applied: bool = False
+    amounts: Amounts | None = None
 
 
 # ---------------------------------------------------------------- judging
@@ -293,10 +328,17 @@ def from_document(document: dict[str, object]) -> Run:
             f"schema: these results are of version {version!r}, this vexlab reads version {SCHEMA}",
             "Read them with the vexlab that wrote them, or run the stages again.",
         )
-    usual = {"reruns": None}  # documents of former versions don't have it
-    run = decode(Run, usual | {key: value for key, value in document.items() if key != "schema"}, "")
+    run = decode(Run, _of_former_versions(document) | {k: v for k, v in document.items() if k != "schema"}, "")
     _refuse_unfounded(run)
     return run
+
+
+def _of_former_versions(document: dict[str, object]) -> dict[str, object]:
+    """What fields are that documents of former versions don't have."""
+    guest = document.get("guest")
+    kernel = guest.get("kernel", "") if isinstance(guest, dict) else ""
+    absent: dict[str, object] = dict.fromkeys(("reruns", "device", "amounts"))
+    return absent | {"machine": "vm", "kernel": kernel, "suite": "", "applied": False}
 
 
 def _refuse_unfounded(run: Run) -> None:

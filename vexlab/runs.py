@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -17,7 +18,7 @@ from vexlab.lab import Lab, name_option
 from vexlab.onward import Plan, Seen
 from vexlab.playbook import Event, Outcome, Playbook
 from vexlab.progress import Progress
-from vexlab.results import DIED, Guest, Module, Reruns, Run, Stage, Verdict
+from vexlab.results import DIED, Amounts, Guest, Module, Reruns, Run, Stage, Verdict
 from vexlab.settings import Settings
 
 LOGS = ("console.log", "build.log", "ansible.log")
@@ -80,6 +81,7 @@ class Pass:
         self._specs = content.stages()
         self._parts: list[Part] = []
         self._reruns: Reruns | None = None
+        self._applied = False
         self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
 
@@ -95,6 +97,7 @@ class Pass:
         `keep_going`: go on after a stage that went wrong with those that don't need it. `reruns`: run the first check
         that went wrong so many times again.
         """
+        self._applied = apply
         self._write(self._run(None))
         try:
             problem = self._perform(Plan(playbook, self._selected, apply=apply, clean=clean), self.directory)
@@ -171,7 +174,7 @@ class Pass:
         return [part.seen() for part in self._parts if not part.directory.name.startswith("rerun-")]
 
     def _run(self, finished: datetime | None, *, keep_going: bool = False) -> Run:
-        known = onward.merged(self._seen())
+        known, guest = onward.merged(self._seen()), self._guest()
         stages = [known.get(spec.name, Stage(spec.name)) for spec in self._specs]
         if keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values()):
             stages = [stage if stage.name in known else self._explained(stage, known) for stage in stages]
@@ -183,12 +186,21 @@ class Pass:
             finished=finished.isoformat(timespec="seconds") if finished else None,
             suite_version=__version__,
             module=self._module(),
-            guest=self._guest(),
+            guest=guest,
             stages=tuple(onward.with_reruns(stage, self._reruns) for stage in stages),
             evidence=self._evidence(finished is not None),
             selected=self._selected,
             reruns=self._reruns,
+            kernel=guest.kernel if guest else "",
+            suite=content.suite(),
+            applied=self._applied,
+            amounts=self._amounts(),
         )
+
+    def _amounts(self) -> Amounts:
+        """How much stage stress is asked to do."""
+        asked = {field.name: self._settings.contract[f"vexlab_{field.name}"] for field in dataclasses.fields(Amounts)}
+        return Amounts(**asked)
 
     def _explained(self, stage: Stage, known: dict[str, Stage]) -> Stage:
         """A stage that was not reached, with the reason, if it was asked for."""
