@@ -274,10 +274,9 @@ def mounted(scratch: Scratch) -> Scratch:
     return scratch
 
 
-@pytest.fixture(scope="module")
-def victim(request: pytest.FixtureRequest, guest: Guest, lab: Lab) -> Iterator[Victim]:
-    """A filesystem with content that may be damaged, and that is whole again before each trial."""
-    skip_unclaimed(request.node, lab)
+@pytest.fixture(scope="session")
+def victim(guest: Guest, lab: Lab) -> Iterator[Victim]:
+    """A filesystem with content that may be damaged, and that is whole again before each trial; one for the stage."""
     resource = Victim(guest, lab)
     try:
         resource.create()

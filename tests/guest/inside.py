@@ -122,6 +122,14 @@ def blocks(image: str, step: int = 65536) -> Iterator[tuple[int, bytes]]:
                 offset += step
 
 
+def digest(image: str) -> str:
+    """Size and hash of an image, for telling whether a byte of it changed."""
+    total = hashlib.md5(usedforsecurity=False)
+    for offset, block in blocks(image):
+        total.update(b"%d:" % offset + block)
+    return f"{os.stat(image).st_size} {total.hexdigest()}"
+
+
 def statistics(device: str) -> list[int]:
     """The counters of a block device: Documentation/block/stat.rst; the seventh is sectors written."""
     return [int(word) for word in Path(f"/sys/class/block/{Path(device).name}/stat").read_text().split()]
@@ -152,6 +160,23 @@ def read(name: str) -> str:
 def references(module: str) -> int:
     """How many uses the kernel counts of a module."""
     return int(read(f"/sys/module/{module}/refcnt"))
+
+
+def load(path: str, parameters: str = "") -> None:
+    """init_module(2), as insmod(8) does it; what the module depends on has to be loaded."""
+    image = Path(path).read_bytes()
+    check(libc.init_module(image, ctypes.c_ulong(len(image)), parameters.encode()), path)
+
+
+def unload(module: str) -> None:
+    """delete_module(2), as rmmod(8) does it; nothing when it isn't loaded."""
+    if os.path.exists(f"/sys/module/{module}"):
+        check(libc.delete_module(module.encode(), os.O_NONBLOCK), module)
+
+
+def registered(kind: str) -> bool:
+    """Whether the kernel knows a filesystem type."""
+    return kind in [line.split()[-1] for line in read("/proc/filesystems").splitlines()]
 
 
 def syncfs(name: str = ".") -> None:
@@ -248,10 +273,7 @@ class Device:
         """Size and hash of the whole image, for telling whether a byte of it changed."""
         with open(self.device, "rb") as device:
             os.fsync(device)
-        total = hashlib.md5(usedforsecurity=False)
-        for offset, block in blocks(self.image):
-            total.update(b"%d:" % offset + block)
-        return f"{os.stat(self.image).st_size} {total.hexdigest()}"
+        return digest(self.image)
 
     def bytes_at(self, offset: int, length: int) -> str:
         """What is on the device, as hexadecimal digits."""

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from inside import mount, outcome, references, syncfs, umount
+from inside import digest, mount, mounts, outcome, references, syncfs, umount
 
 BLKZEROOUT = 0x127F
 CHUNK = 1 << 20
@@ -124,6 +124,8 @@ def main(order: dict[str, Any]) -> None:
     """Break the device, try it, print the outcome."""
     with open("/dev/kmsg", "w") as log:  # so that the console tells which trial a crash belongs to
         log.write(f"vexlab: trial {order['name']}\n")
+    for _ in mounts(order["point"]):
+        umount(order["point"])  # left by a check that failed
     if order["master"]:
         restore(order["device"], order["master"])
     for place, how, wanted in order["patches"]:
@@ -133,9 +135,11 @@ def main(order: dict[str, Any]) -> None:
         broken = subprocess.run(["sh", "-euc", command], cwd=order["directory"], env=environment, check=False)
         if broken.returncode:
             sys.exit(f"`{command}` failed with {broken.returncode}")
-    before = references(order["module"])
+    before, content = references(order["module"]), digest(order["image"]) if order["image"] else ""
     attempts = [attempt(order, options) for options in order["mounts"]]
-    print(json.dumps({"attempts": attempts, "references": [before, references(order["module"])]}))
+    changed = bool(order["image"]) and digest(order["image"]) != content
+    counts = [before, references(order["module"])]
+    print(json.dumps({"attempts": attempts, "references": counts, "changed": changed}))
 
 
 if __name__ == "__main__":

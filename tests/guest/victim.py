@@ -40,6 +40,7 @@ class Outcome:
 
     attempts: tuple[Attempt, ...]
     references: tuple[int, int]
+    changed: bool
 
     def must_be_safe(self) -> None:
         """Assert that what was mounted was unmounted, and that the module is as free as it was."""
@@ -53,6 +54,9 @@ class Outcome:
         """Assert that no mount succeeded."""
         mounted = [tried.options for tried in self.attempts if tried.mount == "done"]
         assert not mounted, f"was mounted with {' and with '.join(mounted)}"
+        absent = [tried.mount for tried in self.attempts if tried.mount in ("ENOENT", "ENODEV")]
+        assert not absent, f"there was nothing to mount: {', '.join(absent)}"
+        assert not self.changed, "the mount was refused, but something was written"
         self.must_be_safe()
 
     def must_be_noticed(self) -> None:
@@ -106,15 +110,19 @@ class Victim(Scratch):
         commands: Sequence[str] = (),
         device: str = "",
         mounts: Sequence[str] = (),
+        compare: bool = False,
     ) -> Outcome:
         """Put the filesystem back, break it, try it: patches are (offset, `flip` or `set`, hexadecimal digits).
 
-        Another device than the victim's own is tried as it is, and other mounts are tried in place of mounts().
+        Another device than the victim's own is tried as it is, and other mounts are tried in place of mounts(). With
+        `compare` a refused mount must not have changed a byte.
         """
         order = {
             "name": name, "device": device or self.device, "master": "" if device else self.master, "point": self.point,
             "type": self.lab.filesystem_type, "module": self.lab.module_name, "directory": self.lab.build,
             "patches": list(patches), "commands": list(commands), "mounts": list(mounts) or self.mounts(),
+            "image": self.image if compare else "",
         }  # fmt: skip
         seen = json.loads(self.guest.program(self._program, json.dumps(order), seconds=SECONDS))
-        return Outcome(tuple(Attempt(**tried) for tried in seen["attempts"]), tuple(seen["references"]))
+        attempts = tuple(Attempt(**tried) for tried in seen["attempts"])
+        return Outcome(attempts, tuple(seen["references"]), seen["changed"])

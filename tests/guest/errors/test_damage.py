@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from guest import Guest, Lab, contract
-from reload import module_reloads
+from guest import Lab, contract
 from victim import Outcome, Victim
 
 DEMANDS = {
@@ -28,9 +27,3 @@ def test_damage(lab: Lab, victim: Victim, damage: tuple[str, str] | None) -> Non
         pytest.skip(f"target {lab.target_name} knows no damage (vexlab_damages)")
     name, expected = damage
     DEMANDS[expected](victim.trial(name, commands=[f"DAMAGE={name}; export DAMAGE; {lab.damage_command}"]))
-
-
-def test_module_is_sound_afterwards(guest: Guest, lab: Lab, victim: Victim, lab_taken_down: None) -> None:
-    """After all this it unloads, loads and mounts what is whole."""
-    module_reloads(guest, lab)
-    victim.is_whole()

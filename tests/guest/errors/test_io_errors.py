@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from guest import Guest, Lab
-from reload import module_reloads
 from victim import Victim
 
 NAME = "vexlab-victim"
@@ -15,6 +15,18 @@ WORKS = "0 {0} linear {1} 0"
 FAILS = "0 {0} error"
 WRITES_FAIL = "0 {0} flakey {1} 0 0 3600 1 error_writes"
 FAULTS = {"everything fails": FAILS, "writes fail": WRITES_FAIL}
+
+# udev has no part in this, and waiting for it takes longer than all the rest.
+DMSETUP = f"""
+def dmsetup(*words):
+    shell("dmsetup --noudevrules --noudevsync " + " ".join(words))
+def becomes(table):
+    # At once, as xfstests do it: without having the filesystem write anything before.
+    dmsetup("load {NAME} --table", f"'{{table}}'")
+    dmsetup("resume --noflush --nolockfs {NAME}")
+def forget_cache():
+    write("/proc/sys/vm/drop_caches", "3")
+"""
 
 WRITE = "f = os.open({!r}, os.O_CREAT | os.O_WRONLY); os.write(f, bytes(100000)); {}"
 USES = {
@@ -28,55 +40,85 @@ USES = {
     "truncate": "os.truncate('kept', 1)",
 }
 
+# Arguments: device, module, table that fails, table that works, what to try. Answers what came of each, and what had
+# been synced before; the last mount has to succeed.
+FAIL_MOUNTED = """
+fs.device, module, fails, works, uses = arguments
+before = references(module)
+fs.mount()
+write("kept", "kept")
+syncfs()
+forget_cache()
+becomes(fails)
+told, tell = os.pipe()
+fork = os.fork()  # which takes the files that it opened along when it ends
+if fork == 0:
+    os.write(tell, json.dumps({name: attempt(statement) for name, statement in uses.items()}).encode())
+    os._exit(0)
+os.waitpid(fork, 0)
+fs.unmount()
+becomes(works)
+after = references(module)
+fs.mount()
+kept = read("kept") if os.path.exists("kept") else ""
+fs.unmount()
+answer([json.loads(os.read(told, 65536)), kept, [before, after]])
+"""
 
+# The same for a read-only mount, whose reads fail.
+FAIL_READ_ONLY = """
+fs.device, module, fails, works, uses = arguments
+before = references(module)
+fs.mount(fs.read_only_options)
+forget_cache()
+becomes(fails)
+for statement in uses.values():
+    attempt(statement)
+fs.unmount()
+becomes(works)
+fs.mount(fs.read_only_options)
+for root, directories, files in os.walk("."):
+    for name in files:
+        open(os.path.join(root, name), "rb").read()
+fs.unmount()
+answer([before, references(module)])
+"""
+
+
+# Argument: the table. Answers the device.
+CREATE = f"""
+import glob
+dmsetup("create {NAME} --table", f"'{{arguments[0]}}'")
+[name] = [path for path in glob.glob("/sys/block/dm-*/dm/name") if read(path).strip() == "{NAME}"]
+answer("/dev/" + name.split("/")[3])
+"""
+
+
+@dataclass(frozen=True)
 class Mapped:
-    """The victim behind the device mapper, whose table can be changed under a mount."""
+    """A device of the device mapper, and the table with which it works."""
 
-    def __init__(self, guest: Guest, victim: Victim) -> None:
-        """Map it as it is."""
-        self._guest = guest
-        self._victim = victim
-        self.device = f"/dev/mapper/{NAME}"
-        guest.ok(f"dmsetup create {NAME} --table '{self._table(WORKS)}'; udevadm settle")
-
-    def _table(self, pattern: str) -> str:
-        return pattern.format(self._victim.size // 512, self._victim.device)
-
-    def becomes(self, pattern: str) -> None:
-        """Change the table at once, as xfstests do: without having the filesystem write anything before."""
-        swap = f"dmsetup load {NAME} --table '{self._table(pattern)}'; dmsetup resume {NAME}"
-        self._guest.ok(f"dmsetup suspend --noflush --nolockfs {NAME}; {swap}")
-
-    def mount(self, options: str = "") -> None:
-        """Mount it."""
-        self._guest.ok(self._victim.mount_command(options).replace(self._victim.device, self.device))
-
-    def remove(self) -> None:
-        """Take it down; fails when the filesystem still holds it."""
-        self._guest.ok(f"dmsetup remove --retry {NAME}")
+    device: str
+    works: str
 
 
 @pytest.fixture
 def mapped(guest: Guest, victim: Victim) -> Iterator[Mapped]:
     """The whole filesystem behind the device mapper."""
-    victim.trial("whole")
+    victim.trial("whole", mounts=[victim.lab.mount_options_ro]).must_be_safe()
     guest.ok("modprobe -a dm-mod dm-flakey")
-    mapping = Mapped(guest, victim)
-    yield mapping
-    guest.ok(f"while mountpoint -q {victim.point}; do umount {victim.point}; done")
-    mapping.remove()
+    works = WORKS.format(victim.size // 512, victim.device)
+    yield Mapped(victim.run(f"{DMSETUP}{CREATE}", works), works)
+    # It fails when the filesystem still holds the device.
+    leave = "os.chdir('/')\nfor _ in mounts(fs.point): umount(fs.point)\n"
+    victim.run(f"{DMSETUP}{leave}dmsetup('remove --retry {NAME}')")
 
 
-def references(guest: Guest, lab: Lab) -> str:
-    """The module's use count."""
-    return guest.ok(f"cat /sys/module/{lab.module_name}/refcnt")
-
-
-@pytest.mark.parametrize("working", [0, 64, 2048], ids=["nothing", "64 KiB", "1 MiB"])
+@pytest.mark.parametrize("working", [0, 64, 2048], ids=["nothing", "64 KiB", "2 MiB"])
 def test_device_of_which_only_the_start_works(victim: Victim, mapped: Mapped, working: int) -> None:
     """A mount that can't read what it needs is refused; one that could is safe to use, with errors."""
-    start = f"0 {working * 2} linear {{1}} 0\n" if working else ""
-    mapped.becomes(f"{start}{working * 2} {victim.size // 512 - working * 2} error")
+    start = f"0 {working * 2} linear {victim.device} 0\n" if working else ""
+    victim.run(f"{DMSETUP}becomes(arguments[0])", f"{start}{working * 2} {victim.size // 512 - working * 2} error")
     outcome = victim.trial(f"only {working} KiB work", device=mapped.device)
     outcome.must_be_safe()
     if not working:
@@ -85,41 +127,22 @@ def test_device_of_which_only_the_start_works(victim: Victim, mapped: Mapped, wo
 
 @pytest.mark.requires("read-write")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_device_that_fails_while_it_is_mounted(
-    guest: Guest, lab: Lab, victim: Victim, mapped: Mapped, fault: str
-) -> None:
+def test_device_that_fails_while_it_is_mounted(lab: Lab, victim: Victim, mapped: Mapped, fault: str) -> None:
     """fsync never says that what wasn't written is safe; it unmounts; and what was safe before still is."""
-    before = references(guest, lab)
-    mapped.mount()
-    guest.ok(f"echo kept >{victim.point}/kept; sync -f {victim.point}; echo 3 >/proc/sys/vm/drop_caches")
-    mapped.becomes(FAULTS[fault])
-    came_of = guest.attempts(victim.point, USES)
-    guest.ok(f"umount {victim.point}", seconds=60)
-    mapped.becomes(WORKS)
-    assert references(guest, lab) == before
-    mapped.mount()
-    kept = guest.ok(f"cat {victim.point}/kept; umount {victim.point}")
+    fails = FAULTS[fault].format(victim.size // 512, victim.device)
+    arguments = (mapped.device, lab.module_name, fails, mapped.works, USES)
+    came_of, kept, (before, after) = victim.run(f"{DMSETUP}{FAIL_MOUNTED}", *arguments, seconds=120)
+    assert after == before, f"the module's use count went from {before} to {after}"
     if "sync" in lab.capabilities:
         lied = [name for name in ("write and fsync", "overwrite and fdatasync") if came_of[name] == "done"]
         assert not lied, f"no write reached the device, and these succeeded: {', '.join(lied)}"
         assert kept == "kept" or "persistent" not in lab.capabilities
 
 
-def test_reads_fail_while_it_is_mounted_read_only(guest: Guest, lab: Lab, victim: Victim, mapped: Mapped) -> None:
+def test_reads_fail_while_it_is_mounted_read_only(lab: Lab, victim: Victim, mapped: Mapped) -> None:
     """Errors for whoever reads, and nothing worse; it unmounts, and works when the device does."""
-    before = references(guest, lab)
-    mapped.mount(lab.mount_options_ro)
-    guest.ok("echo 3 >/proc/sys/vm/drop_caches")
-    mapped.becomes(FAILS)
-    guest.attempts(victim.point, {name: USES[name] for name in ("list", "read")})
-    guest.ok(f"umount {victim.point}")
-    mapped.becomes(WORKS)
-    mapped.mount(lab.mount_options_ro)
-    guest.ok(f"ls -lR {victim.point} >/dev/null; umount {victim.point}")
-    assert references(guest, lab) == before
-
-
-def test_module_is_sound_afterwards(guest: Guest, lab: Lab, victim: Victim, lab_taken_down: None) -> None:
-    """After all this it unloads, loads and mounts what is whole."""
-    module_reloads(guest, lab)
-    victim.is_whole()
+    fails = FAILS.format(victim.size // 512, victim.device)
+    reads = {name: USES[name] for name in ("list", "read")}
+    arguments = (mapped.device, lab.module_name, fails, mapped.works, reads)
+    before, after = victim.run(f"{DMSETUP}{FAIL_READ_ONLY}", *arguments, seconds=120)
+    assert after == before, f"the module's use count went from {before} to {after}"

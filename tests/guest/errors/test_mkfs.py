@@ -1,71 +1,107 @@
-"""mkfs, pointed at what it must not touch, seen from the filesystem that is there: it lives on as it was."""
+"""mkfs, pointed at what it must not touch, seen from what is there: it lives on as it was."""
 
 from __future__ import annotations
 
 import pytest
-from guest import Guest, Lab
-from reload import module_reloads
+from guest import Guest, Lab, Result, refused
 from victim import Victim
+
+# Arguments: mkfs. Answers how it ended under a mount that is being written, and what the files hold afterwards.
+MOUNTED = """
+fs.mount()
+write("precious", "precious")
+done = ended(arguments[0])
+write("more", "more")
+fs.remount()
+answer([done, read("precious") + " " + read("more")])
+fs.unmount()
+"""
+
+# Arguments: mkfs, what makes the filesystem that is there (or nothing), its type, its mount options. Answers how mkfs
+# ended, whether each byte is what it was, and what came of a mount.
+CARRIES = """
+mkfs, make, kind, options = arguments
+if make:
+    shell(make)
+before = fs.digest()
+done = ended(mkfs)
+same = fs.digest() == before
+came = outcome(mount, fs.device, fs.point, kind, options)
+if came == "done":
+    umount(fs.point)
+answer([done, same, came])
+"""
+
+# Arguments: mkfs, size. Answers how it ended on a device full of `x`, and whether it still is.
+SMALL = """
+mkfs, size = arguments
+image = fs.image + ".small"
+write(image, "x" * size)
+device = attach(image)
+done = ended(f"DEVICE={device}; export DEVICE; {mkfs}")
+with open(device, "r+b") as file:
+    os.fsync(file)
+same = read(image) == "x" * size
+detach(device)
+os.unlink(image)
+answer([done, same])
+"""
+
+# Arguments: mkfs for the mount point. Answers how it ended, and whether the directory is what it was.
+DIRECTORY = """
+fs.mount()
+before = sorted(os.listdir())
+done = ended(arguments[0])
+answer([done, sorted(os.listdir()) == before])
+fs.unmount()
+"""
 
 
 @pytest.fixture
 def whole(victim: Victim) -> Victim:
     """The filesystem as it was made."""
-    victim.trial("whole")
+    victim.trial("whole", mounts=[victim.lab.mount_options_ro]).must_be_safe()
     return victim
 
 
 @pytest.mark.requires("mkfs-refuses-mounted", "read-write")
 @pytest.mark.parametrize("force", [False, True], ids=["plain", "forced"])
-def test_mounted_device(guest: Guest, lab: Lab, whole: Victim, force: bool) -> None:
+def test_mounted_device(lab: Lab, whole: Victim, force: bool) -> None:
     """The filesystem that is mounted there goes on, and still is there after the next mount."""
-    whole.mount()
-    try:
-        guest.ok(f"echo precious >{whole.point}/precious")
-        guest.refuses(lab.mkfs(whole.device, force=force))
-        guest.ok(f"echo more >{whole.point}/more")
-        whole.remount()
-        assert guest.ok(f"cat {whole.point}/precious {whole.point}/more") == "precious\nmore"
-    finally:
-        whole.unmount()
+    mkfs = lab.mkfs(whole.device, force=force)
+    done, kept = whole.run(MOUNTED, mkfs)
+    refused(Result(mkfs, *done))
+    assert kept == "precious more"
 
 
 @pytest.mark.requires("mkfs-refuses-signature")
 @pytest.mark.parametrize("kind", ["own", "ext4"])
-def test_device_with_a_signature(guest: Guest, whole: Victim, kind: str) -> None:
+def test_device_with_a_signature(lab: Lab, whole: Victim, kind: str) -> None:
     """Not a byte changes, and what was there can be used."""
-    if kind == "ext4":
-        guest.ok(f"mke2fs -q -F -t ext4 {whole.device}")
-    whole.mkfs_is_refused()
-    mount = f"mount -t ext4 {whole.device} {whole.point}" if kind == "ext4" else whole.mount_command()
-    guest.ok(f"{mount}; umount {whole.point}")
+    mkfs = lab.mkfs(whole.device)
+    if kind == "own":
+        there = ("", lab.filesystem_type, lab.mount_options())
+    else:
+        there = (f"mke2fs -q -F -t ext4 {whole.device}", "ext4", "ro")
+    done, same, came = whole.run(CARRIES, mkfs, *there)
+    refused(Result(mkfs, *done))
+    assert same, "mkfs refused the device, but wrote to it"
+    assert came == "done", f"what was there can't be mounted any more: {came}"
 
 
 @pytest.mark.requires("mkfs-refuses-small")
 @pytest.mark.parametrize("size", [512, 4096])
-def test_small_device(guest: Guest, lab: Lab, whole: Victim, size: int) -> None:
+def test_small_device(lab: Lab, victim: Victim, size: int) -> None:
     """Refused, with the few bytes as they were."""
-    image = f"{whole.image}.small"
-    device = guest.ok(f"head -c {size} /dev/zero | tr '\\0' x >{image}; losetup --find --show {image}")
-    try:
-        guest.refuses(lab.mkfs(device))
-        assert guest.ok(f"sync {image}; tr -d x <{device} | wc -c") == "0", "mkfs refused the device, but wrote to it"
-    finally:
-        guest.ok(f"losetup -d {device}; rm {image}")
+    mkfs = lab.in_build(lab.mkfs_command, {"LABEL": "vexlab"})
+    done, same = victim.run(SMALL, mkfs, size)
+    refused(Result(mkfs, *done))
+    assert same, "mkfs refused the device, but wrote to it"
 
 
 def test_directory(guest: Guest, lab: Lab, whole: Victim) -> None:
     """Such as the mount point, when the two are mixed up."""
-    whole.mount()
-    try:
-        before = guest.ok(f"ls -lA {whole.point}")
-        guest.refuses(lab.mkfs(whole.point))
-        assert guest.ok(f"ls -lA {whole.point}") == before
-    finally:
-        whole.unmount()
-
-
-def test_module_is_sound_afterwards(guest: Guest, lab: Lab, victim: Victim, lab_taken_down: None) -> None:
-    """After all this it unloads, loads and mounts what is whole."""
-    module_reloads(guest, lab)
-    victim.is_whole()
+    mkfs = lab.mkfs(whole.point)
+    done, same = whole.run(DIRECTORY, mkfs)
+    refused(Result(mkfs, *done))
+    assert same, "the directory is not what it was"

@@ -6,8 +6,7 @@ import re
 import shlex
 
 import pytest
-from guest import Guest, Lab
-from reload import module_reloads
+from guest import Guest, Lab, Result, refused
 from victim import Victim
 
 # What module_param() makes of these types refuses words; what a module makes of others is its own business.
@@ -21,47 +20,73 @@ BROKEN = {
 }
 
 
-def uses(lab: Lab) -> str:
-    """The command that prints the use count of the module."""
-    return f"cat /sys/module/{lab.module_name}/refcnt"
+# Arguments: command, name of the module, filesystem type. Answers how the command ended under a mount, the use counts
+# before and after, and whether the filesystem goes on.
+UNDER_A_MOUNT = """
+command, name, kind = arguments
+fs.mount()
+before = references(name)
+done = ended(command)
+answer([done, before, references(name), registered(kind), outcome(os.listdir, ".")])
+fs.unmount()
+"""
+
+# Arguments: what makes the file, its path, name of the module. Answers how insmod ended, and whether it is loaded.
+BROKEN_FILE = """
+make, path, name = arguments
+shell(f"{make} >{path}")
+done = ended(f"insmod {path}")
+there = os.path.exists(f"/sys/module/{name}")
+unload(name)
+os.unlink(path)
+answer([done, there])
+"""
+
+# Arguments: module, its name, parameters. Answers for each how insmod ended and whether the module was there.
+PARAMETERS = """
+path, name, parameters = arguments
+seen = {}
+for parameter in parameters:
+    done = ended(f"insmod {path} {parameter}")
+    there = os.path.exists(f"/sys/module/{name}")
+    unload(name)
+    seen[parameter] = [done[0], there]
+answer(seen)
+"""
 
 
-def test_loaded_twice(guest: Guest, lab: Lab, victim: Victim) -> None:
+def must_be_refused_under_a_mount(lab: Lab, victim: Victim, command: str, because: str) -> None:
+    """Assert that the command is refused with these words, and that what is mounted goes on."""
+    victim.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()
+    done, before, *goes_on = victim.run(UNDER_A_MOUNT, command, lab.module_name, lab.filesystem_type)
+    refused(Result(command, *done), because)
+    assert goes_on == [before, True, "done"]
+
+
+def test_loaded_twice(lab: Lab, victim: Victim) -> None:
     """EEXIST, and what is mounted goes on."""
-    victim.trial("whole")
-    victim.mount()
-    try:
-        before = guest.ok(uses(lab))
-        guest.refuses(f"insmod {shlex.quote(lab.module_path)} {lab.module_parameters}", because="exists")
-        assert guest.ok(f"{uses(lab)}; ls {victim.point} >/dev/null") == before
-    finally:
-        victim.unmount()
+    insmod = f"insmod {shlex.quote(lab.module_path)} {lab.module_parameters}"
+    must_be_refused_under_a_mount(lab, victim, insmod, "exists")
 
 
-def test_unloaded_while_mounted(guest: Guest, lab: Lab, victim: Victim) -> None:
+def test_unloaded_while_mounted(lab: Lab, victim: Victim) -> None:
     """Refused: code that a mounted filesystem needs must not go. What is mounted goes on."""
-    victim.trial("whole")
-    victim.mount()
-    try:
-        guest.refuses(f"rmmod {lab.module_name}", because="in use")
-        guest.ok(f"ls {victim.point} >/dev/null; grep -qw {lab.filesystem_type} /proc/filesystems")
-    finally:
-        victim.unmount()
+    must_be_refused_under_a_mount(lab, victim, f"rmmod {lab.module_name}", "in use")
 
 
 @pytest.fixture
 def unloaded(guest: Guest, lab: Lab, lab_down: None) -> None:
     """The module not loaded; lab_down loads it again."""
-    guest.ok(f"if [ -e /sys/module/{lab.module_name} ]; then rmmod {lab.module_name}; fi")
+    guest.python("unload(arguments[0])", lab.module_name)
 
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_file_that_is_no_module(guest: Guest, lab: Lab, unloaded: None, how: str) -> None:
     """Refused, with nothing of it left in the kernel."""
-    path = f"{lab.work_directory}/broken.ko"
-    guest.ok(f"{BROKEN[how].format(module=shlex.quote(lab.module_path))} >{path}")
-    guest.refuses(f"insmod {path}")
-    guest.ok(f"rm {path}; [ ! -e /sys/module/{lab.module_name} ]")
+    make = BROKEN[how].format(module=shlex.quote(lab.module_path))
+    done, there = guest.python(BROKEN_FILE, make, f"{lab.work_directory}/broken.ko", lab.module_name)
+    refused(Result(f"insmod of a file that is {how}", *done))
+    assert not there, "insmod failed, and the module is there"
 
 
 def test_parameter_with_a_wrong_value(guest: Guest, lab: Lab, unloaded: None) -> None:
@@ -69,28 +94,18 @@ def test_parameter_with_a_wrong_value(guest: Guest, lab: Lab, unloaded: None) ->
     listed = guest.ok(f"modinfo -F parm {shlex.quote(lab.module_path)}").splitlines()
     if not listed:
         pytest.skip(f"the module of target {lab.target_name} has no parameters")
-    for line in listed:
-        name, _, about = line.partition(":")
-        kind = re.search(r"\((?:array of )?(\w+)\)$", about)
-        command = f"insmod {shlex.quote(lab.module_path)} {name}=vexlab-no-such-value"
-        if kind and kind[1] in NUMBERS:
-            guest.refuses(command)
-        else:
-            guest.run(command)
-        known = guest.ok(f"if [ -e /sys/module/{lab.module_name} ]; then rmmod {lab.module_name}; echo loaded; fi")
-        assert not (known and kind and kind[1] in NUMBERS), f"{name} took a word for a number"
-        guest.ok(f"[ ! -e /sys/module/{lab.module_name} ]")
+    kinds = {line.partition(":")[0]: re.search(r"\((?:array of )?(\w+)\)$", line) for line in listed}
+    wrong = {f"{name}=vexlab-no-such-value": kind is not None and kind[1] in NUMBERS for name, kind in kinds.items()}
+    seen = guest.python(PARAMETERS, lab.module_path, lab.module_name, list(wrong))
+    for parameter, (code, there) in seen.items():
+        assert code < 124, f"insmod with {parameter} ended with {code}"
+        assert there == (code == 0), f"insmod with {parameter} ended with {code}, and the module is there: {there}"
+        assert code or not wrong[parameter], f"{parameter} was taken for a number"
 
 
 def test_parameter_that_nobody_knows(guest: Guest, lab: Lab, unloaded: None) -> None:
     """The kernel ignores it with a line in its log, or the module refuses it; it is loaded or it isn't."""
-    loaded = guest.run(f"insmod {shlex.quote(lab.module_path)} vexlab_no_such_parameter=1").code == 0
-    there = guest.ok(f"if [ -e /sys/module/{lab.module_name} ]; then rmmod {lab.module_name}; echo yes; fi") == "yes"
-    assert there == loaded
-
-
-def test_module_is_sound_afterwards(guest: Guest, lab: Lab, victim: Victim, unloaded: None) -> None:
-    """After all this it loads, unloads, and mounts what is whole."""
-    guest.ok(lab.insmod_command)
-    module_reloads(guest, lab)
-    victim.is_whole()
+    seen = guest.python(PARAMETERS, lab.module_path, lab.module_name, ["vexlab_no_such_parameter=1"])
+    [(code, there)] = seen.values()
+    assert code < 124, f"insmod ended with {code}"
+    assert there == (code == 0), f"insmod ended with {code}, and the module is there: {there}"

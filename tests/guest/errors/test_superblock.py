@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from guest import Guest, Lab, contract
-from reload import module_reloads
+from guest import Lab, contract
 from victim import Victim
 
 NONE = "target {} names no {} (vexlab_superblock_fields)"
@@ -49,9 +48,3 @@ def test_repaired_checksum_is_right(lab: Lab, victim: Victim) -> None:
     outcome = victim.trial("checksum made anew", commands=[lab.checksum_command])
     assert [tried.mount for tried in outcome.attempts] == ["done"] * len(outcome.attempts)
     outcome.must_be_safe()
-
-
-def test_module_is_sound_afterwards(guest: Guest, lab: Lab, victim: Victim, lab_taken_down: None) -> None:
-    """After all this it unloads, loads and mounts what is whole."""
-    module_reloads(guest, lab)
-    victim.is_whole()

@@ -1,0 +1,18 @@
+"""The last checks of the stage: after all that was refused and survived, the module is as good as before."""
+
+from __future__ import annotations
+
+from guest import Guest, Lab
+from reload import module_reloads
+from victim import Victim
+
+
+def test_what_is_whole_still_mounts(victim: Victim) -> None:
+    """And can be read, written and unmounted."""
+    victim.is_whole()
+
+
+def test_module_unloads_loads_and_mounts(guest: Guest, lab: Lab, victim: Victim, lab_taken_down: None) -> None:
+    """One reference, inode or slab object that an error path kept would show here, by name in the kernel's log."""
+    module_reloads(guest, lab)
+    victim.is_whole()
