@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +21,31 @@ def seed(lab: Lab, evidence: Path) -> int:
     return chosen
 
 
+# Arguments: size of the device, module, its parameters, name. Leaves the filesystem formatted and mounted.
+BEGIN = """
+size, module, parameters, name, mkfs = arguments
+if not os.path.exists(f"/sys/module/{name}"):
+    load(module, parameters)
+device = fs.create(size)
+shell(f"DEVICE={device}; export DEVICE; {mkfs}")
+fs.mount()
+answer(device)
+"""
+
+# Argument: name of the module. Takes all down, unloads it if it is idle, and answers how often it is in use.
+END = """
+fs.remove()
+uses = references(arguments[0])
+if not uses:
+    unload(arguments[0])
+answer(uses)
+"""
+
+
 @pytest.fixture(scope="module")
 def unloaded(guest: Guest, lab: Lab, lab_down: None) -> list[accounting.Holdings]:
     """What the kernel held each time when the module wasn't loaded, the last time at the end."""
-    guest.ok(f"if [ -e /sys/module/{lab.module_name} ]; then rmmod {lab.module_name}; fi")
+    guest.python("unload(arguments[0])", lab.module_name)
     return [accounting.look(guest, lab)]
 
 
@@ -37,19 +57,17 @@ def part(guest: Guest, lab: Lab, unloaded: list[accounting.Holdings]) -> Iterato
     it unloads, and nothing is left of it, of its memory and of its loop device, nor a complaint in the kernel's log.
     """
     guest.new_kernel_warnings()
-    guest.ok(f"[ -e /sys/module/{lab.module_name} ] || {{ {lab.insmod_command}; }}")
     scratch = Scratch(guest, lab, "stress")
+    mkfs = lab.in_build(lab.mkfs_command, {"LABEL": "vexlab"})
+    module = (lab.module_path, lab.module_parameters, lab.module_name)
     try:
-        scratch.create()
-        scratch.mount()
+        scratch.device = scratch.run(BEGIN, scratch.size, *module, mkfs, seconds=120)
         yield scratch
     finally:
-        scratch.remove()
-    uses = guest.ok(f"cat /sys/module/{shlex.quote(lab.module_name)}/refcnt")
-    assert uses == "0", f"nothing is mounted, and the module's use count is {uses}: it can't be unloaded any more"
-    guest.ok(f"rmmod {lab.module_name}")
-    unloaded.append(accounting.look(guest, lab))
-    left = accounting.left_behind(unloaded[-2], unloaded[-1])
+        uses = scratch.run(END, lab.module_name)
+    assert uses == 0, f"nothing is mounted, and the module's use count is {uses}: it can't be unloaded any more"
+    after, left = accounting.settled(guest, lab, unloaded[-1])
+    unloaded.append(after)
     assert not left, f"after the module was unloaded: {'; '.join(left)}"
     said = kernel_log.complaints(guest.new_kernel_warnings())
     assert not said, f"the kernel complained: {' / '.join(said[:5])}"

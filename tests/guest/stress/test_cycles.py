@@ -7,18 +7,16 @@ import pytest
 from guest import Guest, Lab, contract
 from scratch import Scratch
 
-# Arguments: cycles, what loads, what unloads, name, filesystem type.
+# Arguments: cycles, module, its parameters, name, filesystem type.
 LOAD = """
 import sys
-cycles, insmod, rmmod, module, kind = int(sys.argv[1]), *sys.argv[2:]
-def registered():
-    return kind in [line.split()[-1] for line in open("/proc/filesystems")]
+cycles, path, parameters, module, kind = arguments
 for cycle in range(1, cycles + 1):
-    subprocess.run(["sh", "-euc", insmod], check=True)
-    if not registered() or references(module):
-        sys.exit(f"cycle {cycle}: registered: {registered()}, use count: {references(module)}")
-    subprocess.run(["sh", "-euc", rmmod], check=True)
-    if registered() or os.path.exists("/sys/module/" + module):
+    load(path, parameters)
+    if not registered(kind) or references(module):
+        sys.exit(f"cycle {cycle}: registered: {registered(kind)}, use count: {references(module)}")
+    unload(module)
+    if registered(kind) or os.path.exists("/sys/module/" + module):
         sys.exit(f"cycle {cycle}: unloaded, and still there")
 """
 
@@ -72,22 +70,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(name, [pytest.param(amounts[name], id=f"{amounts[name]} times")])
 
 
-def halves(cycles: int) -> tuple[int, int]:
-    """A number of cycles as two, of which the first may be 0."""
-    return cycles // 2, cycles - cycles // 2
-
-
 def test_module_is_loaded_and_unloaded(guest: Guest, lab: Lab, part: Scratch, loads: int) -> None:
     """After each time the type is gone, after all of them no slab cache has grown."""
     part.unmount()
-    guest.ok(f"rmmod {lab.module_name}")
-    looks = [accounting.look(guest, lab)]
-    for cycles in halves(loads):
-        arguments = (lab.insmod_command, f"rmmod {lab.module_name}", lab.module_name, lab.filesystem_type)
-        guest.program(LOAD, str(cycles), *arguments, seconds=30 + 10 * cycles)
-        looks.append(accounting.look(guest, lab))
-    guest.ok(lab.insmod_command)
-    grown = accounting.growth(looks, loads)
+    guest.python("unload(arguments[0])", lab.module_name)
+    module = (lab.module_path, lab.module_parameters, lab.module_name)
+
+    def turn(cycles: int) -> None:
+        guest.python(LOAD, cycles, *module, lab.filesystem_type, seconds=30 + 10 * cycles)
+
+    grown = accounting.grown(guest, lab, loads, turn)
+    guest.python("load(*arguments)", lab.module_path, lab.module_parameters)
     assert not grown, "; ".join(grown)
     part.mount()  # what was formatted before still is a filesystem to the module that was loaded last
 
@@ -96,13 +89,13 @@ def test_filesystem_is_mounted_and_unmounted(guest: Guest, lab: Lab, part: Scrat
     """Read-only and writable by turns; no slab cache has grown after them."""
     part.unmount()
     options = f'["{lab.mount_options_ro}", "{lab.mount_options()}"]'
-    keeps = str("persistent" in lab.capabilities)
-    looks = [accounting.look(guest, lab)]
-    for cycles in halves(mounts):
-        arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options, keeps)
-        guest.program(MOUNT, str(cycles), *arguments, seconds=30 + 5 * cycles)
-        looks.append(accounting.look(guest, lab))
-    grown = accounting.growth(looks, mounts)
+    arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options)
+
+    def turn(cycles: int) -> None:
+        keeps = str("persistent" in lab.capabilities)
+        guest.program(MOUNT, str(cycles), *arguments, keeps, seconds=30 + 5 * cycles)
+
+    grown = accounting.grown(guest, lab, mounts, turn)
     assert not grown, "; ".join(grown)
 
 

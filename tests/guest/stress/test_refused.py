@@ -40,11 +40,11 @@ def test_mount_is_refused(guest: Guest, lab: Lab, part: Scratch, broken: str, mo
     part.unmount()
     guest.ok(BREAK[broken].format(device=part.device, image=part.image, half=part.size // 2))
     options = f'["{lab.mount_options_ro}", "{lab.mount_options()}"]'
-    looks = [accounting.look(guest, lab)]
-    for cycles in (mounts // 2, mounts - mounts // 2):
-        arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options)
+    arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options)
+
+    def turn(cycles: int) -> None:
         guest.program(REFUSED, str(cycles), *arguments, seconds=30 + cycles)
-        looks.append(accounting.look(guest, lab))
+
+    grown = accounting.grown(guest, lab, mounts, turn)
     guest.new_kernel_warnings()  # each refusal says why, as it should; that is no complaint of the part
-    grown = accounting.growth(looks, mounts)
     assert not grown, "; ".join(grown)
