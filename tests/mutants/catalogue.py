@@ -54,13 +54,25 @@ class Mutant:
         return self.check in (name, name.partition("[")[0])
 
     def plant(self, copy: Path) -> None:
-        """Make a copy of the filesystem with the bug in it, in place of what is there."""
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(VEXFS, copy)
+        """Make a copy of the filesystem with the bug in it, in place of what is in that directory."""
+        refresh(copy)
         # A directory that a repository is around must not have git take the paths for those of that repository.
         command = ["git", "apply", "--whitespace=nowarn", str(self.patch)]
         environment = {"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(copy.parent), "GIT_CONFIG_NOSYSTEM": "1"}
         subprocess.run(command, cwd=copy, env=environment, check=True)
+
+
+def refresh(copy: Path) -> None:
+    """Make a directory a copy of the filesystem as it is. The directory itself stays: a guest may have it shared."""
+    copy.mkdir(exist_ok=True)
+    for entry in copy.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    shutil.copytree(VEXFS, copy, dirs_exist_ok=True)
+
+
+def named(name: str) -> Mutant:
+    """The mutant of that name."""
+    return next(mutant for mutant in load() if mutant.name == name)
 
 
 def load() -> list[Mutant]:
