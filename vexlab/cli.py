@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import __version__, content, doctor, report, results, runs, unchanged
+from vexlab import __version__, cli_gate, content, doctor, gate, report, results, runs, unchanged
 from vexlab import lab as labs
 from vexlab.errors import HostProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.lab import Lab, name_option
@@ -349,6 +349,7 @@ def doctor_command(install: bool, as_json: bool) -> None:
 
 doctor_command.name = "doctor"
 cli.add_command(doctor_command, "doctor")
+cli.add_command(cli_gate.gate_group, "gate")
 
 
 def _install() -> None:
@@ -486,10 +487,13 @@ def report_command(run: str | None, name: str | None, kind: str) -> None:
     directory = runs.find(run, name)
     document = results.read(directory / "results.json")
     if kind == "junit":
-        report.write_junit(document, directory / "junit.xml")
-        click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
+        with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:  # the one in the run's directory is sealed
+            report.write_junit(document, Path(scratch) / "junit.xml")
+            click.echo((Path(scratch) / "junit.xml").read_text(encoding="utf-8"), nl=False)
+    elif kind == "json":
+        click.echo(report.render_json(document), nl=False)
     else:
-        click.echo(report.render_json(document) if kind == "json" else report.render_markdown(document), nl=False)
+        click.echo(report.render_markdown(document, decision=gate.about(document)), nl=False)
 
 
 @cli.command("runs")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import platformdirs
@@ -97,6 +99,18 @@ def role_choices(role: str, option: str) -> tuple[str, ...]:
     """What a role's argument specification lets an option be."""
     document = read_yaml(root() / "roles" / role / "meta" / "argument_specs.yml")
     return tuple(document["argument_specs"]["main"]["options"][option]["choices"])
+
+
+@cache
+def role_script(role: str, name: str) -> ModuleType:
+    """A script of a role as a module: for what a role must be able to do alone, and vexlab does by the same rules."""
+    path = root() / "roles" / role / "files" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"vexlab_role_{role}_{name}", path)
+    if spec is None or spec.loader is None:
+        raise VexlabError(f"vexlab is installed without {path}", "install it again")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @cache

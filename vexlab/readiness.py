@@ -1,7 +1,7 @@
 """What a run means for whoever decides on the next step: categories covered, risk, criteria, what to do now.
 
-Only concludes from verdicts, and towards caution: what this run did not show counts as not so. Whether a module may
-leave the VM is not decided here.
+Only concludes from verdicts, and towards caution: what this run did not show counts as not so. The gate (gate.py) takes
+the criteria from here, and decides whether a module may leave the VM by which runs count.
 """
 
 from __future__ import annotations
@@ -31,14 +31,24 @@ CATEGORIES = {
 }
 """What a complete suite covers; which stages there are, and their order, is for playbooks/vars/stages.yml to say."""
 
-PROTOCOL = (
-    "Safety checklist prepared",
-    "Emergency procedures documented",
-    "Non-critical test device identified",
-    "Backup procedures ready",
-    "Monitoring tools prepared",
-)
-"""What people have to prepare; no run can tick it."""
+PROTOCOL = {
+    "checklist": "Safety checklist prepared",
+    "emergency": "Emergency procedures documented",
+    "device": "Non-critical test device identified",
+    "backup": "Backup procedures ready",
+    "monitoring": "Monitoring tools prepared",
+}
+"""What people have to prepare: no run can show it, a named operator signs for it (`vexlab gate sign`)."""
+
+MUST_PASS = {
+    "tests": "All VM tests pass without errors",
+    "crashes": "No kernel panics or system crashes",
+    "cycles": "Clean module load/unload cycles",
+    "operations": "Filesystem operations work correctly",
+    "errors": "Error handling validates properly",
+    "stress": "Stress tests complete successfully",
+}
+"""What runs have to show; `criteria` computes it from one."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,9 @@ class Risk:
 
 @dataclass(frozen=True)
 class Criterion:
-    """A box of the readiness list: ticked when `met`, `why` says by what or why not."""
+    """A box of the readiness list: ticked when `met`, `why` says by what or why not; `key` is its short name."""
 
+    key: str
     text: str
     met: bool
     why: str
@@ -109,9 +120,9 @@ def next_steps(run: Run, command_options: str = "") -> list[str]:
         ]
     return [
         keep,
-        "**Mark VM testing as complete** for this module, and for no other build of it.",
-        "**Proceed to the production testing checklist**; its boxes below are ticked by people.",
-        "**Begin phase 1, a non-critical device**, only when that checklist is complete.",
+        f"**Mark VM testing as complete**, for this module and no other build of it: `vexlab gate{command_options}`.",
+        "**Proceed to the production testing checklist**, docs/safety/production-checklist.md; people sign for it.",
+        f"**Begin phase 1, a non-critical device**, only when `vexlab gate --for device{command_options}` ends with 0.",
     ]
 
 
@@ -120,20 +131,20 @@ def criteria(run: Run) -> list[Criterion]:
     return [
         _all_passed(run),
         _no_crash(run),
-        _stages_passed(run, "Clean module load/unload cycles", ("load", "stress")),
-        _stages_passed(run, "Filesystem operations work correctly", ("mkfs", "mount")),
-        _stages_passed(run, "Error handling validates properly", ("errors",)),
-        _stages_passed(run, "Stress tests complete successfully", ("stress",)),
+        _stages_passed(run, "cycles", ("load", "stress")),
+        _stages_passed(run, "operations", ("mkfs", "mount")),
+        _stages_passed(run, "errors", ("errors",)),
+        _stages_passed(run, "stress", ("stress",)),
     ]
 
 
 def _all_passed(run: Run) -> Criterion:
-    text, missing = "All VM tests pass without errors", not_covered(run)
+    missing = not_covered(run)
     if run.verdict is not Verdict.PASSED:
-        return Criterion(text, False, f"the verdict of the run is {_word(run.verdict)}")
+        return _criterion("tests", False, f"the verdict of the run is {_word(run.verdict)}")
     if missing:
-        return Criterion(text, False, f"not covered: {', '.join(missing)}")
-    return _unless_known_to_fail(Criterion(text, True, _counted(run.stages)), run.stages)
+        return _criterion("tests", False, f"not covered: {', '.join(missing)}")
+    return _unless_known_to_fail(_criterion("tests", True, _counted(run.stages)), run.stages)
 
 
 def _no_crash(run: Run) -> Criterion:
@@ -141,35 +152,38 @@ def _no_crash(run: Run) -> Criterion:
 
     What is known to fail may be just that, a warning in the kernel's log.
     """
-    text = "No kernel panics or system crashes"
     ran = [stage for stage in run.stages if stage.verdict not in (Verdict.NOT_RUN, Verdict.SKIPPED)]
     wrong = next((stage for stage in ran if stage.verdict is not Verdict.PASSED), None)
     if wrong is not None:
-        return Criterion(text, False, f"the verdict of stage {wrong.name} is {_word(wrong.verdict)}")
+        return _criterion("crashes", False, f"the verdict of stage {wrong.name} is {_word(wrong.verdict)}")
     silent = [stage.name for stage in ran if not stage.kernel_log]
     if silent:
-        return Criterion(text, False, f"no kernel log was kept of: {', '.join(silent)}")
-    seen = _stages_passed(run, text, ("load", "mount"))
+        return _criterion("crashes", False, f"no kernel log was kept of: {', '.join(silent)}")
+    seen = _stages_passed(run, "crashes", ("load", "mount"))
     logs = f"the kernel's log of {len(ran)} stages holds no oops, BUG, warning or trace"
-    return _unless_known_to_fail(Criterion(text, True, logs), ran) if seen.met else seen
+    return _unless_known_to_fail(_criterion("crashes", True, logs), ran) if seen.met else seen
 
 
-def _stages_passed(run: Run, text: str, names: Sequence[str]) -> Criterion:
+def _stages_passed(run: Run, key: str, names: Sequence[str]) -> Criterion:
     """Tick when each of these stages is part of the run and passed."""
     stages = {stage.name: stage for stage in run.stages}
     for name in names:
         if name not in stages:
-            return Criterion(text, False, f"this run has no stage {name}")
+            return _criterion(key, False, f"this run has no stage {name}")
         if stages[name].verdict is not Verdict.PASSED:
-            return Criterion(text, False, f"the verdict of stage {name} is {_word(stages[name].verdict)}")
+            return _criterion(key, False, f"the verdict of stage {name} is {_word(stages[name].verdict)}")
     chosen = [stages[name] for name in names]
-    return _unless_known_to_fail(Criterion(text, True, f"{' and '.join(names)}: {_counted(chosen)}"), chosen)
+    return _unless_known_to_fail(_criterion(key, True, f"{' and '.join(names)}: {_counted(chosen)}"), chosen)
 
 
 def _unless_known_to_fail(criterion: Criterion, stages: Sequence[Stage]) -> Criterion:
     """The criterion, unticked when a check of these stages failed, expected or not."""
     known = [f"{s.name}/{check.name}" for s in stages for check in s.checks if check.verdict is Verdict.XFAILED]
-    return Criterion(criterion.text, False, f"known to fail: {', '.join(known)}") if known else criterion
+    return _criterion(criterion.key, False, f"known to fail: {', '.join(known)}") if known else criterion
+
+
+def _criterion(key: str, met: bool, why: str) -> Criterion:
+    return Criterion(key, MUST_PASS[key], met, why)
 
 
 def _counted(stages: Sequence[Stage]) -> str:

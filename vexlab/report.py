@@ -12,6 +12,7 @@ import jinja2
 import junitparser
 
 from vexlab import readiness, results
+from vexlab.gate import Decision, Refused
 from vexlab.results import DIED, Check, Run, Stage, Verdict
 
 # Colours of a terminal, and what neither XML nor a reader can take: control characters, halves of characters.
@@ -32,10 +33,11 @@ def render_json(run: Run) -> str:
 # ---------------------------------------------------------------- Markdown
 
 
-def render_markdown(run: Run, command_options: str = "") -> str:
+def render_markdown(run: Run, command_options: str = "", decision: Decision | Refused | None = None) -> str:
     """Return the progress report of a run, written for somebody who has to decide on it.
 
-    `command_options` is put after suggested commands, such as ` --name LAB` for a lab that isn't the default one.
+    `command_options` is put after suggested commands, such as ` --name LAB` for a lab that isn't the default one;
+    `decision` is what the gate says of the run's module.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -65,6 +67,9 @@ def render_markdown(run: Run, command_options: str = "") -> str:
         steps=readiness.next_steps(run, command_options),
         criteria=readiness.criteria(run),
         protocol=readiness.PROTOCOL,
+        decision=decision if isinstance(decision, Decision) else None,
+        refused=decision.why if isinstance(decision, Refused) else "",
+        gate_command=f"vexlab gate{command_options}",
     )
 
 

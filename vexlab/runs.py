@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vexlab import __version__, content, forensics, onward, report, results
+from vexlab import __version__, content, evidence, forensics, gate, onward, report, results
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError
 from vexlab.follow import Part, image_detail
 from vexlab.lab import Lab, name_option
@@ -250,12 +250,13 @@ class Pass:
         return found
 
     def _write(self, run: Run) -> None:
-        """Write the results; of a run that is over also its report."""
+        """Write the results; of a run that is over also its reports, and the seal on its evidence."""
         results.write(self.directory / "results.json", run)
         if run.finished is not None:
-            text = report.render_markdown(run, name_option(self._lab.name))
-            results.replace_file(self.directory / "report.md", text)
             report.write_junit(run, self.directory / "junit.xml")
+            evidence.seal(self.directory, run)
+            text = report.render_markdown(run, name_option(self._lab.name), gate.about(run))
+            results.replace_file(self.directory / "report.md", text)
 
 
 def end_guest(lab: Lab, how: str, log: Path) -> list[str]:

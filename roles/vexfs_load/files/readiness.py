@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""THE rules by which a readiness file lets a module be loaded on a machine that isn't a VM; standard library only.
+
+Usage: readiness.py JSON
+
+JSON holds `path`, and what the file must be about: `sha256`, `srcversion`, `kernel`, `level`. It prints one JSON object
+with `refusals`, a list of sentences: empty when the module may be loaded. `vexlab gate` writes the file, and checks
+others by the same functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+LEVELS = ("none", "vm", "device", "production")
+CLOCKS_DIFFER = 300  # seconds by which the clock of the machine that wrote the file may be ahead
+
+
+def content_hash(document: dict[str, Any]) -> str:
+    """sha256 over all fields but `sha256` itself."""
+    content = {name: value for name, value in document.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def reached(criteria: list[dict[str, Any]]) -> str:
+    """The highest level of which, and of each below it, every criterion is met; a level without criteria isn't."""
+    level = LEVELS[0]
+    for name in LEVELS[1:]:
+        of_level = [criterion["met"] for criterion in criteria if criterion["level"] == name]
+        if not of_level or not all(met is True for met in of_level):
+            return level
+        level = name
+    return level
+
+
+def read(path: str) -> tuple[dict[str, Any], str]:
+    """The document, and why it is none."""
+    try:
+        document = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        return {}, f"it can't be read: {error.strerror}"
+    except ValueError:
+        return {}, "it is not JSON"
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        return {}, f"it is no readiness file of version {SCHEMA}"
+    if document.get("sha256") != content_hash(document):
+        return {}, "it was edited, or is damaged: its content doesn't have the hash that it names"
+    try:
+        facts(document)
+        reached(document["criteria"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return {}, f"it is no readiness file: {error!r}"
+    return document, ""
+
+
+def facts(document: dict[str, Any]) -> dict[str, Any]:
+    """What the rules look at; raises KeyError, TypeError or ValueError where it isn't there or makes no sense."""
+    made, until = (datetime.fromisoformat(document[name]).timestamp() for name in ("made", "valid_until"))
+    return {
+        "sha256": str(document["module"]["sha256"]), "srcversion": str(document["module"]["srcversion"]),
+        "kernel": str(document["kernel"]), "level": str(document["level"]), "made": made, "until": until,
+        "unmet": [f"{each['key']} ({each['why']})" for each in document["criteria"] if each["met"] is not True],
+        "sources": [(str(source["what"]), str(source["sha256"])) for source in document["sources"]],
+    }  # fmt: skip
+
+
+def refusals(document: dict[str, Any], wanted: dict[str, str], now: float) -> list[str]:
+    """Why a document that `read` gave does not let a module be loaded; what is not in `wanted` is not asked for."""
+    about, founded = facts(document), reached(document["criteria"])
+    words = {"sha256": "module, with the sha256", "srcversion": "module, with the srcversion", "kernel": "kernel,"}
+    found = [
+        f"it is about another {words[name]} {about[name]}; this one is {wanted[name]}"
+        for name in words
+        if name in wanted and about[name] != wanted[name]
+    ]
+    if about["made"] > now + CLOCKS_DIFFER:
+        found.append(f"it is from the future: made at {document['made']}")
+    if about["until"] < now:
+        found.append(f"it is too old: valid until {document['valid_until']}")
+    if about["level"] != founded:
+        found.append(f"it says level {about['level']}, and its criteria bear out {founded}")
+    needed = wanted.get("level", LEVELS[0])
+    if LEVELS.index(founded) < LEVELS.index(needed):
+        found.append(f"it reaches level {founded}, and {needed} is needed; not met: {'; '.join(about['unmet'])}")
+    return found
+
+
+def main() -> None:
+    """Print the refusals."""
+    wanted = json.loads(sys.argv[1])
+    path = wanted.pop("path")
+    document, why = read(path) if path else ({}, "there is none")
+    print(json.dumps({"refusals": [why] if why else refusals(document, wanted, time.time())}))
+
+
+if __name__ == "__main__":
+    main()

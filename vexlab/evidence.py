@@ -1,0 +1,96 @@
+"""The evidence of a run, sealed when the run ends: a hash of each file, and the run's place in a chain of all of them.
+
+A run whose files were edited or removed afterwards is noticed, and so is one that was taken out of the chain. A person
+may remove the directory of a run: it stays in the chain with its verdict, and only its evidence is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vexlab import chain, content
+from vexlab.decode import decode
+from vexlab.errors import VexlabError
+from vexlab.results import Machine, Run, Verdict, read, replace_file
+
+SEAL = "evidence.json"
+NOT_SEALED = (
+    SEAL,
+    "report.md",
+)  # the report is made from the results when they are sealed, and says what the gate says
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the chain knows of a run; `module` is the sha256 (empty without one), `evidence` that of its seal."""
+
+    run: str
+    finished: str
+    verdict: Verdict
+    machine: Machine
+    module: str
+    kernel: str
+    suite: str
+    evidence: str
+    previous: str
+    sha256: str
+
+    @property
+    def directory(self) -> Path:
+        """Where the run is, if it is still there."""
+        return content.runs_directory() / self.run
+
+
+def chain_file() -> Path:
+    """The chain of this user's runs."""
+    return content.runs_directory() / "chain.jsonl"
+
+
+def seal(directory: Path, run: Run) -> None:
+    """Write down the hash of each file of a run that is over, and add the run to the chain. Once per run."""
+    names = sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+    files = {name: digest(directory / name) for name in names if name not in NOT_SEALED}
+    replace_file(directory / SEAL, json.dumps({"schema": 1, "run": run.run, "files": files}, indent=1) + "\n")
+    chain.append(chain_file(), _facts(run) | {"evidence": digest(directory / SEAL)})
+
+
+def entries() -> list[Entry]:
+    """Every run that was sealed, the oldest first; a VexlabError when the chain is broken."""
+    return [decode(Entry, record, "") for record in chain.read(chain_file())]
+
+
+def problem(entry: Entry) -> str:
+    """The first thing about a run's evidence that isn't as it was sealed, as a part of a sentence; empty if all is."""
+    directory, sealed = entry.directory, entry.directory / SEAL
+    if not directory.is_dir():
+        return "its directory was removed"
+    known = {SEAL: entry.evidence}
+    if sealed.is_file() and digest(sealed) == entry.evidence:
+        known |= json.loads(sealed.read_text(encoding="utf-8"))["files"]
+    for name, sha256 in known.items():
+        if not (directory / name).is_file():
+            return f"{name} is gone"
+        if digest(directory / name) != sha256:
+            return f"{name} was edited"
+    try:
+        facts = _facts(read(directory / "results.json"))
+    except VexlabError as error:
+        return error.message
+    told = {name: value for name, value in asdict(entry).items() if name in facts}
+    return "" if told == facts else "the chain says something else of it than its results"
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _facts(run: Run) -> dict[str, str]:
+    return {
+        "run": run.run, "finished": run.finished or "", "verdict": run.verdict, "machine": run.machine,
+        "module": run.module.sha256 if run.module else "", "kernel": run.kernel, "suite": run.suite,
+    }  # fmt: skip

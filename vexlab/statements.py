@@ -1,0 +1,33 @@
+"""What people sign for a module: that which no run can show, by name, with a date, bound to the module's sha256."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from vexlab import chain, content, readiness
+from vexlab.errors import UsageProblem
+
+
+def directory(sha256: str) -> Path:
+    """Where what is known of a module's readiness is kept."""
+    return content.state_directory() / "readiness" / sha256
+
+
+def file_of(sha256: str) -> Path:
+    """The chain of what was signed for a module."""
+    return directory(sha256) / "statements.jsonl"
+
+
+def sign(sha256: str, key: str, operator: str, note: str, now: datetime) -> None:
+    """Record that a named person vouches for something; raises UsageProblem for what evidence has to show."""
+    hint = f"what people sign for: {', '.join(readiness.PROTOCOL)}"
+    if key not in readiness.PROTOCOL:
+        computed = key in ("evidence", *readiness.MUST_PASS) or key.startswith("phase-")
+        why = f"{key} is computed from evidence and can't be signed" if computed else f"unknown criterion {key!r}"
+        raise UsageProblem(why, hint)
+    for what, words in (("--operator", operator), ("--note", note)):
+        if not words.strip():
+            raise UsageProblem(f"{what} is empty", "a statement needs a person's name, and what was done")
+    record = {"criterion": key, "module": sha256, "operator": operator.strip(), "note": note.strip()}
+    chain.append(file_of(sha256), record | {"made": now.isoformat(timespec="seconds")})
