@@ -220,6 +220,8 @@ class Gate:
             else:
                 reasons.append(f"{entry.run} doesn't count: {why or 'it names no device'}")
         nothing = reasons[-1] if reasons else "no run on test hardware is about this module"
+        if runs and (device := runs[-1][1].device):
+            nothing = f"it was not run, or not before the next phase, on {device.by_id} with serial {device.serial}"
         found = {}
         before = self._now + _FUTURE
         for phase in (3, 2, 1):  # from the last on, since what a phase rests on must have passed before it began

@@ -1,0 +1,387 @@
+"""The gate: nothing is ready unless complete, whole, recent evidence about this very module says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.unit.gate_evidence import (
+    KERNEL,
+    MODULE,
+    NOW,
+    STAGES,
+    SUBJECT,
+    USUAL,
+    a_phase,
+    a_run,
+    ago,
+    criterion,
+    decide,
+    sealed,
+    unmet,
+)
+from vexlab import content, evidence, gate, readiness, report, statements
+from vexlab.errors import UsageProblem, VexlabError
+from vexlab.results import Device, Run, Verdict
+
+PHASES = ["phase-1", "phase-2", "phase-3"]
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def sign_all(sha256: str = SUBJECT.sha256) -> None:
+    for key in readiness.PROTOCOL:
+        statements.sign(sha256, key, "A. Operator", "see the folder", NOW - timedelta(minutes=30))
+
+
+# ---------------------------------------------------------------- levels
+
+
+def test_nothing_is_ready_without_evidence() -> None:
+    decision = decide()
+    assert decision.level == "none"
+    assert unmet(decision) == list(gate.TEXTS)
+    assert "no run is about the module" in criterion(decision, "evidence").why
+    assert decision.valid_until == NOW
+
+
+def test_levels_are_reached_one_after_the_other() -> None:
+    sealed(a_run())
+    decision = decide()
+    assert (decision.level, unmet(decision)) == ("vm", [*readiness.PROTOCOL, *PHASES])
+    sign_all()
+    assert (decide().level, unmet(decide())) == ("device", PHASES)
+    for number, hours in ((1, 0.9), (2, 0.6), (3, 0.3)):
+        sealed(a_phase(number, hours))
+    assert (decide().level, unmet(decide())) == ("production", [])
+
+
+def test_signatures_alone_are_no_level() -> None:
+    sign_all()
+    for number, hours in ((1, 0.9), (2, 0.6), (3, 0.3)):
+        sealed(a_phase(number, hours))
+    assert decide().level == "none"
+
+
+def test_it_holds_until_the_oldest_source_is_too_old() -> None:
+    sealed(a_run())
+    assert decide(max_age_days=3).valid_until == NOW - timedelta(hours=1) + timedelta(days=3)
+    assert [source.what for source in decide().sources] == ["run-1"]
+
+
+# ---------------------------------------------------------------- which run counts
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        (a_run(suite="00" * 32), "of another version"),
+        (a_run(suite=""), "of another version"),
+        (a_run(kernel="6.1.0-amd64"), "it ran on kernel 6.1.0-amd64"),
+        (a_run(module=dataclasses.replace(MODULE, srcversion="FFFF")), "the srcversion of its module is another"),
+        (a_run(module=dataclasses.replace(MODULE, sha256="ef" * 32)), "no run is about the module"),
+        (a_run(finished=ago(hours=-1)), "it is from the future"),
+        (a_run(finished=ago(days=8)), "it is too old"),
+        (a_run(amounts=dataclasses.replace(USUAL, quick=True)), "it was made with --quick"),
+        (a_run(amounts=dataclasses.replace(USUAL, load_cycles=19)), "load cycles 19, not 20"),
+        (a_run(amounts=dataclasses.replace(USUAL, churn_operations=1)), "churn operations 1, not 2000"),
+        (a_run(amounts=None), "it doesn't say how much it did"),
+        (a_run(applied=False), "it only judged what was there"),
+        (a_run(selected=tuple(STAGES[:5])), "stages were left out: stress, errors"),
+        (a_run(verdicts=dict.fromkeys(STAGES[4:], Verdict.NOT_RUN)), "it was interrupted"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+def test_run_that_does_not_count(run: Run, why: str) -> None:
+    sealed(run)
+    decision = decide()
+    assert decision.level == "none"
+    assert why in criterion(decision, "evidence").why
+    assert unmet(decision)[:7] == ["evidence", *readiness.MUST_PASS]
+    assert decision.sources == ()
+
+
+def test_age_and_clocks_have_their_limits() -> None:
+    sealed(a_run(finished=ago(days=6.9)))
+    assert decide().level == "vm"
+    assert decide(max_age_days=6).level == "none"
+    sealed(a_run("ahead", finished=ago(seconds=-200)))
+    assert decide().sources[0].what == "ahead"
+
+
+def test_interrupted_run_takes_nothing_from_an_earlier_pass() -> None:
+    sealed(a_run())
+    sealed(a_run("later", dict.fromkeys(STAGES[3:], Verdict.NOT_RUN), finished=ago(minutes=5)))
+    assert decide().level == "vm"
+    asked = decide(only="later")
+    assert "later doesn't count: it was interrupted" in criterion(asked, "evidence").why
+
+
+def test_run_that_was_killed_is_never_sealed() -> None:
+    decision = decide(only="killed")
+    assert "killed was never sealed" in criterion(decision, "evidence").why
+
+
+# ---------------------------------------------------------------- what it shows
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.PANICKED, Verdict.HUNG, Verdict.LOST])
+@pytest.mark.parametrize("name", STAGES)
+def test_newest_complete_run_decides(name: str, verdict: Verdict) -> None:
+    """A pass before it is of no use: nothing is retried until it is green."""
+    sealed(a_run())
+    sealed(a_run("later", {name: verdict}, finished=ago(minutes=5)))
+    decision = decide()
+    assert decision.level == "none"
+    assert criterion(decision, "evidence").met
+    assert verdict in criterion(decision, "tests").why
+    assert not criterion(decision, "crashes").met
+
+
+def test_known_failures_are_not_met() -> None:
+    expected = a_run().stages[4].checks[0]
+    expected = dataclasses.replace(expected, name="known", verdict=Verdict.XFAILED, message="issue 7")
+    stages = [dataclasses.replace(s, checks=(*s.checks, expected)) if s.name == "mount" else s for s in a_run().stages]
+    sealed(a_run(stages=tuple(stages)))
+    assert unmet(decide())[:3] == ["tests", "crashes", "operations"]
+
+
+def test_later_partial_run_that_went_wrong_counts_against_it() -> None:
+    sealed(a_run())
+    quick = dataclasses.replace(USUAL, quick=True)
+    sealed(a_run("later", {"errors": Verdict.FAILED}, finished=ago(minutes=5), amounts=quick))
+    decision = decide()
+    assert "later, a run of the same module, is failed" in criterion(decision, "tests").why
+    assert decision.level == "none"
+
+
+def test_pass_after_a_failure_counts_but_a_panic_stays() -> None:
+    sealed(a_run("before", {"mount": Verdict.HUNG}, finished=ago(hours=3)))
+    sealed(a_run())
+    assert decide().level == "vm"
+    crashed = sealed(a_run("crash", {"mount": Verdict.PANICKED}, finished=ago(minutes=30)))
+    sealed(a_run("again", finished=ago(minutes=5)))
+    assert unmet(decide())[0] == "crashes"
+    shutil.rmtree(crashed)  # its directory may go, what is known of it stays
+    assert "crash, a run of the same module, is panicked" in criterion(decide(), "crashes").why
+    assert decide(now=NOW + timedelta(days=6, hours=23.7)).level == "vm"  # the pass is still young enough
+
+
+# ---------------------------------------------------------------- evidence that was touched
+
+
+def edit(path: Path) -> None:
+    path.write_text(path.read_text().replace("passed", "passed ").replace("well", "fine").replace("boot", "Boot"))
+
+
+@pytest.mark.parametrize(
+    ("name", "act", "why"),
+    [
+        ("results.json", edit, "results.json was edited"),
+        ("console.log", edit, "console.log was edited"),
+        ("stages/mount/kernel.log", Path.unlink, "stages/mount/kernel.log is gone"),
+        ("results.json", Path.unlink, "results.json is gone"),
+        ("evidence.json", Path.unlink, "evidence.json is gone"),
+        ("evidence.json", lambda path: path.write_text(path.read_text() + " "), "evidence.json was edited"),
+        (".", shutil.rmtree, "its directory was removed"),
+    ],
+)
+def test_touched_evidence_does_not_count(name: str, act: Callable[[Path], None], why: str) -> None:
+    directory = sealed(a_run())
+    assert decide().level == "vm"
+    act(directory / name)
+    assert f"run-1 doesn't count: {why}" in criterion(decide(), "evidence").why
+    assert decide().level == "none"
+
+
+def test_results_made_right_by_new_hashes_still_differ_from_the_chain() -> None:
+    directory = sealed(a_run(verdicts={"mount": Verdict.FAILED}))
+    good = a_run()
+    (directory / "results.json").write_text(json.dumps({"schema": 1, "run": good.run}))
+    files = json.loads((directory / "evidence.json").read_text())
+    files["files"]["results.json"] = evidence.digest(directory / "results.json")
+    (directory / "evidence.json").write_text(json.dumps(files))
+    assert "evidence.json was edited" in criterion(decide(), "evidence").why
+
+
+def lines(change: Callable[[list[str]], list[str]]) -> None:
+    path = evidence.chain_file()
+    path.write_text("".join(f"{line}\n" for line in change(path.read_text().splitlines())))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda known: [known[0].replace('"failed"', '"passed"'), *known[1:]], ":1: .* edited"),
+        (lambda known: [known[0], known[2]], ":2: .* before it is gone"),
+        (lambda known: known[1:], ":1: .* before it is gone"),
+        (lambda known: [known[0], known[0], *known[1:]], ":2: .* before it is gone"),
+        (lambda known: [known[1], known[0], known[2]], ":1: .* before it is gone"),
+        (lambda known: [*known, "{"], ":4: .* no record"),
+        (lambda known: [*known, "[]"], ":4: .* no record"),
+    ],
+    ids=["edited", "middle-gone", "first-gone", "doubled", "swapped", "torn", "foreign"],
+)
+def test_broken_chain_is_refused_by_its_line(change: Callable[[list[str]], list[str]], why: str) -> None:
+    sealed(a_run("one", {"mount": Verdict.FAILED}, finished=ago(hours=3)))
+    sealed(a_run("two", finished=ago(hours=2)))
+    sealed(a_run("three"))
+    lines(change)
+    with pytest.raises(VexlabError, match=f"chain.jsonl{why}"):
+        decide()
+    sealed(a_run("four", finished=ago(minutes=1)))  # a run that ends is sealed all the same, and mends nothing
+    with pytest.raises(VexlabError, match=r"chain\.jsonl"):
+        decide()
+
+
+def test_run_cut_off_the_end_of_the_chain_does_not_count() -> None:
+    sealed(a_run("one", finished=ago(hours=3)))
+    sealed(a_run("two", {"mount": Verdict.FAILED}))
+    lines(lambda known: known[:-1])
+    assert "two was never sealed" in criterion(decide(only="two"), "evidence").why
+
+
+def test_chain_is_one_for_all_labs_and_modules() -> None:
+    sealed(a_run("other", module=dataclasses.replace(MODULE, sha256="ef" * 32), finished=ago(hours=2)))
+    sealed(a_run())
+    assert [entry.run for entry in evidence.entries()] == ["other", "run-1"]
+    assert decide().level == "vm"
+
+
+# ---------------------------------------------------------------- people
+
+
+@pytest.mark.parametrize("key", ["evidence", *readiness.MUST_PASS, *PHASES])
+def test_what_evidence_shows_cannot_be_signed(key: str) -> None:
+    with pytest.raises(UsageProblem, match="computed from evidence"):
+        statements.sign(SUBJECT.sha256, key, "A. Operator", "trust me", NOW)
+    assert not statements.file_of(SUBJECT.sha256).exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("nonsense", "A", "b"), "unknown criterion"),
+        (("backup", " ", "b"), "--operator"),
+        (("backup", "A", ""), "--note"),
+    ],
+)
+def test_statement_needs_a_criterion_a_name_and_a_note(given: tuple[str, str, str], why: str) -> None:
+    with pytest.raises(UsageProblem, match=why):
+        statements.sign(SUBJECT.sha256, *given, NOW)
+
+
+def test_statement_is_for_one_module_and_expires() -> None:
+    sealed(a_run())
+    sign_all("ef" * 32)
+    assert decide().level == "vm"
+    sign_all()
+    assert "signed by A. Operator" in criterion(decide(), "backup").why
+    late = decide(now=NOW + timedelta(days=6, hours=23.3))
+    assert "signed by A. Operator, but it is too old" not in criterion(late, "backup").why
+    late = decide(now=NOW + timedelta(days=6, hours=23.7), max_age_days=6)
+    assert "signed by A. Operator, but it is too old" in criterion(late, "backup").why
+    early = decide(now=NOW - timedelta(minutes=45))
+    assert "but it is from the future" in criterion(early, "backup").why
+
+
+def test_edited_statement_is_refused() -> None:
+    sealed(a_run())
+    sign_all()
+    path = statements.file_of(SUBJECT.sha256)
+    path.write_text(path.read_text().replace("A. Operator", "Somebody Else", 1))
+    with pytest.raises(VexlabError, match=r"statements\.jsonl:1: .* edited"):
+        decide()
+
+
+# ---------------------------------------------------------------- devices
+
+
+def other_device(number: int, hours: float) -> Run:
+    return a_phase(number, hours, device=Device("/dev/disk/by-id/ata-other", "S2", number))
+
+
+@pytest.mark.parametrize(
+    ("runs", "missing"),
+    [
+        ([], PHASES),
+        ([a_phase(1, 0.9), a_phase(2, 0.6)], ["phase-3"]),
+        ([a_phase(2, 0.9), a_phase(1, 0.6), a_phase(3, 0.3)], ["phase-1"]),
+        ([a_phase(1, 0.9), a_phase(2, 0.6, Verdict.FAILED), a_phase(3, 0.3)], PHASES[:2]),
+        ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, Verdict.HUNG)], PHASES),
+        ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3), a_phase(1, 0.1, Verdict.FAILED)], PHASES),
+        ([other_device(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3)], ["phase-1"]),
+        (
+            [a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, amounts=dataclasses.replace(USUAL, quick=True))],
+            PHASES[2:],
+        ),
+        ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, device=None)], PHASES[2:]),
+        ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, kernel="6.1.0")], PHASES[2:]),
+    ],
+    ids=[
+        "none",
+        "third-missing",
+        "order",
+        "failed",
+        "hung",
+        "failed-later",
+        "two-devices",
+        "quick",
+        "no-device",
+        "kernel",
+    ],
+)
+def test_phases(runs: list[Run], missing: list[str]) -> None:
+    sealed(a_run())
+    sign_all()
+    for run in runs:
+        sealed(run)
+    decision = decide()
+    assert decision.level != "production"
+    assert [key for key in unmet(decision) if key in PHASES] == missing
+
+
+def test_failure_on_a_device_takes_the_device_away() -> None:
+    sealed(a_run())
+    sign_all()
+    sealed(a_phase(1, 0.5, Verdict.FAILED))
+    assert decide().level == "none"
+    assert "phase-1-0.5" in criterion(decide(), "tests").why
+
+
+# ---------------------------------------------------------------- the report
+
+
+def test_report_says_what_the_gate_says() -> None:
+    run = a_run()
+    sealed(run)
+    text = report.render_markdown(run, "", decide())
+    assert "### Production Readiness\n" in text
+    assert "level `vm`" in text
+    assert "| device | Backup procedures ready | no | nobody signed for it" in text
+    assert f"| vm | All VM tests pass without errors | yes | {len(STAGES)} checks passed |" in text
+
+
+def test_report_of_a_run_without_a_module_or_with_a_broken_chain_says_so() -> None:
+    assert "The gate says nothing of this module: the run is about no module" in report.render_markdown(
+        a_run(module=None), "", gate.about(a_run(module=None))
+    )
+    sealed(a_run())
+    lines(lambda known: [known[0].replace(KERNEL, "7.0")])
+    said = report.render_markdown(a_run(), "", gate.about(a_run()))
+    assert "the chain is broken here" in said
+
+
+def test_every_stage_has_its_place_in_the_gate() -> None:
+    """A stage that is added must be covered by a criterion, or a run without it would count as complete."""
+    assert [spec.name for spec in content.stages()] == STAGES
