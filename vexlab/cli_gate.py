@@ -16,7 +16,7 @@ from rich.table import Table
 
 from vexlab import content, evidence, readiness, readiness_file, results, runs, statements
 from vexlab.errors import UsageProblem, VexlabError
-from vexlab.gate import LEVELS, MAX_AGE_DAYS, Decision, Gate, Subject, subject_of
+from vexlab.gate import LEVELS, MAX_AGE_DAYS, Criterion, Decision, Gate, Subject, subject_of
 from vexlab.lab import name_option
 
 stderr = Console(stderr=True, highlight=False)
@@ -77,8 +77,16 @@ def gate_group(
     if unmet := decision.unmet(level):
         raise VexlabError(
             f"this module is not ready for level {level}: {unmet[0].key}: {unmet[0].why}",
-            f"not met: {', '.join(criterion.key for criterion in unmet)}",
+            f"not met: {', '.join(criterion.key for criterion in unmet)}{_how_to_sign(unmet, module, run, name)}",
         )
+
+
+def _how_to_sign(unmet: list[Criterion], module: Path | None, run: str | None, name: str) -> str:
+    """The command by which people sign, when nothing else is left to be done."""
+    if any(criterion.key not in readiness.PROTOCOL for criterion in unmet):
+        return ""
+    which = f" --module {module}" if module else f" --run {run}" if run else name_option(name)
+    return f"; vexlab gate sign {unmet[0].key} --operator NAME --note TEXT{which}"
 
 
 @gate_group.command("sign")

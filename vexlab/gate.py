@@ -199,7 +199,7 @@ class Gate:
         for key in readiness.PROTOCOL:
             record = signed.get(key)
             if record is None:
-                yield _criterion(key, "device", False, f"nobody signed for it; vexlab gate sign {key} does")
+                yield _criterion(key, "device", False, "nobody signed for it")
             elif why := self._out_of_time(record["made"]):
                 yield _criterion(key, "device", False, f"signed by {record['operator']}, but {why}")
             else:

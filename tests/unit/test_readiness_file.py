@@ -85,11 +85,18 @@ def all_met(document: Document) -> None:
     document["level"] = "production"
 
 
+def unsigned(document: Document) -> None:
+    document["level"] = "vm"
+    backup = next(each for each in document["criteria"] if each["key"] == "backup")
+    backup.update(met=False, why="nobody signed")
+
+
 REFUSED: list[tuple[Callable[[Path], object], dict[str, str], str]] = [
     (lambda path: None, {"sha256": "ef" * 32}, "it is about another module, with the sha256"),
     (lambda path: None, {"srcversion": "FFFF"}, "it is about another module, with the srcversion"),
     (lambda path: None, {"kernel": "6.1.0-amd64"}, f"it is about another kernel, {KERNEL}; this one is 6.1.0-amd64"),
     (lambda path: None, {"level": "production"}, "it reaches level device, and production is needed; not met: phase-1"),
+    (edited(unsigned, hashed=True), {}, "it reaches level vm, and device is needed; not met: backup (nobody signed)"),
     (Path.unlink, {}, "it can't be read: No such file"),
     (lambda path: path.write_text("{"), {}, "it is not JSON"),
     (lambda path: path.write_bytes(b"\xff"), {}, "it is not JSON"),

@@ -5,12 +5,16 @@
 set -eu
 name=$1
 file=$2
-virtualisation=$(systemd-detect-virt) || true # its exit code says "none" once more
-file_there=false loaded=false same=false permanent=false vermagic='' file_name='' users=0
+# Containers aside: one on a real machine has that machine's kernel. The exit code says "none" once more.
+virtualisation=$(systemd-detect-virt --vm) || true
+file_there=false loaded=false same=false permanent=false vermagic='' file_name='' sha256='' srcversion='' users=0
 if [ -f "$file" ]; then
 	file_there=true
 	vermagic=$(modinfo -F vermagic "$file")
 	file_name=$(modinfo -F name "$file")
+	srcversion=$(modinfo -F srcversion "$file")
+	sha256=$(sha256sum <"$file")
+	sha256=${sha256%% *}
 fi
 if [ -d "/sys/module/$name" ]; then
 	loaded=true
@@ -27,4 +31,5 @@ if [ -d "/sys/module/$name" ]; then
 fi
 printf '{"virtualisation": "%s", "release": "%s", "file_there": %s, "vermagic": "%s", "file_name": "%s", ' \
 	"${virtualisation:-unknown}" "$(uname -r)" "$file_there" "$vermagic" "$file_name"
+printf '"sha256": "%s", "srcversion": "%s", ' "$sha256" "$srcversion"
 printf '"loaded": %s, "same": %s, "permanent": %s, "users": %s}\n' "$loaded" "$same" "$permanent" "$users"

@@ -66,7 +66,11 @@ def facts(document: dict[str, Any]) -> dict[str, Any]:
     return {
         "sha256": str(document["module"]["sha256"]), "srcversion": str(document["module"]["srcversion"]),
         "kernel": str(document["kernel"]), "level": str(document["level"]), "made": made, "until": until,
-        "unmet": [f"{each['key']} ({each['why']})" for each in document["criteria"] if each["met"] is not True],
+        "unmet": [
+            (LEVELS.index(each["level"]), f"{each['key']} ({each['why']})")
+            for each in document["criteria"]
+            if each["met"] is not True
+        ],
         "sources": [(str(source["what"]), str(source["sha256"])) for source in document["sources"]],
     }  # fmt: skip
 
@@ -88,7 +92,8 @@ def refusals(document: dict[str, Any], wanted: dict[str, str], now: float) -> li
         found.append(f"it says level {about['level']}, and its criteria bear out {founded}")
     needed = wanted.get("level", LEVELS[0])
     if LEVELS.index(founded) < LEVELS.index(needed):
-        found.append(f"it reaches level {founded}, and {needed} is needed; not met: {'; '.join(about['unmet'])}")
+        unmet = [words for level, words in about["unmet"] if level <= LEVELS.index(needed)]
+        found.append(f"it reaches level {founded}, and {needed} is needed; not met: {', '.join(unmet)}")
     return found
 
 

@@ -5,7 +5,8 @@ set -eu
 point=$1
 type=$2
 device=$3
-virtualisation=$(systemd-detect-virt) || true # its exit code says "none" once more
+# Containers aside: one on a real machine has that machine's kernel. The exit code says "none" once more.
+virtualisation=$(systemd-detect-virt --vm) || true
 mounted=false other='' device_there=false regular=false registered=false
 # findmnt exits 1 when nothing is mounted there
 found=$(findmnt --noheadings --output FSTYPE --mountpoint "$point") || [ $? -eq 1 ]
