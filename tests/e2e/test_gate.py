@@ -1,4 +1,4 @@
-"""The gate, end to end: one complete run, what is signed for it, and role vexfs_load on a host that counts as hardware."""
+"""The gate, end to end: one complete run, what is signed for it, and role vexfs_load on what counts as hardware."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def whole(vexlab: Vexlab, source: Path) -> Done:
 @pytest.fixture(scope="module")
 def file(vexlab: Vexlab, whole: Done) -> Path:
     """The readiness file of the module that was tested."""
-    return vexlab.home / "state/vexlab/readiness" / whole.document["module"]["sha256"] / "readiness.json"
+    return vexlab.home / f"state/vexlab/readiness/{whole.document['module']['sha256']}/readiness.json"
 
 
 def load(vexlab: Vexlab, directory: Path, readiness: Path | str, **inputs: object) -> tuple[int, str]:
@@ -54,7 +54,6 @@ def load(vexlab: Vexlab, directory: Path, readiness: Path | str, **inputs: objec
     done = subprocess.run(
         command, cwd=directory, env=environment, text=True, capture_output=True, timeout=300, check=False
     )
-    print(done.stdout[-3000:], done.stderr[-2000:])
     return done.returncode, done.stdout + done.stderr
 
 
