@@ -26,7 +26,7 @@ from tests.unit.gate_evidence import (
     sealed,
     unmet,
 )
-from vexlab import content, evidence, gate, readiness, report, statements
+from vexlab import chain, content, evidence, gate, readiness, report, statements
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.results import Device, Run, Verdict
 
@@ -212,6 +212,15 @@ def test_results_made_right_by_new_hashes_still_differ_from_the_chain() -> None:
     files["files"]["results.json"] = evidence.digest(directory / "results.json")
     (directory / "evidence.json").write_text(json.dumps(files))
     assert "evidence.json was edited" in criterion(decide(), "evidence").why
+
+
+def test_chain_made_right_by_new_hashes_still_differs_from_the_results() -> None:
+    sealed(a_run(kernel="6.1.0-amd64"))
+    [record] = chain.read(evidence.chain_file())
+    record["kernel"] = KERNEL
+    record["sha256"] = chain.content_hash(record)
+    evidence.chain_file().write_text(json.dumps(record) + "\n")
+    assert "the chain says something else of it than its results" in criterion(decide(), "evidence").why
 
 
 def lines(change: Callable[[list[str]], list[str]]) -> None:
