@@ -204,6 +204,16 @@ def test_touched_evidence_does_not_count(name: str, act: Callable[[Path], None],
     assert decide().level == "none"
 
 
+@pytest.mark.parametrize("act", [edit, Path.unlink])
+def test_pass_is_not_brought_back_by_touching_a_later_failure(act: Callable[[Path], None]) -> None:
+    """The later run doesn't count then, and is known to have failed all the same."""
+    sealed(a_run(finished=ago(hours=2)))
+    failed = sealed(a_run("later", {"mount": Verdict.FAILED}))
+    act(failed / "results.json")
+    assert decide().level == "none"
+    assert "later, a run of the same module, is failed" in criterion(decide(), "tests").why
+
+
 def test_results_made_right_by_new_hashes_still_differ_from_the_chain() -> None:
     directory = sealed(a_run(verdicts={"mount": Verdict.FAILED}))
     good = a_run()
