@@ -133,6 +133,7 @@ class TestGuest:
             "lab": "x", "directory": str(directory / "lab"), "runtime_directory": str(directory / "run" / "x"),
             "image": str(image), "memory_mb": 512, "cpus": 1, "accelerator": "tcg", "ssh_port": 2222, "source": "",
             "mount_tag": "t", "kernel_arguments": "", "boot_deadline": 5, "warm": False,
+            "disks": [],
         }  # fmt: skip
         return json.dumps(inputs | other)
 

@@ -13,7 +13,7 @@ from roles.vexlab_guest.files.lab import Lab
 INPUTS: dict[str, Any] = {
     "lab": "x", "directory": "/labs/x", "runtime_directory": "/run/x", "image": "/images/1", "memory_mb": 2048,
     "cpus": 2, "accelerator": "tcg", "ssh_port": 2222, "source": "/home/me/fs", "mount_tag": "t",
-    "kernel_arguments": "", "boot_deadline": 300, "warm": True,
+    "kernel_arguments": "", "boot_deadline": 300, "warm": True, "disks": [],
 }  # fmt: skip
 QEMU = "7.2.22"
 
@@ -28,8 +28,9 @@ def key(version: str = QEMU, chosen: str = "tcg", **other: Any) -> str:
         {"lab": "y", "directory": "/labs/y", "runtime_directory": "/run/y"},
         {"ssh_port": 3333},
         {"source": "/other/tree"},
+        {"disks": [{"serial": "A", "size_mb": 8}]},
     ],
-    ids=["lab", "port", "source"],
+    ids=["lab", "port", "source", "disks"],
 )
 def test_labs_share_a_state(other: dict[str, Any]) -> None:
     assert key(**other) == key()

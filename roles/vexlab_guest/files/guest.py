@@ -32,7 +32,7 @@ from .process import end_process, open_guest_process, qmp_command, stop_guest, w
 
 def wanted_parameters(inputs: dict[str, Any]) -> dict[str, Any]:
     """The inputs that a running guest can't take on: if one of them differs, the guest is replaced."""
-    names = ("image", "memory_mb", "cpus", "accelerator", "source", "mount_tag", "kernel_arguments")
+    names = ("image", "memory_mb", "cpus", "accelerator", "source", "mount_tag", "kernel_arguments", "disks")
     return {name: inputs[name] for name in names}
 
 
@@ -85,6 +85,9 @@ def start(lab: Lab) -> dict[str, Any]:
             record["warm_reason"] = "a boot was asked for"
         if not record["warm"]:
             boot(lab, record)
+        if lab.inputs["disks"]:
+            qemu.plug(lab)
+            reach.wait_for_disks(lab, record["uuid"], record["port"])
         reach.write_inventory(lab, record["uuid"], record["port"], chosen)
         record["state"] = "ready"
         lab.write_record(record)

@@ -46,6 +46,10 @@ class Lab:
         self.console_socket = self.runtime / "console"
         self.provision_socket = self.runtime / "provision"
 
+    def disk(self, serial: str) -> Path:
+        """The file of a disk beyond the guest's own."""
+        return self.directory / f"disk-{serial}.raw"
+
     def record(self) -> dict[str, Any]:
         """What was written about the guest that was started last; empty when there is none or it can't be read."""
         try:

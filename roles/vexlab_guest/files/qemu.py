@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .host import QEMU
 from .lab import GuestError, Lab
-from .process import lasting_environment
+from .process import lasting_environment, qmp_command
 
 PORTS_TRIED = 100
 
@@ -104,6 +104,28 @@ def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | N
         if not any("host forwarding" in line for line in said):
             raise GuestError(f"QEMU didn't start: {' '.join(said)[-600:]}", f"the command is in {lab.qemu_log}")
     raise GuestError(f"no free port for ssh from {first} to {first + PORTS_TRIED - 1}", "name another vexlab_ssh_port")
+
+
+def plug(lab: Lab) -> None:
+    """Add the disks that were asked for, blank, to a guest that runs.
+
+    A guest of its own kind would have to be saved for each set of disks, were they on the command line.
+    """
+    for number, disk in enumerate(lab.inputs["disks"]):
+        path = lab.disk(disk["serial"])
+        with path.open("wb") as image:
+            image.truncate(int(disk["size_mb"]) << 20)
+        node, cache = f"disk{number}", {"no-flush": True}  # as the guest's own disk, it need not survive the host
+        file = {"driver": "file", "filename": str(path), "discard": "unmap"}
+        try:
+            qmp_command(
+                lab.qmp_control, "blockdev-add",
+                {"driver": "raw", "node-name": node, "file": file, "cache": cache, "discard": "unmap"},
+            )  # fmt: skip
+            device = {"driver": "virtio-blk-pci", "drive": node, "id": disk["serial"], "serial": disk["serial"]}
+            qmp_command(lab.qmp_control, "device_add", device)
+        except (OSError, ValueError) as problem:
+            raise GuestError(f"disk {disk['serial']} can't be added to the guest: {problem}", "") from problem
 
 
 def launch_child(lab: Lab, arguments: list[str]) -> subprocess.Popen[bytes]:

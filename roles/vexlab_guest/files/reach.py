@@ -16,6 +16,8 @@ from collections.abc import Callable
 from .lab import GuestError, Lab
 from .process import lasting_environment
 
+DISKS_SECONDS = 60
+
 
 def make_keys(lab: Lab, identity: str) -> None:
     """A client key and a host key for this guest alone; the host key is pinned before the guest has it."""
@@ -102,6 +104,19 @@ def wait_for_login(lab: Lab, identity: str, port: int, deadline: float, alive: C
             return
         time.sleep(0.1)
     raise too_late(lab, said or "no answer")
+
+
+def wait_for_disks(lab: Lab, identity: str, port: int) -> None:
+    """Until the guest has found each of its disks, which it is told of while it runs."""
+    links = [f"/dev/disk/by-id/virtio-{disk['serial']}" for disk in lab.inputs["disks"]]
+    script = f"for disk in {shlex.join(links)}; do until [ -b $disk ]; do sleep 0.1; done; done"
+    command = ["ssh", *ssh_options(lab, identity), "-i", str(lab.key), "-p", str(port), "root@127.0.0.1"]
+    found = subprocess.run(
+        [*command, f"timeout {DISKS_SECONDS} sh -c {shlex.quote(script)}"],
+        stdin=subprocess.DEVNULL, capture_output=True, check=False, env=lasting_environment(),
+    )  # fmt: skip
+    if found.returncode:
+        raise GuestError(f"the guest did not find its disks within {DISKS_SECONDS} s", f"the console: {lab.console}")
 
 
 def console_tail(lab: Lab, lines: int = 15) -> str:
