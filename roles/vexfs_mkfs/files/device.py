@@ -1,0 +1,257 @@
+"""THE home of whether a block device may be written: what it is, and every reason against it; reads only.
+
+Standard library only. A question that can't be answered is an error, never "free". The kernel is asked through /sys and
+/proc below a root, which is another directory in tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BY_ID = "/dev/disk/by-id/"
+# What says that a disk is one of several, or below something else: never to be overridden.
+MEMBERS = ("bcache", "ceph_bluestore", "drbd")
+
+
+class DeviceError(Exception):
+    """Why nothing is done, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A block device as it was found behind its name.
+
+    `path` is where the name pointed, `number` its MAJOR:MINOR, `size` is in bytes, `signatures` are the types that
+    wipefs shows (and the filesystem's own, if its magic is there), `refusals` sentences that nothing can override.
+    """
+
+    by_id: str
+    path: str = ""
+    number: str = ""
+    size: int = 0
+    serial: str = ""
+    model: str = ""
+    signatures: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+
+class Kernel:
+    """What the kernel tells of block devices."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        """Ask the running kernel, or a tree that looks like its /sys and /proc."""
+        self.sys = root / "sys"
+        self.proc = root / "proc"
+
+    def directory(self, number: str) -> Path:
+        """The directory of a device in /sys."""
+        return (self.sys / "dev" / "block" / number).resolve()
+
+    def text(self, number: str, name: str) -> str:
+        """An attribute of a device; empty when it hasn't that one."""
+        try:
+            return (self.directory(number) / name).read_text(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def above(self, number: str) -> set[str]:
+        """The device, its partitions, and whatever holds one of these: dm, md, bcache."""
+        found, todo = set[str](), [number]
+        while todo:
+            one = todo.pop()
+            if one not in found:
+                found.add(one)
+                paths = [*self.directory(one).glob("*/partition"), *self.directory(one).glob("holders/*/dev")]
+                todo += [(path.parent / "dev").read_text().strip() for path in paths]
+        return found
+
+    def below(self, number: str) -> set[str]:
+        """The device and whatever it is made of: the disk of a partition, parts of dm and md, the file of a loop."""
+        found, todo = set[str](), [number]
+        while todo:
+            one = todo.pop()
+            directory = self.directory(one)
+            if one in found or not directory.is_dir():
+                continue
+            found.add(one)
+            if (directory / "partition").exists():
+                todo.append((directory.parent / "dev").read_text().strip())
+            todo += [path.read_text().strip() for path in directory.glob("slaves/*/dev")]
+            with contextlib.suppress(OSError):
+                todo.append(number_of(os.stat((directory / "loop" / "backing_file").read_text().strip()).st_dev))
+        return found
+
+    def mounts(self) -> list[tuple[str, str]]:
+        """Device and mount point of each mount; for filesystems with numbers of their own, the device they name."""
+        found = []
+        for line in (self.proc / "self" / "mountinfo").read_text().splitlines():
+            left, _, right = line.partition(" - ")
+            number, point, source = left.split()[2], left.split()[4], right.split()[1]
+            if number.startswith("0:") and source.startswith("/dev/"):  # btrfs, say
+                with contextlib.suppress(OSError):
+                    number = number_of(os.stat(source).st_rdev)
+            found.append((number, point))
+        return found
+
+    def swaps(self) -> list[str]:
+        """Numbers of the block devices that are used as swap."""
+        paths = [line.split()[0] for line in (self.proc / "swaps").read_text().splitlines()[1:]]
+        found = []
+        for path in paths:
+            with contextlib.suppress(OSError):
+                status = os.stat(path)
+                found.append(number_of(status.st_rdev if stat.S_ISBLK(status.st_mode) else status.st_dev))
+        return found
+
+    def serial(self, number: str) -> str:
+        """The serial number that the device itself tells: virtio, NVMe, SCSI and SATA; else what udev knows."""
+        for name in ("serial", "device/serial"):
+            if told := self.text(number, name):
+                return told
+        with contextlib.suppress(OSError):  # page 0x80 of its vital product data: four bytes, then the number
+            return (self.directory(number) / "device" / "vpd_pg80").read_bytes()[4:].decode("ascii", "replace").strip()
+        with contextlib.suppress(OSError):
+            lines = (self.proc.parent / "run" / "udev" / "data" / f"b{number}").read_text().splitlines()
+            return next((line.partition("=")[2] for line in lines if line.startswith("E:ID_SERIAL_SHORT=")), "")
+        return ""
+
+
+def number_of(device: int) -> str:
+    """MAJOR:MINOR."""
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def output(command: list[str], allowed: tuple[int, ...] = (0,)) -> str:
+    """What a command printed; any other exit code than the allowed ones, or no such command, is a DeviceError."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as problem:
+        raise DeviceError(f"could not tell: {command[0]}: {problem.strerror}") from problem
+    if done.returncode not in allowed:
+        raise DeviceError(f"could not tell: {' '.join(command)} failed with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def uses(kernel: Kernel, number: str) -> list[str]:
+    """What a device is, or is used for, that forbids to write to it."""
+    directory = kernel.directory(number)
+    found = []
+    if (directory / "partition").exists():
+        found.append("it is a partition, not a whole device")
+    if made_of := sorted(path.name for path in directory.glob("slaves/*")):
+        found.append(f"it is made of {', '.join(made_of)}, not a device of its own")
+    if (directory / "loop" / "backing_file").exists():
+        found.append("it is a loop device")
+    if kernel.text(number, "ro") != "0":
+        found.append("it is read-only")
+    if kernel.text(number, "size") in ("", "0"):
+        found.append("it has no medium")
+    if partitions := len(list(directory.glob("*/partition"))):
+        found.append(f"it has {partitions} partition{'s' if partitions > 1 else ''}")
+    if holders := sorted(path.name for path in directory.glob("holders/*")):
+        found.append(f"it is held by {', '.join(holders)}")
+    family = kernel.above(number)
+    found += [f"it is under the mount at {point}" for one, point in kernel.mounts() if one in family]
+    found += ["it is used as swap" for one in kernel.swaps() if number in kernel.below(one)][:1]
+    system = {one for one, point in kernel.mounts() if point in ("/", "/boot", "/boot/efi", "/usr", "/var")}
+    if any(number in kernel.below(one) for one in system):
+        found.append("the system is on it")
+    return found
+
+
+def memberships(signatures: list[str]) -> list[str]:
+    """The signatures that say that a disk is a part of RAID, LVM and their like."""
+    return [kind for kind in signatures if kind.endswith("_member") or kind in MEMBERS]
+
+
+def identity(told: str, wanted: str) -> list[str]:
+    """Why a device isn't the one whose serial number a person typed."""
+    if not wanted:
+        return ["no serial number was given to tell it by"]
+    if not told:
+        return ["it tells no serial number, so it can't be told from another disk"]
+    return [] if told == wanted else [f"its serial number is {told}, not {wanted}: it is another disk"]
+
+
+def read_at(path: str, offset: int, length: int) -> str:
+    """Bytes of a device as hexadecimal digits."""
+    with open(path, "rb") as device:  # noqa: PTH123
+        return os.pread(device.fileno(), length, offset).hex()
+
+
+def look(by_id: str, serial: str, own: dict[str, Any] | None = None, kernel: Kernel | None = None) -> Device:
+    """Look at what a name points to now; `own` has the filesystem's own type, magic and its offset."""
+    kernel = kernel or Kernel()
+    try:
+        path = os.path.realpath(by_id, strict=True)
+        status = os.stat(path)
+    except OSError:
+        return Device(by_id, refusals=["there is no such device"])
+    if not by_id.startswith(BY_ID) or "/" in by_id.removeprefix(BY_ID):
+        return Device(by_id, path, refusals=[f"it is not named as {BY_ID}NAME, and other names move from disk to disk"])
+    if not stat.S_ISBLK(status.st_mode):
+        return Device(by_id, path, refusals=["it is not a block device"])
+    number = number_of(status.st_rdev)
+    told = kernel.serial(number)
+    refusals = [*identity(told, serial), *uses(kernel, number)]
+    signatures: list[str] = []
+    if not refusals:
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_EXCL))
+        except OSError as problem:
+            refusals.append(f"it is in use ({problem.strerror})")
+    if not refusals:
+        signatures = sorted(set(output(["wipefs", "--noheadings", "--output", "TYPE", path]).split()))
+        if own and own["magic"] and read_at(path, own["offset"], len(own["magic"]) // 2) == own["magic"].lower():
+            signatures = sorted({*signatures, own["type"]})
+        refusals = [f"it is a part of something else ({kind})" for kind in memberships(signatures)]
+    size = int(kernel.text(number, "size") or 0) * 512  # the kernel counts sectors of 512 bytes, whatever the disk has
+    return Device(by_id, path, number, size, told, kernel.text(number, "device/model"), signatures, refusals)
+
+
+def refusal(device: Device, overwrite: list[str]) -> str:
+    """Why the device may not be written, as one sentence; empty if it may. `overwrite` names signatures that may go."""
+    found = list(device.refusals)
+    if kept := [kind for kind in device.signatures if kind not in overwrite]:
+        found.append(f"it carries {', '.join(kept)}; if that may be destroyed, name it")
+    return "; ".join(found)
+
+
+@contextlib.contextmanager
+def held(by_id: str) -> Iterator[None]:
+    """Keep the device behind a name open, so that its number can't become another disk's while it is worked on."""
+    descriptor = os.open(by_id, os.O_RDONLY)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def main() -> int:
+    """Usage: device.py BY_ID SERIAL COMMAND…: run the command, {} in it being the device, if it has that serial number.
+
+    For what doesn't need a free device, such as to mount what was formatted.
+    """
+    by_id, serial, *command = sys.argv[1:]
+    try:
+        with held(by_id):
+            path = os.path.realpath(by_id, strict=True)
+            if said := identity(Kernel().serial(number_of(os.stat(path).st_rdev)), serial):
+                print(f"{by_id}: {said[0]}", file=sys.stderr)
+                return 1
+            return subprocess.run([path if word == "{}" else word for word in command], check=False).returncode
+    except OSError as problem:
+        print(f"{by_id}: {problem.strerror}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
