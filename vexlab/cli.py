@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import __version__, cli_gate, content, doctor, gate, report, results, runs, unchanged
+from vexlab import __version__, cli_device, cli_gate, content, doctor, gate, report, results, runs, unchanged
 from vexlab import lab as labs
 from vexlab.errors import HostProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.lab import Lab, name_option
@@ -639,3 +639,8 @@ def image_prune(everything: bool, as_json: bool) -> None:
         stderr.print(f"kept {key}: {reason}")
     if not answer["removed"]:
         stderr.print("there was nothing to remove")
+
+
+# --- Test hardware: cli_device.py
+cli.add_command(cli_device.device_group)
+cli.add_command(cli_device.recover)

@@ -107,7 +107,9 @@ class Part:
         failure = self.outcome.failure if self.outcome else None
         if self.courses or self.outcome is None:
             return None
-        kind = HostProblem if self._phase == "image" else GuestProblem
+        kind: type[VexlabError] = HostProblem if self._phase == "image" else GuestProblem
+        if failure is not None and not failure.unreachable and not self._lab.record():
+            kind = VexlabError  # test hardware, which is there and which refused
         if failure is not None:
             message, _, hint = failure.message.rpartition("\n")
             return kind(message or hint, hint if message else "")
@@ -206,8 +208,8 @@ class Part:
 
     def _begin_stage(self, name: str) -> None:
         self._end_phase()
-        if self._watch is None:
-            record = self._lab.record()
+        record = self._lab.record()
+        if self._watch is None and record:  # a machine that isn't a guest has no QEMU that could tell of it
             console = self._lab.directory / "console.log"
             self._watch = Watch(Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._on_death)
         self._current = Course(name, time.monotonic(), judged=name in self.plan.judged)

@@ -52,11 +52,12 @@ def collect(scene: Scene, death: Death, *, memory: bool) -> Death:
     with it any more, and the next start replaces a guest that doesn't run. `memory` also dumps its memory.
     """
     scene.directory.mkdir(parents=True, exist_ok=True)
-    if death.verdict is Verdict.HUNG:
+    guest = bool(scene.lab.record())  # there is none behind test hardware
+    if death.verdict is Verdict.HUNG and guest:
         ask_kernel(scene.lab, scene.console)
-    if memory:
+    if memory and guest:
         dump_memory(scene)
-    if death.verdict is Verdict.HUNG:
+    if death.verdict is Verdict.HUNG and guest:
         stop(scene.lab)
     log = stage_log(scene.console, scene.stage)
     kernel_log = scene.directory / "kernel.log"

@@ -18,7 +18,7 @@ from vexlab.lab import Lab, name_option
 from vexlab.onward import Plan, Seen
 from vexlab.playbook import Event, Outcome, Playbook
 from vexlab.progress import Progress
-from vexlab.results import DIED, Amounts, Guest, Module, Reruns, Run, Stage, Verdict
+from vexlab.results import DIED, Amounts, Device, Guest, Machine, Module, Reruns, Run, Stage, Verdict
 from vexlab.settings import Settings
 
 LOGS = ("console.log", "build.log", "ansible.log")
@@ -70,8 +70,21 @@ class Pass:
     nothing of it, and to run again what went wrong. Each has a directory of its own within that of the run.
     """
 
-    def __init__(self, lab: Lab, settings: Settings, selected: Sequence[str], progress: Progress) -> None:
-        """Prepare the run's directory; nothing is started."""
+    def __init__(
+        self,
+        lab: Lab,
+        settings: Settings,
+        selected: Sequence[str],
+        progress: Progress,
+        *,
+        device: Device | None = None,
+        applied: Sequence[str] = (),
+    ) -> None:
+        """Prepare the run's directory; nothing is started.
+
+        `device`: what is tested, on test hardware, instead of an image in a guest. `applied`: stages that are brought
+        about without being judged.
+        """
         self.directory = new_directory(lab.name)
         (self.directory / "lab").write_text(f"{lab.name}\n")
         self._lab = lab
@@ -81,6 +94,8 @@ class Pass:
         self._specs = content.stages()
         self._parts: list[Part] = []
         self._reruns: Reruns | None = None
+        self._device = device
+        self._unjudged = tuple(applied)
         self._applied = False
         self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
@@ -100,9 +115,10 @@ class Pass:
         self._applied = apply
         self._write(self._run(None))
         try:
-            problem = self._perform(Plan(playbook, self._selected, apply=apply, clean=clean), self.directory)
-            while keep_going and problem is None and (plan := self._next()):
-                problem = self._perform(plan, self.directory / f"part-{len(self._parts) + 1}")
+            plan = Plan(playbook, self._selected, self._unjudged, apply=apply, clean=clean)
+            problem = self._perform(plan, self.directory)
+            while keep_going and problem is None and (following := self._next()):
+                problem = self._perform(following, self.directory / f"part-{len(self._parts) + 1}")
                 if problem is not None:
                     self._left = problem.message
                     self._progress.say(f"it is not possible to go on: {problem.message}")
@@ -191,11 +207,18 @@ class Pass:
             evidence=self._evidence(finished is not None),
             selected=self._selected,
             reruns=self._reruns,
-            kernel=guest.kernel if guest else "",
+            machine=Machine.HARDWARE if self._device else Machine.VM,
+            device=self._device,
+            kernel=guest.kernel if guest else self._kernel_of_build(),
             suite=content.suite(),
             applied=self._applied,
             amounts=self._amounts(),
         )
+
+    def _kernel_of_build(self) -> str:
+        """The kernel that the module was built for, which stage load compares with the one that runs."""
+        vermagic = self._parts[0].build.get("module", {}).get("vermagic", "") if self._parts else ""
+        return vermagic.split()[0] if vermagic else ""
 
     def _amounts(self) -> Amounts:
         """How much stage stress is asked to do."""

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import declared
 import kernel_log
 import known_failures
-from guest import Guest, HungError, Lab, contract, host_variables
+from guest import READ_ONLY_PHASE, Guest, HungError, Lab, contract, host_variables
 from reload import taken_down
 from scratch import Scratch
 from victim import Victim
@@ -239,7 +239,8 @@ def skip_unclaimed(node: pytest.Item | pytest.Collector, lab: Lab) -> None:
     for mark in node.iter_markers("requires"):
         missing = [capability for capability in mark.args if capability not in lab.capabilities]
         if missing:
-            pytest.skip(f"target {lab.target_name} does not claim: {', '.join(missing)}")
+            who = f"phase {lab.phase} is read-only, it" if lab.phase == READ_ONLY_PHASE else f"target {lab.target_name}"
+            pytest.skip(f"{who} does not claim: {', '.join(missing)}")
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,7 @@ class HungError(Exception):
 
 START_SECONDS = 60.0  # until a loaded guest has started a Python
 GRACE_SECONDS = 30.0  # beyond a command's own deadline, until the guest counts as hung
+READ_ONLY_PHASE = 1  # of a test on a device
 OWN_SECONDS = 150  # for a command of the target's own checks
 
 # Tries statements one by one, in one namespace.
@@ -288,8 +289,20 @@ class Lab:
 
     @property
     def device_image(self) -> str:
-        """The image that the lab's own filesystem is on."""
-        return f"{self.work_directory}/device.img"
+        """What the lab's own filesystem is on: an image, or the device under test."""
+        return str(self.device) or f"{self.work_directory}/device.img"
+
+    @property
+    def capabilities(self) -> list[str]:
+        """What the target claims; in a read-only phase, what of it can be claimed without a writable mount."""
+        claimed: list[str] = self._variables["vexlab_capabilities"]
+        read_only = self.phase == READ_ONLY_PHASE
+        return [name for name in claimed if not read_only or name.startswith("mkfs-") or name == "label"]
+
+    @property
+    def scratch_is_on_device(self) -> bool:
+        """Whether scratch filesystems are on the device under test: not while nothing but mkfs may write to it."""
+        return bool(self.device) and self.phase != READ_ONLY_PHASE
 
     @property
     def insmod_command(self) -> str:

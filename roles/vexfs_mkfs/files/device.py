@@ -86,7 +86,8 @@ class Kernel:
                 todo.append((directory.parent / "dev").read_text().strip())
             todo += [path.read_text().strip() for path in directory.glob("slaves/*/dev")]
             with contextlib.suppress(OSError):
-                todo.append(number_of(os.stat((directory / "loop" / "backing_file").read_text().strip()).st_dev))
+                file = Path((directory / "loop" / "backing_file").read_text().strip())
+                todo.append(number_of(file.stat().st_dev))
         return found
 
     def mounts(self) -> list[tuple[str, str]]:
@@ -97,7 +98,7 @@ class Kernel:
             number, point, source = left.split()[2], left.split()[4], right.split()[1]
             if number.startswith("0:") and source.startswith("/dev/"):  # btrfs, say
                 with contextlib.suppress(OSError):
-                    number = number_of(os.stat(source).st_rdev)
+                    number = number_of(Path(source).stat().st_rdev)
             found.append((number, point))
         return found
 
@@ -107,7 +108,7 @@ class Kernel:
         found = []
         for path in paths:
             with contextlib.suppress(OSError):
-                status = os.stat(path)
+                status = Path(path).stat()
                 found.append(number_of(status.st_rdev if stat.S_ISBLK(status.st_mode) else status.st_dev))
         return found
 
@@ -192,7 +193,7 @@ def look(by_id: str, serial: str, own: dict[str, Any] | None = None, kernel: Ker
     kernel = kernel or Kernel()
     try:
         path = os.path.realpath(by_id, strict=True)
-        status = os.stat(path)
+        status = Path(path).stat()
     except OSError:
         return Device(by_id, refusals=["there is no such device"])
     if not by_id.startswith(BY_ID) or "/" in by_id.removeprefix(BY_ID):
@@ -244,7 +245,7 @@ def main() -> int:
     try:
         with held(by_id):
             path = os.path.realpath(by_id, strict=True)
-            if said := identity(Kernel().serial(number_of(os.stat(path).st_rdev)), serial):
+            if said := identity(Kernel().serial(number_of(Path(path).stat().st_rdev)), serial):
                 print(f"{by_id}: {said[0]}", file=sys.stderr)
                 return 1
             return subprocess.run([path if word == "{}" else word for word in command], check=False).returncode

@@ -3,9 +3,9 @@
 
 Usage: backup.py save|restore|check JSON, with {"device", "serial", "directory", "file"} as role vexlab_backup has them.
 
-A backup is a compressed image, FILE, and FILE.json with what it is of and the sha256 of the device's content. The record is
-written last, when the image was read back and found right: an image without it is no backup. The last line on stdout is a
-JSON object: the record, or, with exit code 1, {"error"}.
+A backup is a compressed image, FILE, and FILE.json with what it is of and the sha256 of the device's content. The record
+is written last, when the image was read back and found right: an image without it is no backup. The last line on stdout
+is a JSON object: the record, or, with exit code 1, {"error"}.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def save(inputs: dict[str, Any]) -> dict[str, Any]:
     free = shutil.disk_usage(directory).free
     if free < found.size + MARGIN:
         raise devices.DeviceError(
-            f"{directory} has {free >> 20} MiB free, and a backup of {inputs['device']} may take {found.size >> 20} MiB; "
-            "name another directory."
+            f"{directory} has {free >> 20} MiB free, and a backup of {inputs['device']} may take "
+            f"{found.size >> 20} MiB: name another directory."
         )
     tool = "zstd" if shutil.which("zstd") else "gzip"
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", inputs["serial"])
@@ -178,20 +178,27 @@ def restore(inputs: dict[str, Any]) -> dict[str, Any]:
     file, tool = Path(inputs["file"]), str(record["tool"])
     wanted = (record["size"], record["sha256"])
     if digest(unpacked(file, tool)) != wanted:
-        raise devices.DeviceError(f"{file} is damaged: its content hasn't the sha256 of its record. Nothing was written.")
+        raise devices.DeviceError(
+            f"{file} is damaged: its content hasn't the sha256 of its record. Nothing was written."
+        )
     found = free_device(inputs)
     if found.size != record["size"]:
-        raise devices.DeviceError(f"{file} is of {record['size']} bytes, the device has {found.size}. Nothing was written.")
+        raise devices.DeviceError(
+            f"{file} is of {record['size']} bytes, the device has {found.size}. Nothing was written."
+        )
     with opened(found, os.O_RDWR) as target:
         place = 0
         for block in unpacked(file, tool):
-            while block:
-                done = os.pwrite(target, block, place)
-                block, place = block[done:], place + done
+            written = 0
+            while written < len(block):
+                written += os.pwrite(target, block[written:], place + written)
+            place += written
         os.fsync(target)
         fcntl.ioctl(target, BLKFLSBUF)  # what is read next comes from the disk
         if digest(content(target, found.size)) != wanted:
-            raise devices.DeviceError(f"what was written to {inputs['device']} isn't what reads back: the disk is broken.")
+            raise devices.DeviceError(
+                f"what was written to {inputs['device']} isn't what reads back: the disk is broken."
+            )
         with contextlib.suppress(OSError):  # a disk that can't have partitions
             fcntl.ioctl(target, BLKRRPART)
     return record

@@ -1,0 +1,1 @@
+../../vexfs_mkfs/files/device.py

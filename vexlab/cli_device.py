@@ -1,0 +1,323 @@
+"""`vexlab device check|backup|test|restore` and `vexlab recover`: the commands that work on test hardware."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from vexlab import content, device, hardware, report, results, runs
+from vexlab import lab as labs
+from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
+from vexlab.hardware import Host
+from vexlab.lab import Lab
+from vexlab.playbook import Event, Playbook
+from vexlab.progress import Progress
+from vexlab.results import Device, Verdict
+from vexlab.settings import Options
+
+stderr = Console(stderr=True, highlight=False)
+Command = Callable[..., Any]
+NO_BACKUP = "none"  # playbooks/device_test.yml knows it
+AGAIN = "restart the machine; vexlab recover then tells whether anything is left"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The device that a command is about, as the person named it."""
+
+    host: Host
+    inventory: str
+    by_id: str
+    serial: str
+    verbose: bool
+
+    def variables(self, **more: Any) -> dict[str, Any]:
+        """Its part of the contract."""
+        return {"vexlab_device": self.by_id, "vexlab_device_serial": self.serial} | more
+
+    def command(self, verb: str, *more: str) -> str:
+        """A command about this device, for people to type."""
+        words = [
+            "--inventory",
+            self.inventory,
+            "--host",
+            self.host.name,
+            "--device",
+            self.by_id,
+            "--serial",
+            self.serial,
+        ]
+        return shlex.join(["vexlab", "device", verb, *words, *more])
+
+
+def disk_options(command: Command) -> Command:
+    """Where the device is, and what tells it from every other."""
+
+    @functools.wraps(command)
+    def wrapper(inventory: str, host: str | None, by_id: str, serial: str, verbose: bool, **given: Any) -> None:
+        found = hardware.find(Path(inventory), host)
+        command(disk=Disk(found, inventory, by_id, serial, verbose), **given)
+
+    options = [
+        click.option("--inventory", required=True, metavar="FILE", help="Ansible inventory with a group `hardware`."),
+        click.option("--host", metavar="NAME", help="The host; needed when the group has more than one."),
+        click.option("--device", "by_id", required=True, metavar="/dev/disk/by-id/NAME", help="The whole disk."),
+        click.option("--serial", required=True, help="Its serial number, as you read it off the disk."),
+        click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards."),
+    ]
+    for option in reversed(options):
+        wrapper = option(wrapper)
+    return wrapper
+
+
+def target_options(command: Command) -> Command:
+    """What is tested; remembered for the host."""
+    options = [
+        click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
+        click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
+        click.option("--variant", metavar="c-only|full", help="Which build."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+overwrite_option = click.option(
+    "--overwrite", multiple=True, metavar="TYPE", help="A signature that the device may lose, such as ext4."
+)
+
+
+@click.group("device")
+def device_group() -> None:
+    """Test on a disk that nobody needs, in three phases: check, backup, test, restore."""
+
+
+@device_group.command()
+@disk_options
+@target_options
+@overwrite_option
+def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
+    """Tell what the device is, and whether it may be written. Changes nothing."""
+    facts = _play("device_check", disk, Options(**given).absolute(), vexlab_device_overwrite=list(overwrite))
+    found = facts["vexfs_mkfs_result"]
+    lost = (
+        f", carries {', '.join(found['signatures'])}, which goes" if found["signatures"] else ", carries nothing known"
+    )
+    size = f"{found['size'] >> 20} MiB"
+    stderr.print(f"{disk.by_id} is {found['path']} of {disk.host.name}, {size}{lost}; it may be written", markup=False)
+
+
+@device_group.command()
+@disk_options
+@click.option("--to", "directory", metavar="DIR", help="Directory of the host for the backup.")
+@click.option("--json", "as_json", is_flag=True, help="Print the backup's record on stdout.")
+def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
+    """Back the device up into a file on its own host, and read that back."""
+    more = {"vexlab_backups": directory} if directory else {}
+    record = _play("device_backup", disk, Options(), **more)["vexlab_backup_result"]
+    stderr.print(
+        f"{record['file']} on {disk.host.name}: {record['size']} bytes, sha256 {record['sha256']}", soft_wrap=True
+    )
+    stderr.print(f"→ {disk.command('test', '--phase', '1', '--backup', record['file'])}", soft_wrap=True, markup=False)
+    if as_json:
+        click.echo(json.dumps(record, indent=2))
+
+
+@device_group.command()
+@disk_options
+@click.option("--backup", "file", required=True, metavar="FILE", help="The backup, on the device's host.")
+def restore(disk: Disk, file: str) -> None:
+    """Overwrite the device with its backup, and read it back."""
+    record = _play("device_restore", disk, Options(), vexlab_device_backup=file)["vexlab_backup_result"]
+    stderr.print(f"{disk.by_id} holds what it held on {record['when']}: sha256 {record['sha256']}", soft_wrap=True)
+
+
+@device_group.command()
+@disk_options
+@click.option("--phase", type=click.IntRange(1, 3), required=True, help="1 read-only, 2 read-write, 3 stress.")
+@click.option("--backup", "file", metavar="FILE", help="The device's backup, on its host.")
+@click.option("--no-backup", is_flag=True, help="Nobody wants the content of the device back.")
+@overwrite_option
+@target_options
+@click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
+@click.option("--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed.")
+@click.option("--quick", is_flag=True, default=None, help="Do less in stage stress. Counts for no later phase.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def test(
+    disk: Disk, phase: int, file: str | None, no_backup: bool, overwrite: tuple[str, ...], as_json: bool, **given: Any
+) -> None:
+    """Run one phase of the test on the device; what is on it is lost.
+
+    Phase 2 is allowed after phase 1 passed on this device for the very same module, phase 3 after phase 2. Afterwards
+    everything is unmounted and unloaded, whatever came of it.
+    """
+    if bool(file) == no_backup:
+        what = "both --backup and --no-backup are given" if file else "no backup is named"
+        raise UsageProblem(what, f"{disk.command('backup')} makes one; --no-backup does without")
+    saved = file or NO_BACKUP
+    earlier = device.allowed_modules(_runs_so_far(), disk.serial, phase)
+    more = {
+        "vexlab_phase": phase, "vexlab_device_backup": saved, "vexlab_device_overwrite": list(overwrite),
+        "vexlab_earlier_modules": earlier,
+    }  # fmt: skip
+    with _held(disk.host, Options(**given).absolute(), disk.variables(**more)) as (lab, settings):
+        chosen = device.phase(phase)
+        stderr.print(f"phase {phase} ({chosen.title.lower()}) of {settings.target_name} on {disk.by_id} of {lab.name}")
+        with Progress(stderr) as progress:
+            course = runs.Pass(
+                lab, settings, chosen.stages, progress, applied=chosen.applied,
+                device=Device(disk.by_id, disk.serial, phase),
+            )  # fmt: skip
+            try:
+                run = course.execute("device_test")
+            except GuestProblem:
+                raise  # it ended before the first stage: nothing was loaded, nothing written
+            except VexlabError as problem:
+                if not isinstance(problem, Interrupted):
+                    raise
+                raise _with_way_back(problem, _recovered(lab, course.directory, disk), disk, saved) from None
+            finally:
+                _show_log(course.directory / "ansible.log", disk.verbose)
+            left = _recovered(lab, course.directory, disk)
+    if as_json:
+        click.echo(report.render_json(run), nl=False)
+    stderr.print(f"evidence: {course.directory}", soft_wrap=True)
+    if run.verdict is not Verdict.PASSED:
+        raise _with_way_back(StageFailed(f"phase {phase} {run.verdict}: {_cause(run)}"), left, disk, saved)
+    if left:
+        raise _with_way_back(StageFailed(f"phase {phase} passed, but could not be taken down"), left, disk, saved)
+    following = disk.command("test", "--phase", str(phase + 1), *_saved_words(saved)) if phase < 3 else ""
+    stderr.print(f"phase {phase} passed" + (f"; next: {following}" if following else ""), soft_wrap=True, markup=False)
+
+
+def _cause(run: results.Run) -> str:
+    """The first stage that went wrong, or was not reached, and why."""
+    wrong = [stage for stage in run.stages if stage.verdict not in (Verdict.PASSED, Verdict.NOT_RUN)]
+    missing = [stage for stage in run.stages if stage.name in run.selected and stage.verdict is Verdict.NOT_RUN]
+    culprit = next(iter([*wrong, *missing]))
+    return f"stage {culprit.name}: {culprit.reason or culprit.verdict}"
+
+
+def _saved_words(saved: str) -> list[str]:
+    return ["--no-backup"] if saved == NO_BACKUP else ["--backup", saved]
+
+
+def _with_way_back(problem: VexlabError, left: str, disk: Disk, saved: str) -> VexlabError:
+    """The problem with what is left on the host, and how the device gets its content back."""
+    lost = "there is no backup: its content is lost"
+    back = lost if saved == NO_BACKUP else disk.command("restore", "--backup", saved)
+    message = f"{problem.message}\n{left}" if left else f"{problem.message}\n{disk.host.name} is unmounted and unloaded"
+    hint = f"{AGAIN}; then: {back}" if left else f"to restore the device: {back}"
+    return type(problem)(message, hint, problem.exit_code)
+
+
+def _runs_so_far() -> list[results.Run]:
+    return [results.read(path / "results.json") for path in runs.directories()]
+
+
+def _recovered(lab: Lab, directory: Path, disk: Disk) -> str:
+    """Take everything down; what is left, in a sentence, empty when nothing is."""
+    variables = {"vexlab_recover_hosts": hardware.GROUP, "vexlab_run_directory": str(directory)}
+    outcome = Playbook("recover", lab.inventory, variables, directory / "recover.log", lambda event: None).run()
+    _show_log(directory / "recover.log", disk.verbose)
+    return "" if outcome.ok else outcome.failure.message if outcome.failure else "Ansible failed; see recover.log"
+
+
+@contextmanager
+def _held(host: Host, given: Options, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Any]]:
+    """The host's directory for one command, its inventory written."""
+    lab = host.lab
+    with lab.held():
+        options = given.over(lab.remembered())
+        settings = hardware.prepare(host, options, of_device)
+        lab.remember(options.to_remember())
+        yield lab, settings
+
+
+def _play(name: str, disk: Disk, given: Options, **more: Any) -> dict[str, Any]:
+    """Run a playbook on the device's host; the facts that it told. Raises when it failed."""
+    with _held(disk.host, given, disk.variables(**more)) as (lab, _):
+        return run_and_tell(name, lab, {}, disk.verbose)
+
+
+def run_and_tell(name: str, lab: Lab, variables: dict[str, Any], verbose: bool) -> dict[str, Any]:
+    """Run a playbook; the facts that it told. An unreachable host is a GuestProblem, a refusal a VexlabError."""
+    facts: dict[str, Any] = {}
+
+    def listen(event: Event) -> None:
+        facts.update(((event.get("event_data") or {}).get("res") or {}).get("ansible_facts") or {})
+
+    with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:
+        log = Path(scratch) / "ansible.log"
+        outcome = Playbook(name, lab.inventory, variables, log, listen).run()
+        _show_log(log, verbose)
+        if outcome.ok:
+            return facts
+        if outcome.failure is None:
+            raise VexlabError(f"Ansible failed: {log.read_text()[-600:]}")
+        kind = GuestProblem if outcome.failure.unreachable else VexlabError
+        raise kind(outcome.failure.message)
+
+
+def _show_log(log: Path, verbose: bool) -> None:
+    if verbose and log.is_file():
+        stderr.print(log.read_text(), markup=False)
+
+
+@click.command()
+@click.option("--name", metavar="LAB", help="A lab's guest; the default lab, unless an inventory is given.")
+@click.option("--inventory", metavar="FILE", help="Inventory of test hardware, instead of a lab.")
+@click.option("--host", metavar="NAME", help="The host of its group `hardware`.")
+@click.option("--lazy", is_flag=True, help="Unmount what is busy out of sight; it stays in use until its users end.")
+@click.option("--sysrq", is_flag=True, help="Have the kernel log its blocked tasks and CPUs first.")
+@click.option("--restore", "file", metavar="FILE", help="Then restore the device from this backup.")
+@click.option("--device", "by_id", metavar="/dev/disk/by-id/NAME", help="The device, for --restore.")
+@click.option("--serial", help="Its serial number, for --restore.")
+@click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
+def recover(
+    *, name: str | None, inventory: str | None, host: str | None, lazy: bool, sysrq: bool, file: str | None,
+    by_id: str | None, serial: str | None, verbose: bool,
+) -> None:  # fmt: skip
+    """Unmount, unload, detach, collect evidence, and tell what is left of a filesystem that went wrong."""
+    if name and inventory:
+        raise UsageProblem("both --name and --inventory are given", "recover one machine at a time")
+    if file and not (inventory and by_id and serial):
+        raise UsageProblem("--restore needs --inventory, --device and --serial", "vexlab device restore takes the same")
+    more = {"vexlab_recover_lazy": lazy, "vexlab_recover_sysrq": sysrq}
+    if inventory:
+        found = hardware.find(Path(inventory), host)
+        with _held(found, Options(), {}) as (lab, _):
+            _recover(lab, more | {"vexlab_recover_hosts": hardware.GROUP}, verbose)
+        if file and by_id and serial:
+            record = _play("device_restore", Disk(found, inventory, by_id, serial, verbose), Options(),
+                           vexlab_device_backup=file)["vexlab_backup_result"]  # fmt: skip
+            stderr.print(f"{by_id} is restored: sha256 {record['sha256']}", soft_wrap=True)
+        return
+    lab = labs.find(name or content.contract_defaults()["vexlab_lab"])
+    lab.ssh_command()  # raises when no guest is up
+    with lab.held():
+        _recover(lab, more, verbose)
+
+
+def _recover(lab: Lab, variables: dict[str, Any], verbose: bool) -> None:
+    directory = lab.directory / "recovery"
+    directory.mkdir(exist_ok=True)
+    try:
+        facts = run_and_tell("recover", lab, variables | {"vexlab_run_directory": str(directory)}, verbose)
+    except GuestProblem:
+        raise
+    except VexlabError as problem:
+        raise VexlabError(problem.message, f"{AGAIN}; evidence: {directory}/recover.txt") from None
+    for line in facts["vexlab_recover_result"]["did"]:
+        stderr.print(line, markup=False)
+    stderr.print(f"nothing is left; evidence: {directory}/recover.txt", soft_wrap=True)
