@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import declared
 import kernel_log
 import known_failures
+import on_device
 from guest import READ_ONLY_PHASE, Guest, HungError, Lab, contract, host_variables
 from reload import taken_down
 from scratch import Scratch
@@ -26,6 +27,8 @@ from victim import Victim
 
 EXECUTED = pytest.StashKey[int]()
 CONNECTION = pytest.StashKey[Guest]()
+SCRATCH_STAGES = ("mkfs", "mount", "stress")  # in which scratch filesystems are made
+SCRATCH = {"scratch", "blank", "fresh", "part"}  # fixtures that make them
 UNEXPECTED = "[XPASS(strict)] "  # what pytest begins its words with when an expected failure did not come
 
 
@@ -165,6 +168,8 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Expect the known failures of this stage and kernel; a name that no check has is an error, on any kernel."""
     stage = config.getoption("--stage")
+    if contract(config).scratch_is_on_device:  # what looks at the lab's own filesystem comes before that gives way
+        items.sort(key=lambda item: bool(SCRATCH & set(getattr(item, "fixturenames", ()))))
     known = list(known_failures.of_stage(contract(config).known_failures, stage))
     checks = {short_name(item.nodeid): item for item in items}
     if wrong := known_failures.unknown([name for name, _ in known], checks, stage):
@@ -243,6 +248,18 @@ def skip_unclaimed(node: pytest.Item | pytest.Collector, lab: Lab) -> None:
             pytest.skip(f"{who} does not claim: {', '.join(missing)}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _device_is_given_back(guest: Guest, lab: Lab, stage: str) -> Iterator[None]:
+    """The device under test is again as the role left it, when the checks of a stage are over."""
+    if not lab.scratch_is_on_device or stage not in SCRATCH_STAGES:
+        yield
+        return
+    mounted = on_device.is_mounted(guest, lab)
+    yield
+    if not (mounted and on_device.is_mounted(guest, lab)):
+        on_device.give_back(guest, lab, mounted=mounted)
+
+
 @pytest.fixture(autouse=True)
 def _capabilities(request: pytest.FixtureRequest, lab: Lab) -> None:
     skip_unclaimed(request.node, lab)
@@ -296,5 +313,6 @@ def lab_taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def lab_down(guest: Guest, lab: Lab) -> Iterator[None]:
     """The same, for all checks of a module."""
+    on_device.make_free(guest, lab)
     with taken_down(guest, lab):
         yield

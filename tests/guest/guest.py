@@ -278,6 +278,13 @@ class Lab:
         return f"{self.work_directory}/build"
 
     @property
+    def source_directory(self) -> str:
+        """Where the source is, on the machine under test: shared, copied to test hardware, or brought by the image."""
+        if not self.source:
+            return str(self.source_in_guest)
+        return f"{self.work_directory}/incoming" if self.hardware else str(self.share_directory)
+
+    @property
     def source_copy(self) -> str:
         """Directory of the guest that holds the copy of the source."""
         return f"{self.work_directory}/source"

@@ -16,9 +16,11 @@ import os
 import stat
 import struct
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
+from types import ModuleType
 from typing import Any
 
 __all__ = ["errno", "json", "mmap", "stat"]  # for the code of checks
@@ -31,6 +33,7 @@ FLAGS = {
 # linux/loop.h
 LOOP_CLR_FD, LOOP_SET_CAPACITY, LOOP_CONFIGURE, LOOP_CTL_GET_FREE = 0x4C01, 0x4C07, 0x4C0A, 0x4C82
 LOOP_READ_ONLY = 1
+BLKFLSBUF = 0x1261  # linux/fs.h
 LOOP_CONFIG = struct.Struct("II 40x 4I 64s 112x 64x")  # descriptor, block size, loop_info64, reserved
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -107,7 +110,10 @@ def blocks(image: str, step: int = 65536) -> Iterator[tuple[int, bytes]]:
     """Where a file differs from zero, and what is there: images are mostly holes, and reading those takes seconds."""
     zeros = bytes(step)
     with open(image, "rb") as file:
-        number, size, offset = file.fileno(), os.fstat(file.fileno()).st_size, 0
+        number, offset = file.fileno(), 0
+        size = os.lseek(number, 0, os.SEEK_END)  # of a block device as well
+        if stat.S_ISBLK(os.fstat(number).st_mode):
+            fcntl.ioctl(number, BLKFLSBUF)  # what was read before may not be what is there now
         while offset < size:
             try:
                 start = os.lseek(number, offset, os.SEEK_DATA)
@@ -127,7 +133,13 @@ def digest(image: str) -> str:
     total = hashlib.md5(usedforsecurity=False)
     for offset, block in blocks(image):
         total.update(b"%d:" % offset + block)
-    return f"{os.stat(image).st_size} {total.hexdigest()}"
+    return f"{size_of(image)} {total.hexdigest()}"
+
+
+def size_of(path: str) -> int:
+    """Bytes of a file or of a block device."""
+    with open(path, "rb") as file:
+        return file.seek(0, os.SEEK_END)
 
 
 def statistics(device: str) -> list[int]:
@@ -232,24 +244,46 @@ class Device:
         self.options: str = known["options"]
         self.read_only_options: str = known["read_only_options"]
         self.persistent: bool = known["persistent"]
+        self.disk: list[str] = known["disk"]  # of a test on a device: its name, its serial number, what reads that
 
     def create(self, size: int, *, read_only: bool = False) -> str:
         """Make everything anew, without a filesystem; returns the loop device."""
         self.remove()
         os.makedirs(self.point)
+        if self.disk:
+            self.device = self.map(size, read_only=read_only)
+            return self.device
         with open(self.image, "wb") as file:
             file.truncate(size)
         self.device = attach(self.image, read_only=read_only)
         return self.device
+
+    def map(self, size: int, *, read_only: bool = False) -> str:
+        """The first so many bytes of the device under test, all zeros, as a device of their own."""
+        by_id, serial, script = self.disk
+        with open(by_id, "rb"):  # while it is open, what is behind its name can't become another disk
+            teller = sys.modules["device"] = ModuleType("device")
+            exec(script, teller.__dict__)
+            found = os.path.realpath(by_id)
+            if wrong := teller.identity(teller.Kernel().serial(teller.number_of(os.stat(found).st_rdev)), serial):
+                raise OSError(0, f"{by_id}: {wrong[0]}")
+            name, table = os.path.basename(self.image), f"0 {size // 512} linear {found} 0"
+            shell(f"dmsetup create {name} --table '{table}'; blkdiscard --zeroout {self.image}")
+            if read_only:
+                shell(f"dmsetup remove --retry {name}; dmsetup create --readonly {name} --table '{table}'")
+        return self.image
 
     def remove(self) -> None:
         """Take everything down, what an interrupted run left too; fails when the filesystem doesn't let go."""
         os.chdir("/")
         for _ in mounts(self.point):
             umount(self.point)
-        for device in loops(self.image):
-            detach(device)
-        Path(self.image).unlink(missing_ok=True)
+        if self.disk and os.path.exists(self.image):
+            shell(f"dmsetup remove --retry {os.path.basename(self.image)}")
+        elif not self.disk:
+            for device in loops(self.image):
+                detach(device)
+            Path(self.image).unlink(missing_ok=True)
         if os.path.isdir(self.point):
             os.rmdir(self.point)  # not rmtree: a mount that is still there must not be emptied
 

@@ -6,6 +6,7 @@ import contextlib
 import shlex
 from collections.abc import Iterator
 
+import on_device
 from guest import Guest, Lab
 
 # Arguments: mount point, filesystem type. Answers whether it was mounted.
@@ -53,7 +54,9 @@ def taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
     finally:
         module = (lab.module_path, lab.module_parameters)
         mount = (lab.mount_point, lab.filesystem_type, lab.mount_options(), lab.device_image)
-        guest.python(PUT_BACK, *mount, *module, found)
+        guest.python(PUT_BACK, *mount, *module, found and not lab.device)
+        if found and lab.device:
+            on_device.mount(guest, lab)
 
 
 def module_reloads(guest: Guest, lab: Lab) -> None:

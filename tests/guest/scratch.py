@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+import on_device
 from guest import Guest, Lab, Result, refused
 
 # What comes before the code of a check: `fs` is the scratch filesystem, its mount point the current directory.
@@ -25,11 +26,12 @@ answer([*ended(mkfs), fs.digest() == before])
 class Scratch:
     """An image on a loop device. Made, formatted and removed by the fixture of the same name."""
 
-    def __init__(self, guest: Guest, lab: Lab, name: str = "scratch") -> None:
-        """Name the resources; nothing is made yet."""
+    def __init__(self, guest: Guest, lab: Lab, name: str = "scratch", *, on_image: bool = False) -> None:
+        """Name the resources; nothing is made yet. `on_image`: in a test on a device as well."""
         self.guest = guest
         self.lab = lab
-        self.image = f"{lab.work_directory}/{name}.img"
+        self.on_device = lab.scratch_is_on_device and not on_image
+        self.image = f"/dev/mapper/vexlab-{name}" if self.on_device else f"{lab.work_directory}/{name}.img"
         self.point = f"{lab.work_directory}/{name}"
         self.size = int(lab.device_size_mb) << 20
         self.device = ""
@@ -40,6 +42,7 @@ class Scratch:
             "image": self.image, "point": self.point, "device": self.device, "kind": self.lab.filesystem_type,
             "options": self.lab.mount_options(), "read_only_options": self.lab.mount_options_ro,
             "persistent": "persistent" in self.lab.capabilities,
+            "disk": on_device.disk(self.lab) if self.on_device else [],
         }  # fmt: skip
         return self.guest.python(code, known, *arguments, seconds=seconds, begin=BEGIN)
 
@@ -50,6 +53,7 @@ class Scratch:
 
     def create_blank(self, size: int = 0, *, read_only: bool = False) -> None:
         """Make image, loop device and mount point anew, without a filesystem; of so many bytes, if it is said."""
+        on_device.make_free(self.guest, self.lab)
         code = "answer(fs.create(arguments[0], read_only=arguments[1]))"
         self.device = self.run(code, size or self.size, read_only)
 

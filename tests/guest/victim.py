@@ -71,7 +71,7 @@ class Victim(Scratch):
 
     def __init__(self, guest: Guest, lab: Lab) -> None:
         """Name the resources; nothing is made yet."""
-        super().__init__(guest, lab, "victim")
+        super().__init__(guest, lab, "victim", on_image=True)
         self.master = f"{self.image}.master"
         self._program = Path(__file__).with_name("trial.py").read_text(encoding="utf-8")
 

@@ -69,7 +69,13 @@ def run_stage(
         record.with_name("choice.json").write_text(json.dumps({"only": [], "leave_out": []} | choice))
     checks = tmp_path / "test_rename.py"
     checks.write_text(CHECKS)
-    host: dict[str, Any] = {"ansible_connection": "local", "vexlab_target_name": "toy", "vexlab_capabilities": []}
+    host: dict[str, Any] = {
+        "ansible_connection": "local",
+        "vexlab_target_name": "toy",
+        "vexlab_capabilities": [],
+        "vexlab_device": "",
+        "vexlab_phase": 0,
+    }
     host["vexlab_known_failures"] = known
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": host}}}))
     command = [

@@ -18,7 +18,7 @@ def test_size_of_the_image_is_kept(scratch: Scratch) -> None:
     """mkfs works inside the device."""
     code = """
     with open(fs.device, "rb") as device:
-        answer([os.stat(fs.image).st_size, device.seek(0, os.SEEK_END)])
+        answer([size_of(fs.image), device.seek(0, os.SEEK_END)])
     """
     assert scratch.run(code) == [scratch.size, scratch.size]
 

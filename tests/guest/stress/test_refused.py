@@ -13,6 +13,11 @@ BREAK = {
     "half of the device": "truncate -s {half} {image}; losetup --set-capacity {device}",
 }
 
+HALVE_MAPPING = (
+    "table=$(dmsetup table {device} | cut -d ' ' -f 3-); dmsetup suspend {device}; "
+    'dmsetup load {device} --table "0 {sectors} $table"; dmsetup resume {device}'
+)
+
 # Arguments: cycles, device, mount point, type, module, options to alternate between.
 REFUSED = """
 import sys
@@ -38,7 +43,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_mount_is_refused(guest: Guest, lab: Lab, part: Scratch, broken: str, mounts: int) -> None:
     """Read-only and writable by turns; the use count stays, and no slab cache has grown after them."""
     part.unmount()
-    guest.ok(BREAK[broken].format(device=part.device, image=part.image, half=part.size // 2))
+    broken_by = HALVE_MAPPING if part.on_device and "half" in broken else BREAK[broken]
+    guest.ok(broken_by.format(device=part.device, image=part.image, half=part.size // 2, sectors=part.size // 1024))
     options = f'["{lab.mount_options_ro}", "{lab.mount_options()}"]'
     arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options)
 
