@@ -23,7 +23,7 @@ from vexlab.lab import Lab
 from vexlab.playbook import Event, Playbook
 from vexlab.progress import Progress
 from vexlab.results import Device, Verdict
-from vexlab.settings import Options
+from vexlab.settings import Options, Settings
 
 stderr = Console(stderr=True, highlight=False)
 Command = Callable[..., Any]
@@ -154,8 +154,9 @@ def restore(disk: Disk, file: str) -> None:
 @click.option("--quick", is_flag=True, default=None, help="Do less in stage stress. Counts for no later phase.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def test(
-    disk: Disk, phase: int, file: str | None, no_backup: bool, overwrite: tuple[str, ...], as_json: bool, **given: Any
-) -> None:
+    *, disk: Disk, phase: int, file: str | None, no_backup: bool, overwrite: tuple[str, ...], as_json: bool,
+    **given: Any,
+) -> None:  # fmt: skip
     """Run one phase of the test on the device; what is on it is lost.
 
     Phase 2 is allowed after phase 1 passed on this device for the very same module, phase 3 after phase 2. Afterwards
@@ -165,39 +166,41 @@ def test(
         what = "both --backup and --no-backup are given" if file else "no backup is named"
         raise UsageProblem(what, f"{disk.command('backup')} makes one; --no-backup does without")
     saved = file or NO_BACKUP
-    earlier = device.allowed_modules(_runs_so_far(), disk.serial, phase)
     more = {
         "vexlab_phase": phase, "vexlab_device_backup": saved, "vexlab_device_overwrite": list(overwrite),
-        "vexlab_earlier_modules": earlier,
+        "vexlab_earlier_modules": device.allowed_modules(_runs_so_far(), disk.serial, phase),
     }  # fmt: skip
     with _held(disk.host, Options(**given).absolute(), disk.variables(**more)) as (lab, settings):
-        chosen = device.phase(phase)
-        stderr.print(f"phase {phase} ({chosen.title.lower()}) of {settings.target_name} on {disk.by_id} of {lab.name}")
-        with Progress(stderr) as progress:
-            course = runs.Pass(
-                lab, settings, chosen.stages, progress, applied=chosen.applied,
-                device=Device(disk.by_id, disk.serial, phase),
-            )  # fmt: skip
-            try:
-                run = course.execute("device_test")
-            except GuestProblem:
-                raise  # it ended before the first stage: nothing was loaded, nothing written
-            except VexlabError as problem:
-                if not isinstance(problem, Interrupted):
-                    raise
-                raise _with_way_back(problem, _recovered(lab, course.directory, disk), disk, saved) from None
-            finally:
-                _show_log(course.directory / "ansible.log", disk.verbose)
-            left = _recovered(lab, course.directory, disk)
+        stderr.print(f"phase {phase} of {settings.target_name} on {disk.by_id} of {lab.name}", markup=False)
+        run, directory, left = _run_phase(lab, settings, disk, device.phase(phase), saved)
     if as_json:
         click.echo(report.render_json(run), nl=False)
-    stderr.print(f"evidence: {course.directory}", soft_wrap=True)
+    stderr.print(f"evidence: {directory}", soft_wrap=True)
     if run.verdict is not Verdict.PASSED:
         raise _with_way_back(StageFailed(f"phase {phase} {run.verdict}: {_cause(run)}"), left, disk, saved)
     if left:
         raise _with_way_back(StageFailed(f"phase {phase} passed, but could not be taken down"), left, disk, saved)
-    following = disk.command("test", "--phase", str(phase + 1), *_saved_words(saved)) if phase < 3 else ""
-    stderr.print(f"phase {phase} passed" + (f"; next: {following}" if following else ""), soft_wrap=True, markup=False)
+    words = ["--no-backup"] if saved == NO_BACKUP else ["--backup", saved]
+    following = "restore" if phase == device.phases()[-1].phase else "test"
+    more_words = words if following == "restore" else ["--phase", str(phase + 1), *words]
+    stderr.print(f"phase {phase} passed; next: {disk.command(following, *more_words)}", soft_wrap=True, markup=False)
+
+
+def _run_phase(
+    lab: Lab, settings: Settings, disk: Disk, chosen: device.Phase, saved: str
+) -> tuple[results.Run, Path, str]:
+    """Run the stages of a phase, then take everything down: the run, its directory, and what is left."""
+    with Progress(stderr) as progress:
+        of_run = Device(disk.by_id, disk.serial, chosen.phase)
+        course = runs.Pass(lab, settings, chosen.stages, progress, applied=chosen.applied, device=of_run)
+        try:
+            run = course.execute("device_test")
+        except Interrupted as problem:
+            left = _recovered(lab, course.directory, disk)
+            raise _with_way_back(problem, left, disk, saved) from None
+        finally:
+            _show_log(course.directory / "ansible.log", disk.verbose)
+        return run, course.directory, _recovered(lab, course.directory, disk)
 
 
 def _cause(run: results.Run) -> str:
@@ -234,7 +237,7 @@ def _recovered(lab: Lab, directory: Path, disk: Disk) -> str:
 
 
 @contextmanager
-def _held(host: Host, given: Options, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Any]]:
+def _held(host: Host, given: Options, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Settings]]:
     """The host's directory for one command, its inventory written."""
     lab = host.lab
     with lab.held():

@@ -249,11 +249,12 @@ def skip_unclaimed(node: pytest.Item | pytest.Collector, lab: Lab) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _device_is_given_back(guest: Guest, lab: Lab, stage: str) -> Iterator[None]:
+def _device_is_given_back(request: pytest.FixtureRequest, lab: Lab, stage: str) -> Iterator[None]:
     """The device under test is again as the role left it, when the checks of a stage are over."""
     if not lab.scratch_is_on_device or stage not in SCRATCH_STAGES:
         yield
         return
+    guest = connection(request.config)
     mounted = on_device.is_mounted(guest, lab)
     yield
     if not (mounted and on_device.is_mounted(guest, lab)):

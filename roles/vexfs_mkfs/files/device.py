@@ -191,13 +191,13 @@ def read_at(path: str, offset: int, length: int) -> str:
 def look(by_id: str, serial: str, own: dict[str, Any] | None = None, kernel: Kernel | None = None) -> Device:
     """Look at what a name points to now; `own` has the filesystem's own type, magic and its offset."""
     kernel = kernel or Kernel()
+    if not by_id.startswith(BY_ID) or "/" in by_id.removeprefix(BY_ID):
+        return Device(by_id, refusals=[f"it is not named as {BY_ID}NAME, and other names move from disk to disk"])
     try:
         path = os.path.realpath(by_id, strict=True)
         status = Path(path).stat()
     except OSError:
         return Device(by_id, refusals=["there is no such device"])
-    if not by_id.startswith(BY_ID) or "/" in by_id.removeprefix(BY_ID):
-        return Device(by_id, path, refusals=[f"it is not named as {BY_ID}NAME, and other names move from disk to disk"])
     if not stat.S_ISBLK(status.st_mode):
         return Device(by_id, path, refusals=["it is not a block device"])
     number = number_of(status.st_rdev)

@@ -3,9 +3,9 @@
 
 Usage: backup.py save|restore|check JSON, with {"device", "serial", "directory", "file"} as role vexlab_backup has them.
 
-A backup is a compressed image, FILE, and FILE.json with what it is of and the sha256 of the device's content. The record
-is written last, when the image was read back and found right: an image without it is no backup. The last line on stdout
-is a JSON object: the record, or, with exit code 1, {"error"}.
+A backup is a compressed image, FILE, and FILE.json with what it is of and the sha256 of the device's content. The
+record is written last, when the image was read back and found right: an image without it is no backup. The last line
+on stdout is a JSON object: the record, or, with exit code 1, {"error"}.
 """
 
 from __future__ import annotations

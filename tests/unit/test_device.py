@@ -1,0 +1,362 @@
+"""May this disk be written: every reason against it, on trees that look like /sys and /proc. What phases ask for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.vexfs_mkfs.files import device as devices
+from roles.vexlab_backup.files import backup
+from roles.vexlab_backup.files.device import DeviceError
+from vexlab import device, hardware
+from vexlab.errors import UsageProblem
+from vexlab.results import Amounts, Device, Machine, Module, Run, Verdict
+
+ROOT = Path(__file__).parents[2]
+
+
+class Tree:
+    """A /sys and a /proc with block devices in them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "sys" / "dev" / "block").mkdir(parents=True)
+        (root / "proc" / "self").mkdir(parents=True)
+        (root / "proc" / "self" / "mountinfo").write_text("")
+        (root / "proc" / "swaps").write_text("Filename Type Size Used Priority\n")
+
+    def add(self, name: str, number: str, parent: str = "", **attributes: str) -> Path:
+        directory = self.root / "sys" / "devices" / parent / name
+        directory.mkdir(parents=True)
+        values = {"dev": number, "ro": "0", "size": "2048"} | attributes
+        for key, value in values.items():
+            path = directory / key.replace("__", "/")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{value}\n")
+        (self.root / "sys" / "dev" / "block" / number).symlink_to(directory)
+        return directory
+
+    def stack(self, upper: Path, lower: Path) -> None:
+        """The upper device is made of the lower one."""
+        for directory, name, there in ((lower, "holders", upper), (upper, "slaves", lower)):
+            (directory / name).mkdir(exist_ok=True)
+            (directory / name / there.name).symlink_to(there)
+
+    def mount(self, number: str, point: str) -> None:
+        path = self.root / "proc" / "self" / "mountinfo"
+        path.write_text(path.read_text() + f"30 1 {number} / {point} rw - ext4 none rw\n")
+
+    def uses(self, number: str) -> list[str]:
+        return devices.uses(devices.Kernel(self.root), number)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    found = Tree(tmp_path)
+    found.add("sda", "8:0")
+    found.mount("8:0", "/")
+    return found
+
+
+def test_free_disk_is_free(tree: Tree) -> None:
+    tree.add("sdb", "8:16")
+    assert tree.uses("8:16") == []
+
+
+def test_partition_is_no_disk(tree: Tree) -> None:
+    tree.add("sdb", "8:16")
+    tree.add("sdb1", "8:17", parent="sdb", partition="1")
+    assert tree.uses("8:17") == ["it is a partition, not a whole device"]
+    assert tree.uses("8:16") == ["it has 1 partition"]
+
+
+def test_mount_of_a_partition_counts(tree: Tree) -> None:
+    tree.add("sdb", "8:16")
+    tree.add("sdb1", "8:17", parent="sdb", partition="1")
+    tree.mount("8:17", "/srv")
+    assert "it is under the mount at /srv" in tree.uses("8:16")
+
+
+def test_mount_through_layers_counts(tree: Tree) -> None:
+    """A logical volume on an encrypted device on a partition."""
+    tree.add("sdb", "8:16")
+    part = tree.add("sdb1", "8:17", parent="sdb", partition="1")
+    crypt, volume = tree.add("dm-0", "253:0"), tree.add("dm-1", "253:1")
+    tree.stack(crypt, part)
+    tree.stack(volume, crypt)
+    tree.mount("253:1", "/home")
+    assert "it is under the mount at /home" in tree.uses("8:16")
+    assert "it is made of dm-0, not a device of its own" in tree.uses("253:1")
+
+
+def test_holder_that_is_not_mounted_counts(tree: Tree) -> None:
+    disk = tree.add("sdb", "8:16")
+    tree.stack(tree.add("md0", "9:0"), disk)
+    assert tree.uses("8:16") == ["it is held by md0"]
+
+
+def test_disk_of_the_system_counts_through_layers(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    disk = tree.add("nvme0n1", "259:0")
+    tree.stack(tree.add("dm-0", "253:0"), disk)
+    tree.mount("253:0", "/")
+    assert "the system is on it" in tree.uses("259:0")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"ro": "1"}, "it is read-only"),
+        ({"size": "0"}, "it has no medium"),
+        ({"loop__backing_file": "/x"}, "it is a loop device"),
+    ],
+)
+def test_what_is_no_disk_to_write(tree: Tree, attributes: dict[str, str], said: str) -> None:
+    tree.add("sdb", "8:16", **attributes)
+    assert tree.uses("8:16") == [said]
+
+
+def test_unknown_read_only_state_is_not_free(tree: Tree) -> None:
+    (tree.add("sdb", "8:16") / "ro").unlink()
+    assert tree.uses("8:16") == ["it is read-only"]
+
+
+def test_active_swap_counts(tree: Tree) -> None:
+    """Of a file on it, too; this test's own directory is on some device."""
+    status = tree.root.stat()
+    number = devices.number_of(status.st_dev)
+    tree.add("sdb", number)
+    (tree.root / "swapfile").write_text("")
+    (tree.root / "proc" / "swaps").write_text(f"Filename Type\n{tree.root / 'swapfile'} file\n")
+    assert tree.uses(number) == ["it is used as swap"]
+
+
+@pytest.mark.parametrize(
+    ("where", "content"),
+    [
+        ("serial", b"S1\n"),
+        ("device/serial", b"  S1 \n"),
+        ("device/vpd_pg80", b"\0\x80\0\x04  S1"),
+    ],
+)
+def test_serial_is_what_the_device_tells(tree: Tree, where: str, content: bytes) -> None:
+    path = tree.add("sdb", "8:16") / where
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    assert devices.Kernel(tree.root).serial("8:16") == "S1"
+
+
+def test_serial_that_udev_knows(tree: Tree) -> None:
+    tree.add("sdb", "8:16")
+    assert devices.Kernel(tree.root).serial("8:16") == ""
+    data = tree.root / "run" / "udev" / "data" / "b8:16"
+    data.parent.mkdir(parents=True)
+    data.write_text("S:disk/by-id/usb-X\nE:ID_SERIAL=Maker_S1\nE:ID_SERIAL_SHORT=S1\n")
+    assert devices.Kernel(tree.root).serial("8:16") == "S1"
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted", "said"),
+    [
+        ("S1", "S1", ""),
+        ("S2", "S1", "its serial number is S2, not S1: it is another disk"),
+        ("", "S1", "it tells no serial number"),
+        ("S1", "", "no serial number was given"),
+        ("S1", "s1", "it is another disk"),
+    ],
+)
+def test_identity(told: str, wanted: str, said: str) -> None:
+    found = devices.identity(told, wanted)
+    assert said in found[0] if said else found == []
+
+
+@pytest.mark.parametrize(
+    ("carries", "overwrite", "said"),
+    [
+        ([], [], ""),
+        (["ext4"], [], "it carries ext4; if that may be destroyed, name it"),
+        (["ext4"], ["xfs"], "it carries ext4"),
+        (["dos", "ext4"], ["ext4"], "it carries dos"),
+        (["ext4"], ["ext4"], ""),
+        ([], ["ext4"], ""),
+    ],
+)
+def test_signature_goes_only_if_it_is_named(carries: list[str], overwrite: list[str], said: str) -> None:
+    found = devices.refusal(devices.Device("x", signatures=carries), overwrite)
+    assert said in found if said else found == ""
+
+
+def test_nothing_else_can_be_overridden() -> None:
+    found = devices.refusal(devices.Device("x", signatures=["ext4"], refusals=["it is mounted"]), ["ext4", "mounted"])
+    assert found == "it is mounted"
+
+
+@pytest.mark.parametrize("kind", ["LVM2_member", "linux_raid_member", "zfs_member", "bcache"])
+def test_member_of_something_is_no_mere_signature(kind: str) -> None:
+    assert devices.memberships(["ext4", kind, "crypto_LUKS"]) == [kind]
+
+
+def test_name_that_moves_is_no_name(tmp_path: Path) -> None:
+    assert devices.look("/dev/disk/by-id/vexlab-nothing", "x").refusals == ["there is no such device"]
+    assert "other names move" in devices.look("/dev/null", "x").refusals[0]
+    assert "other names move" in devices.look("/dev/disk/by-id/../../null", "x").refusals[0]
+
+
+class TestBackup:
+    """roles/vexlab_backup/files/backup.py, as far as it comes without a block device."""
+
+    CONTENT = os.urandom(100_000) + bytes(5 << 20)
+
+    def made(self, directory: Path, **other: Any) -> Path:
+        file = directory / "S1-x.img.gz"
+        size, told = backup.write_image(file, "gzip", iter([self.CONTENT[:70_000], self.CONTENT[70_000:]]))
+        record = {
+            "schema": 1,
+            "serial": "S1",
+            "size": size,
+            "sha256": told,
+            "tool": "gzip",
+            "bytes": file.stat().st_size,
+        }
+        Path(f"{file}.json").write_text(json.dumps(record | other))
+        return file
+
+    def inputs(self, file: Path, serial: str = "S1") -> dict[str, str]:
+        return {"device": "/dev/disk/by-id/vexlab-nothing", "serial": serial, "directory": "", "file": str(file)}
+
+    def test_image_is_what_was_there(self, tmp_path: Path) -> None:
+        file = self.made(tmp_path)
+        assert b"".join(backup.unpacked(file, "gzip")) == self.CONTENT
+        assert file.stat().st_size < 200_000
+        record = backup.record_of(self.inputs(file))
+        assert backup.digest(backup.unpacked(file, "gzip")) == (record["size"], record["sha256"])
+
+    def test_of_another_disk_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(DeviceError, match="is a backup of the disk S1, not of S2"):
+            backup.record_of(self.inputs(self.made(tmp_path), "S2"))
+
+    def test_without_a_record_is_none(self, tmp_path: Path) -> None:
+        file = self.made(tmp_path)
+        Path(f"{file}.json").unlink()
+        with pytest.raises(DeviceError, match="is no backup"):
+            backup.record_of(self.inputs(file))
+
+    def test_cut_off_is_refused(self, tmp_path: Path) -> None:
+        file = self.made(tmp_path)
+        os.truncate(file, file.stat().st_size - 1)
+        with pytest.raises(DeviceError, match="is not the file of"):
+            backup.record_of(self.inputs(file))
+
+    def test_damaged_is_refused_before_anything_is_looked_at(self, tmp_path: Path) -> None:
+        file = self.made(tmp_path, sha256="0" * 64)
+        with pytest.raises(DeviceError, match=r"is damaged.*Nothing was written"):
+            backup.restore(self.inputs(file))
+
+    def test_of_a_device_that_is_gone_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(DeviceError, match="there is no such device"):
+            backup.restore(self.inputs(self.made(tmp_path)))
+
+    def test_disk_that_is_full_leaves_no_image(self, tmp_path: Path) -> None:
+        """The compressor's own words; /dev/full is a disk without room."""
+        with pytest.raises((DeviceError, OSError), match=r"can't be written|space"):
+            backup.write_image(Path("/dev/full"), "gzip", iter([os.urandom(1 << 20)] * 3))
+
+
+def test_command_is_run_on_a_device_of_that_serial_only(tmp_path: Path) -> None:
+    """As mount(8) is: a name that moved to another disk, or to none, is refused, and nothing is run."""
+    touched = tmp_path / "touched"
+    done = subprocess.run(
+        [sys.executable, ROOT / "roles/vexfs_mkfs/files/device.py", "/dev/null", "S1", "touch", str(touched)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, touched.exists()) == (1, False)
+    assert "it tells no serial number" in done.stderr
+
+
+# --- phases
+
+
+def run_of(
+    phase: int, sha256: str, verdict: Verdict = Verdict.PASSED, serial: str = "S1", *, quick: bool = False
+) -> Run:
+    return Run(
+        run="r", verdict=verdict, target="t", started="", finished="", suite_version="", guest=None, stages=(),
+        module=Module("m", sha256, "", "c-only"), evidence={}, selected=(), machine=Machine.HARDWARE,
+        device=Device("/dev/disk/by-id/x", serial, phase), amounts=Amounts(quick, 20, 100, 2000, 0),
+    )  # fmt: skip
+
+
+def test_phases_follow_each_other_and_know_their_stages() -> None:
+    from vexlab import content
+
+    known = {spec.name for spec in content.stages()}
+    assert [phase.phase for phase in device.phases()] == [1, 2, 3]
+    for phase in device.phases():
+        assert phase.stages
+        assert not set(phase.stages) & set(phase.applied)
+        assert {"structure", "build", "load", "mkfs", "mount"} <= {*phase.stages, *phase.applied} <= known
+    assert "stress" in device.phase(3).stages
+
+
+def test_first_phase_asks_for_no_other() -> None:
+    assert device.allowed_modules([], "S1", 1) == []
+
+
+def test_next_phase_asks_for_the_one_before() -> None:
+    assert device.allowed_modules([run_of(1, "a")], "S1", 2) == ["a"]
+    with pytest.raises(UsageProblem, match="no module has passed phase 2 on the device S1"):
+        device.allowed_modules([run_of(1, "a")], "S1", 3)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [],
+        [run_of(1, "a", serial="S2")],
+        [run_of(1, "a", Verdict.FAILED)],
+        [run_of(1, "a", quick=True)],
+        [run_of(1, "a"), run_of(2, "a", Verdict.PANICKED)],
+        [run_of(1, "a"), run_of(1, "a", Verdict.FAILED)],
+        [run_of(2, "a")],
+    ],
+    ids=["none", "another disk", "failed", "quick", "went wrong later", "failed again", "another phase"],
+)
+def test_what_shows_too_little_counts_for_nothing(runs: list[Run]) -> None:
+    assert device.modules_that_passed(runs, "S1", 1) == []
+
+
+def test_what_went_wrong_with_another_module_takes_nothing_back() -> None:
+    assert device.modules_that_passed([run_of(1, "a"), run_of(1, "b", Verdict.FAILED)], "S1", 1) == ["a"]
+
+
+# --- which host
+
+LISTED = {
+    "_meta": {"hostvars": {"a": {"ansible_host": "10.0.0.1"}}},
+    "hardware": {"children": ["racks"]},
+    "racks": {"hosts": ["a", "b"]},
+    "others": {"hosts": ["c"]},
+}
+
+
+def test_host_by_its_name() -> None:
+    assert hardware.choose(LISTED, "a", "inventory") == hardware.Host("a", {"ansible_host": "10.0.0.1"})
+
+
+@pytest.mark.parametrize(
+    ("listed", "name", "said"),
+    [
+        (LISTED, None, "has 2 hosts in 'hardware': a, b"),
+        (LISTED, "c", "has no host 'c' in 'hardware'"),
+        ({"_meta": {"hostvars": {}}, "others": {"hosts": ["c"]}}, None, "has no hosts in a group 'hardware'"),
+    ],
+)
+def test_host_that_is_not_one(listed: dict[str, Any], name: str | None, said: str) -> None:
+    with pytest.raises(UsageProblem, match=said):
+        hardware.choose(listed, name, "inventory")
