@@ -180,10 +180,15 @@ def test(
         raise _with_way_back(StageFailed(f"phase {phase} {run.verdict}: {_cause(run)}"), left, disk, saved)
     if left:
         raise _with_way_back(StageFailed(f"phase {phase} passed, but could not be taken down"), left, disk, saved)
+    stderr.print(f"phase {phase} passed{_what_next(disk, phase, saved)}", soft_wrap=True, markup=False)
+
+
+def _what_next(disk: Disk, phase: int, saved: str) -> str:
+    """The command to go on with after a phase that passed, if there is one."""
     words = ["--no-backup"] if saved == NO_BACKUP else ["--backup", saved]
-    following = "restore" if phase == device.phases()[-1].phase else "test"
-    more_words = words if following == "restore" else ["--phase", str(phase + 1), *words]
-    stderr.print(f"phase {phase} passed; next: {disk.command(following, *more_words)}", soft_wrap=True, markup=False)
+    if phase < device.phases()[-1].phase:
+        return f"; next: {disk.command('test', '--phase', str(phase + 1), *words)}"
+    return "" if saved == NO_BACKUP else f"; next: {disk.command('restore', *words)}"
 
 
 def _run_phase(
