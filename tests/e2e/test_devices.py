@@ -1,16 +1,15 @@
-"""Test hardware: what is refused, and a device from its backup through three phases to its restored content. In order."""
+"""Test hardware: what is refused; a device from its backup through three phases to its restored content. In order."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.bench import LAB, Bench, wait_until
-from tests.e2e.harness import VEXFS, Done, Vexlab, edit
+from tests.e2e.harness import Done, Vexlab, edit
 from vexlab.lab import qmp
 
 DISKS = {
@@ -187,22 +186,14 @@ def assert_nothing_is_left(bench: Bench) -> None:
     assert left.split() == ["control", "holder"]
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copy = tmp_path_factory.mktemp("source") / "vexfs"
-    shutil.copytree(VEXFS, copy)
-    return copy
-
-
 def test_phase_1_only_reads(bench: Bench, backup: tuple[str, str], source: Path) -> None:
     done = phase(bench, 1, backup, "--source", str(source))
     assert done.code == 0, done.stderr
     assert (done.document["machine"], done.document["device"]["phase"]) == ("hardware", 1)
     checks = {check["name"]: check["verdict"] for check in done.stage("mount")["checks"]}
     assert checks["device.reading_writes_nothing"] == "passed"
-    assert (
-        checks["files.content_is_what_was_written"] == "skipped" if "files.content_is_what_was_written" in checks else 1
-    )
+    wrote = [name for name, verdict in checks.items() if verdict == "passed" and name.startswith(("files.", "rename."))]
+    assert wrote == []
     assert_nothing_is_left(bench)
 
 
@@ -238,7 +229,7 @@ def test_name_that_moves_to_another_disk_meanwhile(bench: Bench, backup: tuple[s
 
 def test_what_went_wrong_starts_anew(bench: Bench, backup: tuple[str, str]) -> None:
     """The same module, whose last run on this device did not pass."""
-    refused(phase(bench, 2, backup), 2, "no module has passed phase 1", "or what passed went wrong since")
+    refused(phase(bench, 2, backup), 2, "no module has passed phase 1", "went wrong since")
     done = phase(bench, 1, backup, "--overwrite", "vexfs")
     assert done.code == 0, done.stderr
 
@@ -270,14 +261,12 @@ def test_content_is_brought_back(bench: Bench, backup: tuple[str, str]) -> None:
 
 def test_damaged_backup_writes_nothing(bench: Bench, backup: tuple[str, str]) -> None:
     file, before = backup
-    bench.ssh(f"printf x | dd of={file} bs=1 seek=2000 conv=notrunc status=none")
+    bench.ssh(f"printf xyz | dd of={file} bs=1 seek=2000 conv=notrunc status=none")
     refused(bench("restore", "CLEAN", "--backup", file), 1, file)
     assert bench.ssh("sha256sum </dev/disk/by-id/virtio-CLEAN").split()[0] == before
 
 
 def test_bug_stops_everything_and_says_the_way_back(bench: Bench, backup: tuple[str, str], source: Path) -> None:
-    with_bug = "	sb->s_flags |= SB_RDONLY;\n"
-    assert with_bug
     former = edit(source / "kernel" / "vexfs_format.h", "0x56454653", "0x56454654")
     try:
         done = phase(bench, 1, backup)
