@@ -93,14 +93,14 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("serial", "more", "said"),
         [
-            ("PARTED", (), "it has 1 partition"),
-            ("SIGNED", (), "it carries ext4; if that may be destroyed, name it"),
-            ("SIGNED", ("--overwrite", "xfs"), "it carries ext4"),
-            ("MOUNTED", ("--overwrite", "ext4"), "it is under the mount at /mnt/held"),
+            ("PARTED", (), "it has 1 partitions"),
+            ("SIGNED", (), "it carries a signature (ext4); if that may be destroyed, name it"),
+            ("SIGNED", ("--overwrite", "xfs"), "it carries a signature (ext4)"),
+            ("MOUNTED", ("--overwrite", "ext4"), "it is mounted at /mnt/held"),
             ("SWAPPED", ("--overwrite", "swap"), "it is used as swap"),
             ("HELD", (), "it is held by dm-0"),
             ("VOLUME", ("--overwrite", "LVM2_member"), "it is a part of something else (LVM2_member)"),
-            ("SYSTEM", (), "the system is on it"),
+            ("SYSTEM", (), "it holds the root filesystem"),
             ("ABSENT", (), "there is no such device"),
         ],
     )

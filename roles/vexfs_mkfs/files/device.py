@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 BY_ID = "/dev/disk/by-id/"
+SYSTEM = {"/": "the root filesystem", "/boot": "/boot", "/boot/efi": "/boot/efi", "/usr": "/usr", "/var": "/var"}
 # What says that a disk is one of several, or below something else: never to be overridden.
 MEMBERS = ("bcache", "ceph_bluestore", "drbd")
 
@@ -149,22 +150,19 @@ def uses(kernel: Kernel, number: str) -> list[str]:
         found.append("it is a partition, not a whole device")
     if made_of := sorted(path.name for path in directory.glob("slaves/*")):
         found.append(f"it is made of {', '.join(made_of)}, not a device of its own")
-    if (directory / "loop" / "backing_file").exists():
-        found.append("it is a loop device")
     if kernel.text(number, "ro") != "0":
         found.append("it is read-only")
     if kernel.text(number, "size") in ("", "0"):
         found.append("it has no medium")
     if partitions := len(list(directory.glob("*/partition"))):
-        found.append(f"it has {partitions} partition{'s' if partitions > 1 else ''}")
+        found.append(f"it has {partitions} partitions")
     if holders := sorted(path.name for path in directory.glob("holders/*")):
         found.append(f"it is held by {', '.join(holders)}")
     family = kernel.above(number)
-    found += [f"it is under the mount at {point}" for one, point in kernel.mounts() if one in family]
+    found += [f"it is mounted at {point}" for one, point in kernel.mounts() if one in family]
     found += ["it is used as swap" for one in kernel.swaps() if number in kernel.below(one)][:1]
-    system = {one for one, point in kernel.mounts() if point in ("/", "/boot", "/boot/efi", "/usr", "/var")}
-    if any(number in kernel.below(one) for one in system):
-        found.append("the system is on it")
+    system = {point: one for one, point in kernel.mounts() if point in SYSTEM}
+    found += [f"it holds {SYSTEM[point]}" for point, one in system.items() if number in kernel.below(one)]
     return found
 
 
@@ -201,19 +199,19 @@ def look(by_id: str, serial: str, own: dict[str, Any] | None = None, kernel: Ker
     if not stat.S_ISBLK(status.st_mode):
         return Device(by_id, path, refusals=["it is not a block device"])
     number = number_of(status.st_rdev)
-    told = kernel.serial(number)
-    refusals = [*identity(told, serial), *uses(kernel, number)]
+    told, used = kernel.serial(number), uses(kernel, number)
     signatures: list[str] = []
-    if not refusals:
+    if not used:
         try:
             os.close(os.open(path, os.O_RDONLY | os.O_EXCL))
         except OSError as problem:
-            refusals.append(f"it is in use ({problem.strerror})")
-    if not refusals:
+            used.append(f"it is in use ({problem.strerror})")
+    if not used:
         signatures = sorted(set(output(["wipefs", "--noheadings", "--output", "TYPE", path]).split()))
         if own and own["magic"] and read_at(path, own["offset"], len(own["magic"]) // 2) == own["magic"].lower():
             signatures = sorted({*signatures, own["type"]})
-        refusals = [f"it is a part of something else ({kind})" for kind in memberships(signatures)]
+        used = [f"it is a part of something else ({kind})" for kind in memberships(signatures)]
+    refusals = [*identity(told, serial), *used]
     size = int(kernel.text(number, "size") or 0) * 512  # the kernel counts sectors of 512 bytes, whatever the disk has
     return Device(by_id, path, number, size, told, kernel.text(number, "device/model"), signatures, refusals)
 
@@ -222,7 +220,7 @@ def refusal(device: Device, overwrite: list[str]) -> str:
     """Why the device may not be written, as one sentence; empty if it may. `overwrite` names signatures that may go."""
     found = list(device.refusals)
     if kept := [kind for kind in device.signatures if kind not in overwrite]:
-        found.append(f"it carries {', '.join(kept)}; if that may be destroyed, name it")
+        found.append(f"it carries a signature ({', '.join(kept)}); if that may be destroyed, name it")
     return "; ".join(found)
 
 
