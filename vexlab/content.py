@@ -75,16 +75,15 @@ def stage_spec(entry: dict[str, Any]) -> StageSpec:
 
 
 def stages_for(chosen: Sequence[str]) -> list[str]:
-    """Names of the stages that judging these takes: they and what they are built on, in order; all when none is chosen.
-
-    A stage is built on those before it that have a role: nothing can be mounted that wasn't built and loaded.
-    """
+    """Names of the stages that judging these takes: they and all that they need, in order; all when none is chosen."""
     names = [spec.name for spec in stages()]
     if unknown := [name for name in chosen if name not in names]:
         raise UsageProblem(f"unknown stage {unknown[0]!r}", f"known: {', '.join(names)}")
-    last = max((names.index(name) for name in chosen), default=-1)
-    needed = {spec.name for spec in stages()[:last] if spec.role}
-    return [name for name in names if not chosen or name in chosen or name in needed]
+    wanted = set(chosen or names)
+    for spec in reversed(stages()):  # what a stage needs comes before it
+        if spec.name in wanted:
+            wanted |= set(spec.needs)
+    return [name for name in names if name in wanted]
 
 
 @cache
