@@ -18,6 +18,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TABLE] = []
 
 
+@pytest.fixture
+def table(pytestconfig: pytest.Config) -> list[tuple[Mutant, Judgement, float]]:
+    """What became of each mutant so far."""
+    return pytestconfig.stash[TABLE]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print what became of each mutant, what should have, and the seconds that it took."""
     table = config.stash[TABLE]

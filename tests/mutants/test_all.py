@@ -8,13 +8,12 @@ import pytest
 
 from tests.e2e.harness import Vexlab
 from tests.mutants import catalogue
-from tests.mutants.catalogue import Mutant
-from tests.mutants.conftest import TABLE
+from tests.mutants.catalogue import Judgement, Mutant
 
 
 @pytest.mark.parametrize("mutant", catalogue.load(), ids=lambda mutant: mutant.name)
-def test_mutant_is_caught(vexlab: Vexlab, mutant: Mutant, pytestconfig: pytest.Config) -> None:
+def test_mutant_is_caught(vexlab: Vexlab, mutant: Mutant, table: list[tuple[Mutant, Judgement, float]]) -> None:
     began = time.monotonic()
     judgement = catalogue.become(vexlab, mutant, vexlab.home / "source")
-    pytestconfig.stash[TABLE].append((mutant, judgement, time.monotonic() - began))
+    table.append((mutant, judgement, time.monotonic() - began))
     assert judgement.outcome == "caught", judgement.detail
