@@ -43,7 +43,7 @@ REMOUNT = """
 fs.device = arguments[0]
 fs.mount(fs.read_only_options)
 came = outcome(mount, "none", fs.point, fs.kind, f"remount,{fs.options}")
-answer([came, attempt("os.open('new', os.O_CREAT | os.O_WRONLY)")])
+answer([came, attempt("os.close(os.open('new', os.O_CREAT | os.O_WRONLY))")])
 fs.unmount()
 """
 
