@@ -1,10 +1,11 @@
 # Two commands for a newcomer: `make up` and `make test`. Each sets up all that it needs.
 .POSIX:
 .DELETE_ON_ERROR:
-.PHONY: help up test lint unit e2e mutants down bench clean
+.PHONY: help up test lint unit e2e mutants molecule down bench clean
 
 PYTHON ?= python3
 BENCH =
+SCENARIO = default reload full refusal
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
@@ -13,6 +14,7 @@ help:
 	@echo 'make up    a guest with VexFS built, loaded, formatted and mounted, each stage verified'
 	@echo 'make test  every linter and every test, those in a real guest included'
 	@echo 'make lint | unit | e2e   a part of them; make mutants: every broken variant of VexFS must be caught'
+	@echo 'make molecule   every molecule scenario; make molecule SCENARIO=reload: one of them'
 	@echo 'make down  stop the guest'
 	@echo 'make bench benchmarks: times, ratios and goals; make bench BENCH="up --runs 1" measures less'
 
@@ -30,7 +32,11 @@ down: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/vexlab doctor --install
-	@$(BIN)/python .ci/test.py lint unit e2e
+	@$(BIN)/python .ci/test.py lint unit molecule e2e
+
+molecule: $(INSTALLED)
+	@$(BIN)/vexlab doctor --install
+	@$(BIN)/python .ci/molecule.py $(SCENARIO)
 
 lint unit e2e mutants: $(INSTALLED)
 	@$(BIN)/python .ci/test.py $@

@@ -1,6 +1,7 @@
 """Run linters and tests, all of them even when one fails, and close with one line of counts.
 
-Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, mutants. A linter or a test counts as one check.
+Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, mutants, molecule. A linter, a test or a
+molecule scenario counts as one check.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LINTERS = (
 # tests of a file share a lab and build on each other, and the files begin in the order of tests/e2e/conftest.py.
 AT_ONCE = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder")
 TESTS = {"unit": ("tests/unit",), "e2e": ("tests/e2e", *AT_ONCE), "mutants": ("tests/mutants",)}
+SCENARIOS = ("default", "refusal")  # the others take as long again; `make molecule` runs them all
 
 
 def run(*command: str) -> bool:
@@ -56,10 +58,17 @@ def test(part: str) -> tuple[int, int, int]:
     return max(0, tests - failed - skipped), failed, skipped
 
 
+def molecule() -> tuple[int, int, int]:
+    """Run molecule scenarios: how many passed, failed, were skipped."""
+    done = [run(sys.executable, ".ci/molecule.py", scenario) for scenario in SCENARIOS]
+    return sum(done), len(done) - sum(done), 0
+
+
 def main() -> int:
     """Run the parts that were named; 0 when nothing failed."""
+    parts = {"lint": lint, "molecule": molecule}
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    counts = [lint() if part == "lint" else test(part) for part in sys.argv[1:]]
+    counts = [parts[part]() if part in parts else test(part) for part in sys.argv[1:]]
     passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0

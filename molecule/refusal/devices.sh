@@ -5,25 +5,31 @@ set -eu
 mkdir -p /var/lib/refusal /dev/disk/by-id
 cd /var/lib/refusal
 
-# device NAME [losetup option…]: a loop device of 16 MiB with random bytes at its start
+# device NAME [losetup option…]: a loop device of 8 MiB with random bytes at its start
 device() {
 	name=$1
 	shift
 	head -c 65536 /dev/urandom >"$name.img"
-	truncate --size 16M "$name.img"
+	truncate --size 8M "$name.img"
 	ln -sf "$(losetup --find --show "$@" "$name.img")" "/dev/disk/by-id/lab-$name"
 }
 
 device mounted
 mkfs.ext4 -q -F /dev/disk/by-id/lab-mounted
 mkdir -p mounted
-mount /dev/disk/by-id/lab-mounted mounted
+# Read-only: a mounted ext4 writes to its device whenever it likes.
+mount -o ro /dev/disk/by-id/lab-mounted mounted
 
 device held
-dmsetup create held --table "0 16384 linear $(readlink /dev/disk/by-id/lab-held) 0"
+dmsetup create held --table "0 8192 linear $(readlink /dev/disk/by-id/lab-held) 0"
 
 device partitioned --partscan
-addpart "$(readlink /dev/disk/by-id/lab-partitioned)" 1 2048 16384
+# A table with one partition: type 83, from sector 2048 (00 08 00 00), 8192 sectors (00 20 00 00).
+printf '\0\0\0\0\203\0\0\0\0\010\0\0\0\040\0\0' |
+	dd of=/dev/disk/by-id/lab-partitioned bs=1 seek=446 conv=notrunc status=none
+printf '\0%.0s' $(seq 48) | dd of=/dev/disk/by-id/lab-partitioned bs=1 seek=462 conv=notrunc status=none
+printf '\125\252' | dd of=/dev/disk/by-id/lab-partitioned bs=1 seek=510 conv=notrunc status=none
+blockdev --rereadpt /dev/disk/by-id/lab-partitioned
 partition=$(readlink /dev/disk/by-id/lab-partitioned)p1
 until [ -b "$partition" ]; do sleep 0.1; done
 ln -sf "$partition" /dev/disk/by-id/lab-partition
