@@ -14,13 +14,18 @@ from pathlib import Path
 
 from junitparser import JUnitXml
 
+WORKFLOWS = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
 LINTERS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("yamllint", "--strict", "."),
     ("ansible-lint", "--offline"),
-    ("check-jsonschema", "--builtin-schema=vendor.github-workflows", *map(str, Path(".github/workflows").glob("*.yml"))),
+    (
+        "check-jsonschema",
+        "--builtin-schema=vendor.github-workflows",
+        *WORKFLOWS,
+    ),
 )
 # A guest is busy with one thing most of the time, so two of them are done sooner at once than one after the other. The
 # tests of a file share a lab and build on each other, and the files begin in the order of tests/e2e/conftest.py.

@@ -47,8 +47,8 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def collections(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty directory into which it was installed, without a network."""
     directory = tmp_path_factory.mktemp("collections")
-    install = [BIN / "ansible-galaxy", "collection", "install", "--offline", "-p", directory, collection]
-    subprocess.run(install, check=True)
+    command = ["collection", "install", "--offline", "-p", str(directory), str(collection)]
+    subprocess.run([BIN / "ansible-galaxy", *command], check=True)
     return directory
 
 
@@ -77,7 +77,17 @@ def tree(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(work, built)
     user_space = image / "sandbox"
     links = [word for name in ("bin", "lib", "lib64", "sbin") for word in ("--symlink", f"usr/{name}", f"/{name}")]
-    binds = ["--ro-bind", user_space / "usr", "/usr", "--ro-bind", user_space / "etc", "/etc", "--bind", built, "/b"]
+    binds = [
+        "--ro-bind",
+        f"{user_space}/usr",
+        "/usr",
+        "--ro-bind",
+        f"{user_space}/etc",
+        "/etc",
+        "--bind",
+        str(built),
+        "/b",
+    ]
     make = 'make -j2 module mkfs KDIR="$(echo /usr/lib/modules/*/build)"'
     others = ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--unshare-all", "--chdir", "/b"]
     subprocess.run(["bwrap", *binds, *links, *others, "sh", "-euc", make], check=True, capture_output=True)
@@ -108,7 +118,7 @@ def foreign(machine: plain_machine.Machine, collections: Path, tmp_path_factory:
     (directory / "ansible.cfg").write_text(
         f"[defaults]\ncollections_path = {collections}\n[ssh_connection]\npipelining = True\n"
     )
-    plays = {
+    plays: dict[str, list[tuple[str, dict[str, str]]]] = {
         "load": [("load", {})],
         "all": [(stage, {}) for stage in STAGES],
         "away": [("mount", {"vexfs_mount_state": "unmounted"}), ("load", {"vexfs_load_state": "unloaded"})],
