@@ -129,6 +129,13 @@ def test_bad_file_is_refused_by_the_role_and_by_check(
     assert why in "; ".join(readiness_file.refusals(path, WANTED | wanted, now))
 
 
+def test_what_is_not_needed_is_not_named() -> None:
+    path = ready(datetime.now(UTC))
+    edited(unsigned, hashed=True)(path)
+    [said] = role_refuses(str(path))
+    assert said.endswith("not met: backup (nobody signed)")
+
+
 def test_role_refuses_when_there_is_none() -> None:
     assert role_refuses("") == ["there is none"]
 
