@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from vexlab import content, device, hardware, report, results, runs
+from vexlab import content, device, hardware, readiness_file, report, results, runs
 from vexlab import lab as labs
 from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.hardware import Host
@@ -147,6 +148,7 @@ def restore(disk: Disk, file: str) -> None:
 @click.option("--phase", type=click.IntRange(1, 3), required=True, help="1 read-only, 2 read-write, 3 stress.")
 @click.option("--backup", "file", metavar="FILE", help="The device's backup, on its host.")
 @click.option("--no-backup", is_flag=True, help="Nobody wants the content of the device back.")
+@click.option("--readiness", metavar="FILE", help="The module's readiness file; vexlab gate writes it.")
 @overwrite_option
 @target_options
 @click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
@@ -154,8 +156,8 @@ def restore(disk: Disk, file: str) -> None:
 @click.option("--quick", is_flag=True, default=None, help="Do less in stage stress. Counts for no later phase.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def test(
-    *, disk: Disk, phase: int, file: str | None, no_backup: bool, overwrite: tuple[str, ...], as_json: bool,
-    **given: Any,
+    *, disk: Disk, phase: int, file: str | None, no_backup: bool, readiness: str | None, overwrite: tuple[str, ...],
+    as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Run one phase of the test on the device; what is on it is lost.
 
@@ -170,7 +172,10 @@ def test(
         "vexlab_phase": phase, "vexlab_device_backup": saved, "vexlab_device_overwrite": list(overwrite),
         "vexlab_earlier_modules": device.allowed_modules(_runs_so_far(), disk.serial, phase),
     }  # fmt: skip
+    if readiness is not None:  # else the one that the inventory names
+        more["vexlab_readiness"] = str(Path(readiness).absolute())
     with _held(disk.host, Options(**given).absolute(), disk.variables(**more)) as (lab, settings):
+        _require_readiness(settings)
         stderr.print(f"phase {phase} of {settings.target_name} on {disk.by_id} of {lab.name}", markup=False)
         run, directory, left = _run_phase(lab, settings, disk, device.phase(phase), saved)
     if as_json:
@@ -189,6 +194,15 @@ def _what_next(disk: Disk, phase: int, saved: str) -> str:
     if phase < device.phases()[-1].phase:
         return f"; next: {disk.command('test', '--phase', str(phase + 1), *words)}"
     return "" if saved == NO_BACKUP else f"; next: {disk.command('restore', *words)}"
+
+
+def _require_readiness(settings: Settings) -> None:
+    """Refuse before anything is done what role vexfs_load would refuse whatever the module is."""
+    named = str(settings.contract["vexlab_readiness"])
+    if not named:
+        raise UsageProblem("no readiness file is named", "vexlab gate --for device writes it; --readiness FILE")
+    if refusals := readiness_file.refusals(Path(named), {"level": "device"}, datetime.now(UTC)):
+        raise UsageProblem(f"{named} is refused: {'; '.join(refusals)}", "vexlab gate --for device writes another one")
 
 
 def _run_phase(

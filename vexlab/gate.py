@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from vexlab import chain, content, evidence, readiness, statements
+from vexlab import chain, content, device, evidence, readiness, statements
 from vexlab.errors import VexlabError
 from vexlab.evidence import Entry
-from vexlab.results import DIED, Amounts, Machine, Run, Verdict, read
+from vexlab.results import DIED, Amounts, Device, Machine, Run, Verdict, read
 
 MAX_AGE_DAYS = 7  # how long evidence and statements count, unless somebody asks for another limit
 EVIDENCE = "evidence"
@@ -215,13 +215,13 @@ class Gate:
         reasons: list[str] = []
         for entry in [entry for entry in self._entries if entry.machine is Machine.HARDWARE]:
             run, why = self._usable(entry)
-            if run is not None and run.device is not None and not (why := reduced(run)):
+            if run is not None and run.device is not None and not (why := _cut(run.device, run) or reduced(run)):
                 runs.append((entry, run))
             else:
                 reasons.append(f"{entry.run} doesn't count: {why or 'it names no device'}")
         nothing = reasons[-1] if reasons else "no run on test hardware is about this module"
-        if runs and (device := runs[-1][1].device):
-            nothing = f"it was not run, or not before the next phase, on {device.by_id} with serial {device.serial}"
+        if runs and (used := runs[-1][1].device):
+            nothing = f"it was not run, or not before the next phase, on {used.by_id} with serial {used.serial}"
         found = {}
         before = self._now + _FUTURE
         for phase in (3, 2, 1):  # from the last on, since what a phase rests on must have passed before it began
@@ -245,6 +245,12 @@ def _is_phase(run: Run, phase: int, runs: Sequence[tuple[Entry, Run]]) -> bool:
     """Whether a run was this phase, on the device that was used last."""
     last = runs[-1][1].device
     return run.device is not None and last is not None and (run.device.phase, run.device.serial) == (phase, last.serial)
+
+
+def _cut(of_run: Device, run: Run) -> str:
+    """Why a run on a device was not the whole of its phase, as a part of a sentence."""
+    left_out = [name for name in device.phase(of_run.phase).stages if name not in run.selected]
+    return f"stages were left out: {', '.join(left_out)}" if left_out else ""
 
 
 def incomplete(run: Run) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import LAB, Bench, wait_until
+from tests.e2e.bench import LAB, Bench, wait_until, write_readiness
 from tests.e2e.harness import Done, Vexlab, edit
 from vexlab.lab import qmp
 
@@ -178,12 +178,27 @@ def backup(bench: Bench) -> tuple[str, str]:
 
 
 def phase(bench: Bench, number: int, backup: tuple[str, str], *more: str) -> Done:
-    return bench("test", "CLEAN", "--phase", str(number), "--backup", backup[0], "--json", *more)
+    ready = [f"--readiness={path}" for path in bench.vexlab.home.glob("readiness.json")]
+    return bench("test", "CLEAN", "--phase", str(number), "--backup", backup[0], "--json", *ready, *more)
 
 
 def assert_nothing_is_left(bench: Bench) -> None:
     left = bench.ssh("grep -w vexfs /proc/mounts /proc/modules /proc/filesystems; ls /dev/mapper; losetup -a; true")
     assert left.split() == ["control", "holder"]
+
+
+def test_module_that_is_not_ready_is_not_loaded(bench: Bench, backup: tuple[str, str], source: Path) -> None:
+    """With the readiness of another one it is built there, and goes no further; the phases below have its own."""
+    refused(phase(bench, 1, backup, "--source", str(source)), 2, "no readiness file is named", "vexlab gate")
+    path = bench.vexlab.home / "readiness.json"
+    path.write_text("{}")
+    refused(phase(bench, 1, backup), 2, "it is no readiness file")
+    other = {"name": "vexfs", "sha256": "00" * 32, "srcversion": "00"}
+    write_readiness(path, {"module": other, "kernel": "6.12"})
+    done = phase(bench, 1, backup, "--source", str(source))
+    refused(done, 1, "stage load", "it is about another module, with the sha256 0000")
+    assert_nothing_is_left(bench)
+    write_readiness(path, done.document)
 
 
 def test_phase_1_only_reads(bench: Bench, backup: tuple[str, str], source: Path) -> None:
@@ -214,7 +229,8 @@ def test_phase_2_refuses_a_module_that_was_edited(bench: Bench, backup: tuple[st
 def test_name_that_moves_to_another_disk_meanwhile(bench: Bench, backup: tuple[str, str]) -> None:
     """Between the look at the device and mkfs: the other disk is left alone."""
     other = bench.ssh("sha256sum </dev/disk/by-id/virtio-OTHER")
-    process = bench.start("test", "CLEAN", "--phase", "2", "--backup", backup[0])
+    process = bench.start("test", "CLEAN", "--phase", "2", "--backup", backup[0],
+                          "--readiness", str(bench.vexlab.home / "readiness.json"))  # fmt: skip
     before = set(bench.vexlab.runs.iterdir())
     wait_until(
         lambda: any((run / "stages" / "load").is_dir() for run in set(bench.vexlab.runs.iterdir()) - before), process
@@ -267,11 +283,11 @@ def test_damaged_backup_writes_nothing(bench: Bench, backup: tuple[str, str]) ->
 
 
 def test_bug_stops_everything_and_says_the_way_back(bench: Bench, backup: tuple[str, str], source: Path) -> None:
-    former = edit(source / "kernel" / "vexfs_format.h", "0x56454653", "0x56454654")
+    former = edit(source / "mkfs" / "mkfs.vexfs.c", "htole32(VEXFS_MAGIC)", "htole32(VEXFS_MAGIC + 1)")
     try:
         done = phase(bench, 1, backup)
     finally:
-        (source / "kernel" / "vexfs_format.h").write_text(former)
+        (source / "mkfs" / "mkfs.vexfs.c").write_text(former)
     assert done.code == 1
     assert "stage mkfs" in done.stderr
     assert f"vexlab device restore --inventory {bench.inventory} --host rack1" in done.stderr

@@ -345,6 +345,7 @@ def other_device(number: int, hours: float) -> Run:
             PHASES[2:],
         ),
         ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, device=None)], PHASES[2:]),
+        ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, selected=tuple(STAGES[:5]))], PHASES[2:]),
         ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, kernel="6.1.0")], PHASES[2:]),
     ],
     ids=[
@@ -357,6 +358,7 @@ def other_device(number: int, hours: float) -> Run:
         "two-devices",
         "quick",
         "no-device",
+        "stages",
         "kernel",
     ],
 )

@@ -17,7 +17,7 @@ DOCUMENTS = [*sorted((ROOT / "docs" / "safety").glob("*.md")), ROOT / "docs" / "
 TOOLS = ("vexlab", "ansible-playbook", "make")
 STEP = re.compile(r"^(?:\d+\.|- \[[ x]\]) (.*?)(?=^\S|\n\n|\Z)", re.M | re.S)
 # What a person does with their hands or eyes; every other step has a command.
-BY_HAND = ("Stop what uses", "Keep the kernel's log", "After an oops", "Start it without", "What was learned")
+BY_HAND = ("Stop what uses", "Keep the kernel's log", "After an oops", "What was learned")
 
 
 def commands(text: str) -> list[str]:
