@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.bench import Bench
 from tests.e2e.harness import ROOT, Done, Vexlab, edit
 
 # An ops engineer's own playbook: the role alone, none of the lab's variables.
@@ -132,6 +133,22 @@ def test_evidence_that_was_edited_does_not_count(vexlab: Vexlab, file: Path, tou
     assert done.code == 1
     assert "results.json was edited" in done.stderr
     assert json.loads(file.read_text())["level"] == "none"
+
+
+def test_phases_on_a_device_lead_to_production(vexlab: Vexlab, whole: Done, file: Path, source: Path) -> None:
+    """The same module, built anew on the test hardware; what was only half done there is what blocks production."""
+    assert vexlab("gate", "--for", "device").code == 0
+    assert vexlab("down").code == 0
+    bench = Bench(vexlab, {"SPARE": 128})
+    words = ("--no-backup", "--readiness", str(file), "--source", str(source), "--json")
+    for phase, less in ((1, ()), (2, ()), (3, ("--quick",))):
+        done = bench("test", "SPARE", "--phase", str(phase), *words, *less)
+        assert done.code == 0, done.stderr
+        assert done.document["module"]["sha256"] == whole.document["module"]["sha256"]
+    done = vexlab("gate", "--run", whole.document["run"], "--for", "production")
+    assert done.code == 1
+    assert "not met: phase-3" in done.stderr
+    assert "it was made with --quick" in done.stderr
 
 
 def test_another_build_is_another_module(vexlab: Vexlab, whole: Done, file: Path, source: Path) -> None:
