@@ -29,7 +29,7 @@ from vexlab.settings import Options, Settings
 stderr = Console(stderr=True, highlight=False)
 Command = Callable[..., Any]
 NO_BACKUP = "none"  # playbooks/device_test.yml knows it
-AGAIN = "restart the machine; vexlab recover then tells whether anything is left"
+AGAIN = "end what uses it; if nothing does, restart the machine; vexlab recover then tells whether anything is left"
 
 
 @dataclass(frozen=True)
