@@ -67,7 +67,7 @@ def look(inputs: dict[str, Any]) -> dict[str, Any]:
         refusals = image_refusals(inputs["image"])
     wanted = stamp(inputs)
     return {
-        "virtualisation": devices.output(["systemd-detect-virt"], allowed=(0, 1)) or "unknown",
+        "virtualisation": devices.output(["systemd-detect-virt", "--vm"], allowed=(0, 1)) or "unknown",
         "current": not inputs["device"] and is_current(Path(inputs["image"]), wanted, inputs["size_mb"]),
         "stamp": wanted,
         "device": dataclasses.asdict(found) if found else {},
