@@ -69,29 +69,31 @@ PATIENCE = 15.0  # seconds
 MORE_TURNS = 3
 
 
-def settled(guest: Guest, lab: Lab, before: Holdings) -> tuple[Holdings, list[str]]:
+def settled(
+    look_again: Callable[[], Holdings], before: Holdings, patience: float = PATIENCE
+) -> tuple[Holdings, list[str]]:
     """What the kernel holds once nothing is left behind any more, or when waiting doesn't help; and what is left."""
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + patience
     while True:
-        after = look(guest, lab)
+        after = look_again()
         left = left_behind(before, after)
         if not left or monotonic() > deadline:
             return after, left
-        sleep(1)
+        sleep(patience / PATIENCE)
 
 
-def grown(guest: Guest, lab: Lab, cycles: int, turn: Callable[[int], None]) -> list[str]:
+def grown(look_again: Callable[[], Holdings], cycles: int, turn: Callable[[int], None]) -> list[str]:
     """Have so many cycles done, in two turns, and say what grew in both, and in each of the further turns then."""
     first = cycles // 2
     turns = [first, cycles - first] if first else [cycles]
-    looks = [look(guest, lab)]
+    looks = [look_again()]
     for count in turns:
         turn(count)
-        looks.append(look(guest, lab))
+        looks.append(look_again())
     found = growth(looks, turns[0])
     while found and len(looks) <= len(turns) + MORE_TURNS:
         turn(turns[-1])
-        looks.append(look(guest, lab))
+        looks.append(look_again())
         found = growth(looks, turns[0])
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,31 +56,19 @@ class Kernel:
         self.plan = list(plan)
         self.turns: list[int] = []
 
-    def look(self, *_: object) -> accounting.Holdings:
+    def look(self) -> accounting.Holdings:
         return self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
 
 
-@pytest.fixture
-def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kernel]:
-    def made(*plan: accounting.Holdings) -> Kernel:
-        kernel = Kernel(*plan)
-        monkeypatch.setattr(accounting, "look", kernel.look)
-        monkeypatch.setattr(accounting, "sleep", lambda _: None)
-        return kernel
-
-    return made
-
-
 def grown(kernel: Kernel, cycles: int) -> list[str]:
-    nothing: Any = None
-    return accounting.grown(nothing, nothing, cycles, kernel.turns.append)
+    return accounting.grown(kernel.look, cycles, kernel.turns.append)
 
 
 @pytest.mark.parametrize("cycles", [20, 25, 100])
-def test_an_object_in_each_cycle_is_a_leak(kernel: Callable[..., Kernel], cycles: int) -> None:
+def test_an_object_in_each_cycle_is_a_leak(cycles: int) -> None:
     """However long it goes on; it is looked at for longer than was asked for, since it is suspicious."""
     turns = [cycles // 2, *[cycles - cycles // 2] * (1 + accounting.MORE_TURNS)]
-    seen = kernel(*(with_objects(100 + sum(turns[:number])) for number in range(len(turns) + 1)))
+    seen = Kernel(*(with_objects(100 + sum(turns[:number])) for number in range(len(turns) + 1)))
     [found] = grown(seen, cycles)
     assert f"kmalloc-512 (objects of 512 bytes) grew by {' and '.join(map(str, turns))} objects" in found
     assert seen.turns == turns
@@ -99,38 +86,32 @@ def test_an_object_in_each_cycle_is_a_leak(kernel: Callable[..., Kernel], cycles
         ([IDLE, IDLE, changed(available=1420000), changed(available=1490000)], 3),  # of which most came back
     ],
 )
-def test_what_does_not_grow_with_the_cycles_is_no_leak(
-    kernel: Callable[..., Kernel], looks: list[accounting.Holdings], turns: int
-) -> None:
+def test_what_does_not_grow_with_the_cycles_is_no_leak(looks: list[accounting.Holdings], turns: int) -> None:
     """As many turns as were asked for, and further ones only while something is suspicious."""
-    seen = kernel(*looks)
+    seen = Kernel(*looks)
     assert grown(seen, 20) == []
     assert len(seen.turns) == turns
 
 
-def test_memory_that_is_gone_after_the_cycles_is_a_leak(kernel: Callable[..., Kernel]) -> None:
-    [found] = grown(kernel(IDLE, IDLE, changed(available=1420000)), 20)
+def test_memory_that_is_gone_after_the_cycles_is_a_leak() -> None:
+    [found] = grown(Kernel(IDLE, IDLE, changed(available=1420000)), 20)
     assert "80000 KiB less are available after 5 turns of 10 cycles" in found
 
 
-def test_one_cycle_is_a_turn(kernel: Callable[..., Kernel]) -> None:
-    seen = kernel(IDLE)
+def test_one_cycle_is_a_turn() -> None:
+    seen = Kernel(IDLE)
     assert grown(seen, 1) == []
     assert seen.turns == [1]
 
 
-def test_what_comes_back_after_a_while_was_not_left_behind(kernel: Callable[..., Kernel]) -> None:
-    nothing: Any = None
-    kernel(changed(loops=["loop0", "loop1"]), changed(available=1400000), IDLE)
-    assert accounting.settled(nothing, nothing, IDLE) == (IDLE, [])
+def test_what_comes_back_after_a_while_was_not_left_behind() -> None:
+    seen = Kernel(changed(loops=["loop0", "loop1"]), changed(available=1400000), IDLE)
+    assert accounting.settled(seen.look, IDLE, 0.3) == (IDLE, [])
 
 
-def test_what_stays_was_left_behind(kernel: Callable[..., Kernel], monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing: Any = None
-    monkeypatch.setattr(accounting, "PATIENCE", 0.01)
+def test_what_stays_was_left_behind() -> None:
     after = changed(loops=["loop0", "loop1"])
-    kernel(after)
-    assert accounting.settled(nothing, nothing, IDLE) == (after, ["loop devices are still in use: loop1"])
+    assert accounting.settled(Kernel(after).look, IDLE, 0.01) == (after, ["loop devices are still in use: loop1"])
 
 
 @pytest.mark.parametrize(

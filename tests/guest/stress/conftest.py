@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import accounting
@@ -66,7 +67,7 @@ def part(guest: Guest, lab: Lab, unloaded: list[accounting.Holdings]) -> Iterato
     finally:
         uses = scratch.run(END, lab.module_name)
     assert uses == 0, f"nothing is mounted, and the module's use count is {uses}: it can't be unloaded any more"
-    after, left = accounting.settled(guest, lab, unloaded[-1])
+    after, left = accounting.settled(partial(accounting.look, guest, lab), unloaded[-1])
     unloaded.append(after)
     assert not left, f"after the module was unloaded: {'; '.join(left)}"
     said = kernel_log.complaints(guest.new_kernel_warnings())

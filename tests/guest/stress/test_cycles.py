@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import accounting
 import pytest
 from guest import Guest, Lab, contract
@@ -79,7 +81,7 @@ def test_module_is_loaded_and_unloaded(guest: Guest, lab: Lab, part: Scratch, lo
     def turn(cycles: int) -> None:
         guest.python(LOAD, cycles, *module, lab.filesystem_type, seconds=30 + 10 * cycles)
 
-    grown = accounting.grown(guest, lab, loads, turn)
+    grown = accounting.grown(partial(accounting.look, guest, lab), loads, turn)
     guest.python("load(*arguments)", lab.module_path, lab.module_parameters)
     assert not grown, "; ".join(grown)
     part.mount()  # what was formatted before still is a filesystem to the module that was loaded last
@@ -95,7 +97,7 @@ def test_filesystem_is_mounted_and_unmounted(guest: Guest, lab: Lab, part: Scrat
         keeps = str("persistent" in lab.capabilities)
         guest.program(MOUNT, str(cycles), *arguments, keeps, seconds=30 + 5 * cycles)
 
-    grown = accounting.grown(guest, lab, mounts, turn)
+    grown = accounting.grown(partial(accounting.look, guest, lab), mounts, turn)
     assert not grown, "; ".join(grown)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import accounting
 import pytest
 from guest import Guest, Lab, contract
@@ -51,6 +53,6 @@ def test_mount_is_refused(guest: Guest, lab: Lab, part: Scratch, broken: str, mo
     def turn(cycles: int) -> None:
         guest.program(REFUSED, str(cycles), *arguments, seconds=30 + cycles)
 
-    grown = accounting.grown(guest, lab, mounts, turn)
+    grown = accounting.grown(partial(accounting.look, guest, lab), mounts, turn)
     guest.new_kernel_warnings()  # each refusal says why, as it should; that is no complaint of the part
     assert not grown, "; ".join(grown)
