@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 
@@ -214,6 +215,24 @@ def test_logs_report_and_runs(vexlab: Vexlab, first: Done) -> None:
     assert vexlab("report", first.document["run"], "--format", "json").document == first.document
     assert first.document["run"] in vexlab("runs").stdout
     assert vexlab("console", "-n", "5").stdout.count("\n") == 5
+
+
+def test_guest_with_another_host_key_is_not_talked_to(vexlab: Vexlab, first: Done) -> None:
+    """Whoever answers on the port must be the guest: its key was pinned before it had it."""
+    assert first.code == 0
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    # The connections that stand go with the sessions; what comes next meets the new key.
+    swap = f"rm {key}; ssh-keygen -q -t ed25519 -N '' -f {key}; pkill -HUP -xo sshd"
+    assert vexlab("ssh", f"{swap}; systemd-run --quiet --on-active=1 pkill sshd-session").code == 0
+    deadline = time.monotonic() + 60
+    while (refused := vexlab("ssh", "true")).code == 0 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert refused.code != 0
+    assert "Host key verification failed" in refused.stderr
+    done = vexlab("verify", "--stage", "load", "--json")
+    assert done.code == 1, done.stderr
+    assert done.verdicts()["load"] == "lost"
+    assert "SSH reported an unrecognized or mismatching host key" in done.stderr
 
 
 def test_a_stranger_with_the_pid_is_not_killed(vexlab: Vexlab, first: Done) -> None:
