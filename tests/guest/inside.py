@@ -107,25 +107,36 @@ def loops(image: str) -> list[str]:
 
 
 def blocks(image: str, step: int = 65536) -> Iterator[tuple[int, bytes]]:
-    """Where a file differs from zero, and what is there: images are mostly holes, and reading those takes seconds."""
-    zeros = bytes(step)
-    with open(image, "rb") as file:
+    """Where a file differs from zero, and what is there: images are mostly holes, and reading those takes seconds.
+
+    Of a mapping, what has reached the disk beneath it: the mapping's own cache has more, and to flush it writes that.
+    """
+    zeros, size = bytes(step), size_of(image)
+    with open(beneath(image), "rb") as file:
         number, offset = file.fileno(), 0
-        size = os.lseek(number, 0, os.SEEK_END)  # of a block device as well
-        if stat.S_ISBLK(os.fstat(number).st_mode):
+        has_holes = stat.S_ISREG(os.fstat(number).st_mode)
+        if not has_holes:
             fcntl.ioctl(number, BLKFLSBUF)  # what was read before may not be what is there now
         while offset < size:
-            try:
-                start = os.lseek(number, offset, os.SEEK_DATA)
-            except OSError:  # only a hole is left
-                return
-            end = os.lseek(number, start, os.SEEK_HOLE)
+            start, end = offset, size
+            if has_holes:
+                try:
+                    start = os.lseek(number, offset, os.SEEK_DATA)
+                except OSError:  # only a hole is left
+                    return
+                end = os.lseek(number, start, os.SEEK_HOLE)
             offset = max(offset, start - start % step)
             while offset < end:
-                block = os.pread(number, step, offset)
+                block = os.pread(number, min(step, size - offset), offset)
                 if block != zeros[: len(block)]:
                     yield offset, block
                 offset += step
+
+
+def beneath(path: str) -> str:
+    """The disk that a mapping is the first part of; anything else is itself."""
+    name = os.path.basename(os.path.realpath(path))
+    return next((f"/dev/{disk.name}" for disk in Path(f"/sys/class/block/{name}/slaves").glob("*")), path)
 
 
 def digest(image: str) -> str:
@@ -144,7 +155,9 @@ def size_of(path: str) -> int:
 
 def statistics(device: str) -> list[int]:
     """The counters of a block device: Documentation/block/stat.rst; the seventh is sectors written."""
-    return [int(word) for word in Path(f"/sys/class/block/{Path(device).name}/stat").read_text().split()]
+    return [
+        int(word) for word in Path(f"/sys/class/block/{Path(os.path.realpath(device)).name}/stat").read_text().split()
+    ]
 
 
 def free(least: int = 0) -> int:
