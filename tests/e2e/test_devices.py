@@ -226,30 +226,6 @@ def test_phase_2_refuses_a_module_that_was_edited(bench: Bench, backup: tuple[st
     assert_nothing_is_left(bench)
 
 
-def test_name_that_moves_to_another_disk_meanwhile(bench: Bench, backup: tuple[str, str]) -> None:
-    """Between the look at the device and mkfs: the other disk is left alone."""
-    other = bench.ssh("sha256sum </dev/disk/by-id/virtio-OTHER")
-    process = bench.start("test", "CLEAN", "--phase", "2", "--backup", backup[0],
-                          "--readiness", str(bench.vexlab.home / "readiness.json"))  # fmt: skip
-    before = set(bench.vexlab.runs.iterdir())
-    wait_until(
-        lambda: any((run / "stages" / "load").is_dir() for run in set(bench.vexlab.runs.iterdir()) - before), process
-    )
-    bench.ssh('ln -sfn "$(readlink -f /dev/disk/by-id/virtio-OTHER)" /dev/disk/by-id/virtio-CLEAN')
-    _, stderr = process.communicate(timeout=600)
-    bench.ssh("rm /dev/disk/by-id/virtio-CLEAN; udevadm trigger --subsystem-match=block; udevadm settle")
-    assert process.returncode == 1, stderr
-    assert "its serial number is OTHER, not CLEAN: it is another disk" in stderr
-    assert bench.ssh("sha256sum </dev/disk/by-id/virtio-OTHER") == other
-
-
-def test_what_went_wrong_starts_anew(bench: Bench, backup: tuple[str, str]) -> None:
-    """The same module, whose last run on this device did not pass."""
-    refused(phase(bench, 2, backup), 2, "no module has passed phase 1", "went wrong since")
-    done = phase(bench, 1, backup, "--overwrite", "vexfs")
-    assert done.code == 0, done.stderr
-
-
 def test_phase_2_writes_and_keeps(bench: Bench, backup: tuple[str, str]) -> None:
     done = phase(bench, 2, backup)
     assert done.code == 0, done.stderr
@@ -280,6 +256,28 @@ def test_damaged_backup_writes_nothing(bench: Bench, backup: tuple[str, str]) ->
     bench.ssh(f"printf xyz | dd of={file} bs=1 seek=2000 conv=notrunc status=none")
     refused(bench("restore", "CLEAN", "--backup", file), 1, file)
     assert bench.ssh("sha256sum </dev/disk/by-id/virtio-CLEAN").split()[0] == before
+
+
+def test_name_that_moves_to_another_disk_meanwhile(bench: Bench, backup: tuple[str, str]) -> None:
+    """Between the look at the device and mkfs: the other disk is left alone."""
+    other = bench.ssh("sha256sum </dev/disk/by-id/virtio-OTHER")
+    process = bench.start("test", "CLEAN", "--phase", "2", "--backup", backup[0],
+                          "--readiness", str(bench.vexlab.home / "readiness.json"))  # fmt: skip
+    before = set(bench.vexlab.runs.iterdir())
+    wait_until(
+        lambda: any((run / "stages" / "load").is_dir() for run in set(bench.vexlab.runs.iterdir()) - before), process
+    )
+    bench.ssh('ln -sfn "$(readlink -f /dev/disk/by-id/virtio-OTHER)" /dev/disk/by-id/virtio-CLEAN')
+    _, stderr = process.communicate(timeout=600)
+    bench.ssh("rm /dev/disk/by-id/virtio-CLEAN; udevadm trigger --subsystem-match=block; udevadm settle")
+    assert process.returncode == 1, stderr
+    assert "its serial number is OTHER, not CLEAN: it is another disk" in stderr
+    assert bench.ssh("sha256sum </dev/disk/by-id/virtio-OTHER") == other
+
+
+def test_what_went_wrong_starts_anew(bench: Bench, backup: tuple[str, str]) -> None:
+    """The same module, whose last run on this device did not pass."""
+    refused(phase(bench, 3, backup), 2, "no module has passed phase 2", "went wrong since")
 
 
 def test_bug_stops_everything_and_says_the_way_back(bench: Bench, backup: tuple[str, str], source: Path) -> None:

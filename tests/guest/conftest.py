@@ -255,6 +255,7 @@ def _device_is_given_back(request: pytest.FixtureRequest, lab: Lab, stage: str) 
         yield
         return
     guest = connection(request.config)
+    guest.ok("modprobe dm_mod")  # or the caches that it makes would look like the filesystem's
     mounted = on_device.is_mounted(guest, lab)
     yield
     if not (mounted and on_device.is_mounted(guest, lab)):

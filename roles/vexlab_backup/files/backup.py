@@ -59,7 +59,7 @@ def content(descriptor: int, size: int) -> Iterator[bytes]:
     while done < size:
         block = os.pread(descriptor, min(STEP, size - done), done)
         if not block:
-            raise devices.DeviceError(f"the device ended after {done} of {size} bytes.")
+            raise devices.DeviceError(f"the device ended after {done} of {size} bytes; it is gone, or broken.")
         done += len(block)
         yield block
 
