@@ -1,0 +1,130 @@
+"""What several commands share: options, the terminal, the table of verdicts, what must be there beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from vexlab import content, doctor, runs
+from vexlab import lab as labs
+from vexlab.errors import HostProblem, UsageProblem
+from vexlab.lab import Lab, name_option
+from vexlab.progress import STYLES, clock
+from vexlab.results import Run, Verdict
+from vexlab.settings import Options
+
+stderr = Console(stderr=True, highlight=False)
+Command = Callable[..., Any]
+BUILDERS = ("auto", *content.role_choices("vexfs_build", "vexfs_build_builder"))
+
+
+def lab_option(command: Command) -> Command:
+    """`--name LAB`."""
+    default = content.contract_defaults()["vexlab_lab"]
+    return click.option("--name", default=default, show_default=True, metavar="LAB", help="Name of the lab.")(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def clean_option(command: Command) -> Command:
+    """`--clean`."""
+    return click.option("--clean", is_flag=True, help="Build everything anew.")(command)
+
+
+def stage_option(meaning: str) -> Callable[[Command], Command]:
+    """`--stage STAGE`, which may be given more than once."""
+    return click.option("--stage", "chosen", multiple=True, metavar="STAGE", help=meaning)
+
+
+def target_options(command: Command) -> Command:
+    """What may be asked of a lab; the lab remembers it until it is destroyed."""
+    options = [
+        click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
+        click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
+        click.option("--variant", metavar="c-only|full", help="Which build."),
+        click.option("--kernel", metavar="SUITE", help="Debian suite that kernel and root filesystem come from."),
+        click.option(
+            "--accelerator", type=click.Choice(content.role_choices("vexlab_guest", "vexlab_guest_accelerator"))
+        ),
+        click.option("--memory", "memory_mb", type=click.IntRange(min=512), metavar="MIB", help="Memory of the guest."),
+        click.option("--cpus", type=click.IntRange(min=1), help="CPUs of the guest."),
+        click.option("--ssh-port", type=click.IntRange(1024, 65535), help="First port tried for ssh on 127.0.0.1."),
+        click.option("--boot-deadline", type=click.IntRange(min=1), metavar="SECONDS", help="Until ssh must answer."),
+        click.option("--warm/--cold", default=None, help="Start from a saved guest (default), or boot."),
+        click.option("--builder", type=click.Choice(BUILDERS), help="Where the module is built."),
+        click.option("--vmcore", is_flag=True, default=None, help="Keep the memory of a guest that crashes or hangs."),
+        click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def with_options(command: Command) -> Command:
+    """Collect the target options into one `Options`."""
+    names = [field.name for field in dataclasses.fields(Options)]
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> None:
+        options = Options(**{name: given.pop(name, None) for name in names}).absolute()
+        command(options=options, **given)
+
+    return target_options(wrapper)
+
+
+def verdict_table(run: Run) -> Table:
+    """The verdict of each stage."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stage", "verdict", "checks", "time", ""):
+        table.add_column(heading, overflow="fold")
+    for stage in run.stages:
+        sign, style = STYLES[stage.verdict]
+        passed = sum(check.verdict is Verdict.PASSED for check in stage.checks)
+        checks = f"{passed} of {len(stage.checks)}" if stage.checks else ""
+        seconds = clock(stage.seconds) if stage.verdict is not Verdict.NOT_RUN else ""
+        table.add_row(stage.name, f"[{style}]{sign} {stage.verdict}[/]", checks, seconds, plain(stage.reason))
+    return table
+
+
+def plain(text: str) -> str:
+    """The first line of a text, for rich to print as it is."""
+    return next(iter(text.splitlines()), "").replace("[", r"\[")
+
+
+def require_host() -> None:
+    """Raise HostProblem with the one thing to do when this machine lacks something."""
+    findings = [finding for finding in doctor.examine() if finding.ok is False]
+    if findings:
+        packages = doctor.missing_packages(findings)
+        others = [f"{finding.what}: {finding.detail} → {finding.remedy}" for finding in findings if not finding.package]
+        what = [f"missing: {', '.join(finding.what for finding in findings if finding.package)}"] if packages else []
+        hint = f"vexlab doctor --install, or: sudo apt-get install {' '.join(packages)}" if packages else ""
+        raise HostProblem("; ".join(what + others), hint)
+
+
+def end_guest(lab: Lab, how: str) -> list[str]:
+    """End the guest; returns the tasks that changed something."""
+    with tempfile.NamedTemporaryFile(prefix="vexlab-", suffix=".log") as log:
+        return runs.end_guest(lab, how, Path(log.name))
+
+
+def existing(name: str) -> Lab:
+    """The lab of that name; raises UsageProblem when there is none."""
+    lab = labs.find(name)
+    if not lab.exists():
+        known = ", ".join(found.name for found in labs.all_labs()) or "none"
+        raise UsageProblem(
+            f"unknown lab {name!r}", f"known labs: {known}; `vexlab up{name_option(name)}` makes this one"
+        )
+    return lab

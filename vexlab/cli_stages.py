@@ -1,0 +1,202 @@
+"""The commands that run stages: up, test, verify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vexlab import content, report, results, runs, unchanged
+from vexlab import lab as labs
+from vexlab.cli_common import (
+    clean_option,
+    end_guest,
+    existing,
+    json_option,
+    lab_option,
+    require_host,
+    stage_option,
+    stderr,
+    verdict_table,
+    with_options,
+)
+from vexlab.errors import Interrupted, StageFailed, VexlabError
+from vexlab.lab import Lab, name_option
+from vexlab.progress import Progress
+from vexlab.results import Run, Verdict
+from vexlab.settings import Options, Settings, make
+
+
+@click.command()
+@lab_option
+@json_option
+@clean_option
+@with_options
+def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -> None:
+    """Bring up a guest with the filesystem built, loaded, formatted and mounted in it.
+
+    On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed.
+    """
+    order = take_order(name, options, as_json=as_json, verbose=verbose)
+    with order.lab.held():
+        inputs = unchanged.inputs_of(order.settings)
+        if not clean and (run := unchanged.last_run(order.lab, order.settings, inputs)):
+            _show_unchanged(order, run)
+            return
+        run = run_stages(order, [spec.name for spec in content.stages() if spec.up], "up", clean=clean)
+        unchanged.remember(order.lab, order.settings, run, inputs)
+
+
+def _say_what(order: Order) -> None:
+    """The lab, its target, and where the source is."""
+    settings = order.settings
+    where = settings.source or settings.contract["vexlab_source_in_guest"] + " in the guest"
+    what = f"lab {order.lab.name}: target {settings.target_name}, source {where}"
+    stderr.print(what, markup=False, soft_wrap=True)
+
+
+def _show_unchanged(order: Order, run: Run) -> None:
+    """Say that nothing is done, and whose verdicts stand."""
+    _say_what(order)
+    if order.as_json:
+        click.echo(report.render_json(run), nl=False)
+    stderr.print(verdict_table(run))
+    again = f"vexlab verify{name_option(order.lab.name)} judges it again"
+    stderr.print(f"nothing changed since {run.run}, whose verdicts these are; {again}", soft_wrap=True)
+
+
+@click.command()
+@lab_option
+@json_option
+@click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
+@stage_option("Only this stage, and those before it that it can't do without; may be given more than once.")
+@click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
+@click.option("--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed.")
+@click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
+@click.option("--keep-going", is_flag=True, help="Go on after a stage that went wrong with those that don't need it.")
+@click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Run the check that went wrong N times again.")
+@clean_option
+@with_options
+def test(
+    *,
+    name: str,
+    as_json: bool,
+    keep: bool,
+    keep_going: bool,
+    rerun: int | None,
+    clean: bool,
+    chosen: tuple[str, ...],
+    options: Options,
+    verbose: bool,
+) -> None:
+    """Run every stage on a pristine guest, and take the guest down at the end."""
+    selected = content.stages_for(chosen)
+    order = take_order(name, options, as_json=as_json, verbose=verbose)
+    with order.lab.held():
+        if order.lab.is_up():
+            stderr.print(f"the guest of lab {name} is replaced by a pristine one")
+            end_guest(order.lab, "stopped")
+        try:
+            run_stages(order, selected, "up", clean=clean, keep_going=keep_going, reruns=rerun or 0)
+        finally:
+            if not keep:
+                end_guest(order.lab, "stopped")
+
+
+@click.command()
+@lab_option
+@json_option
+@stage_option("This stage; may be given more than once.")
+@click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
+def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> None:
+    """Judge a lab that is up once more, without changing anything in it."""
+    known = content.stages_for(())
+    content.stages_for(chosen)  # raises when one is unknown
+    lab = existing(name)
+    with lab.held():
+        lab.ssh_command()  # raises when no guest is up
+        usual = [spec.name for spec in content.stages() if spec.up]
+        selected = [stage for stage in known if stage in (chosen or usual)]
+        run_stages(take_order(name, Options(), as_json=as_json, verbose=verbose), selected, "stages", apply=False)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run, checked as far as it can be without touching anything."""
+
+    lab: Lab
+    options: Options
+    settings: Settings
+    as_json: bool
+    verbose: bool
+
+
+def take_order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Order:
+    """Check what was asked for, and the machine; nothing is made or changed when something is wrong with them."""
+    lab = labs.find(name)
+    options = given.over(lab.remembered())
+    settings = make(name, options)
+    require_host()
+    return Order(lab, options, settings, as_json, verbose)
+
+
+def run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True, **how: Any) -> Run:
+    """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
+
+    `how`: whether everything is built anew, and what is done after a stage that went wrong (runs.Pass.execute).
+    """
+    lab, settings = order.lab, order.settings
+    was_up = lab.is_up()
+    runs.prepare(lab, settings)
+    lab.remember(order.options.to_remember())
+    _say_what(order)
+    with Progress(stderr) as progress:
+        course = runs.Pass(lab, settings, selected, progress)
+        try:
+            run = course.execute(playbook, apply=apply, **how)
+        except VexlabError as problem:
+            if isinstance(problem, Interrupted) and not was_up:
+                progress.say("interrupted; ending what was started")
+                end_guest(lab, "stopped")
+            _finish_early(course.directory, order.as_json)
+            raise
+        finally:
+            if order.verbose:
+                stderr.print((course.directory / "ansible.log").read_text(), markup=False)
+    if order.as_json:
+        click.echo(report.render_json(run), nl=False)
+    _show(run, course, settings, lab, apply=apply)
+    return run
+
+
+def _finish_early(directory: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(report.render_json(results.read(directory / "results.json")), nl=False)
+
+
+def _show(run: Run, course: runs.Pass, settings: Settings, lab: Lab, *, apply: bool) -> None:
+    """The table of verdicts and what to do next; raises StageFailed unless the run passed."""
+    stderr.print(verdict_table(run))
+    for stage, check in results.known_failures(run):
+        said = f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}"
+        stderr.print(said, markup=False, soft_wrap=True)
+    stderr.print(f"evidence: {course.directory}", soft_wrap=True)
+    if run.verdict is not Verdict.PASSED:
+        culprit = next(
+            (stage for stage in run.stages if stage.name in run.selected and stage.verdict != "passed"), None
+        )
+        named = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else f"the run is {run.verdict}"
+        option = name_option(lab.name)
+        raise StageFailed(named, f"vexlab report; vexlab logs{option} console|kernel|build|ansible; vexlab ssh{option}")
+    changed = course.changed_stages()
+    if apply:
+        stderr.print(
+            f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already"
+        )
+        point, mode = settings.contract["vexlab_mount_point"], settings.contract["vexlab_capabilities"]
+        how = "read-write" if "read-write" in mode else "read-only"
+        if lab.is_up():
+            hint = f"vexlab ssh{name_option(lab.name)}"
+            stderr.print(f"{settings.target_name} is mounted {how} at {point} in the guest: {hint}", style="bold")
