@@ -6,14 +6,12 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.e2e.harness import ROOT, Done, Vexlab
-from vexlab import chain, gate
 
 LAB = "bench"
 # Has role vexlab_guest bring the guest up, as guest_create.yml does for anybody; no stage is run in it.
@@ -64,22 +62,6 @@ class Bench:
 
     def start(self, verb: str, serial: str, *more: str) -> subprocess.Popen[str]:
         return self.vexlab.start(*self.words(verb, serial, *more))
-
-
-def write_readiness(path: Path, of_run: dict[str, Any]) -> Path:
-    """What `vexlab gate` writes of a run's module when all is met for a device; a complete run would take minutes."""
-    now = datetime.now(UTC)
-    module = {name: of_run["module"][name] for name in ("name", "sha256", "srcversion")}
-    criteria = [
-        {"key": key, "level": level, "text": gate.TEXTS[key], "met": level != "production", "why": "for a test"}
-        for level, key in (("vm", "tests"), ("device", "backup"), ("production", "phase-1"))
-    ]
-    document = {
-        "schema": 1, "level": "device", "module": module, "kernel": of_run["kernel"], "suite": "", "suite_version": "",
-        "criteria": criteria, "sources": [], "made": now.isoformat(), "valid_until": (now + timedelta(1)).isoformat(),
-    }  # fmt: skip
-    path.write_text(json.dumps(document | {"sha256": chain.content_hash(document)}))
-    return path
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], patience: float = 600) -> None:

@@ -15,6 +15,8 @@ import yaml
 
 from tests.e2e import plain_machine
 from tests.e2e.harness import ROOT, VEXFS, Vexlab
+from tests.e2e.ready import write_readiness
+from vexlab.cli_gate import module_subject
 
 STAGES = ("structure", "build", "load", "mkfs", "mount")
 BIN = Path(sys.executable).parent
@@ -130,10 +132,10 @@ def foreign(machine: plain_machine.Machine, collections: Path, tmp_path_factory:
     return directory
 
 
-def ansible(foreign: Path, playbook: str, *, hardware: bool) -> subprocess.CompletedProcess[str]:
+def ansible(foreign: Path, playbook: str, *, hardware: bool, **inputs: str) -> subprocess.CompletedProcess[str]:
     """Run a playbook; `hardware` says whether the administrator has declared the machine to be for it."""
     # Extra variables keep their types as JSON only.
-    declared = json.dumps({f"vexfs_{role}_hardware": hardware for role in ("load", "mkfs", "mount")})
+    declared = json.dumps({f"vexfs_{role}_hardware": hardware for role in ("load", "mkfs", "mount")} | inputs)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     done = subprocess.run(
         [BIN / "ansible-playbook", "-i", "hosts.yml", f"{playbook}.yml", "-e", declared],
@@ -151,8 +153,19 @@ def test_machine_that_is_no_vm_is_refused(foreign: Path, machine: plain_machine.
     assert "vexfs" not in machine.ssh("cat /proc/modules")
 
 
-def test_roles_bring_the_filesystem_up(foreign: Path, machine: plain_machine.Machine) -> None:
+def test_module_without_its_readiness_goes_no_further_than_its_build(
+    foreign: Path, machine: plain_machine.Machine
+) -> None:
+    """The machine is no VM: nothing is loaded there that has not earned it."""
     done = ansible(foreign, "all", hardware=True)
+    assert done.returncode != 0
+    assert "the readiness file (vexfs_load_readiness is not set) is refused: there is none" in done.stdout
+    assert "vexfs" not in machine.ssh("cat /proc/modules")
+
+
+def test_roles_bring_the_filesystem_up(foreign: Path, tree: Path, machine: plain_machine.Machine) -> None:
+    ready = write_readiness(foreign / "readiness.json", module_subject(tree / "ready" / "vexfs.ko"))
+    done = ansible(foreign, "all", hardware=True, vexfs_load_readiness=str(ready))
     assert done.returncode == 0
     assert machine.ssh("findmnt --noheadings --output FSTYPE,TARGET /mnt/vexlab").split() == ["vexfs", "/mnt/vexlab"]
     machine.ssh("echo kept | sudo tee /mnt/vexlab/file")

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import LAB, Bench, wait_until, write_readiness
+from tests.e2e.bench import LAB, Bench, wait_until
 from tests.e2e.harness import Done, Vexlab, edit
+from tests.e2e.ready import write_readiness
+from vexlab.gate import Subject, subject_of
 from vexlab.lab import qmp
+from vexlab.results import from_document
 
 DISKS = {
     "CLEAN": 64,
@@ -193,12 +196,13 @@ def test_module_that_is_not_ready_is_not_loaded(bench: Bench, backup: tuple[str,
     path = bench.vexlab.home / "readiness.json"
     path.write_text("{}")
     refused(phase(bench, 1, backup), 2, "it is no readiness file")
-    other = {"name": "vexfs", "sha256": "00" * 32, "srcversion": "00"}
-    write_readiness(path, {"module": other, "kernel": "6.12"})
+    write_readiness(path, Subject("vexfs", "00" * 32, "00", "6.12"))
     done = phase(bench, 1, backup, "--source", str(source))
     refused(done, 1, "stage load", "it is about another module, with the sha256 0000")
     assert_nothing_is_left(bench)
-    write_readiness(path, done.document)
+    built = subject_of(from_document(done.document))
+    assert built is not None
+    write_readiness(path, built)
 
 
 def test_phase_1_only_reads(bench: Bench, backup: tuple[str, str], source: Path) -> None:

@@ -1,0 +1,26 @@
+"""A readiness file for tests that use what asks for one; the complete run behind a real one takes minutes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from vexlab import chain, gate
+from vexlab.gate import Subject
+
+
+def write_readiness(path: Path, module: Subject) -> Path:
+    """What `vexlab gate` writes of a module when all is met for a device; tests/e2e/test_gate.py sees it write one."""
+    now = datetime.now(UTC)
+    criteria = [
+        {"key": key, "level": level, "text": gate.TEXTS[key], "met": level != "production", "why": "for a test"}
+        for level, key in (("vm", "tests"), ("device", "backup"), ("production", "phase-1"))
+    ]
+    document = {
+        "schema": 1, "level": "device", "kernel": module.kernel, "suite": "", "suite_version": "", "sources": [],
+        "module": {"name": module.name, "sha256": module.sha256, "srcversion": module.srcversion},
+        "criteria": criteria, "made": now.isoformat(), "valid_until": (now + timedelta(days=1)).isoformat(),
+    }  # fmt: skip
+    path.write_text(json.dumps(document | {"sha256": chain.content_hash(document)}))
+    return path
