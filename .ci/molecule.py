@@ -28,9 +28,10 @@ def run(scenario: str) -> bool:
     with tempfile.TemporaryDirectory(prefix=f"vexlab-molecule-{scenario}-", dir="/var/tmp") as state:
         environment = os.environ | {
             "MOLECULE_EPHEMERAL_DIRECTORY": state,
+            "NO_COLOR": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
-        command = ["molecule", "--no-color", "test", "--no-command-borders", "--scenario-name", scenario]
+        command = ["molecule", "test", "--no-command-borders", "--scenario-name", scenario]
         print("==", *command, flush=True)
         succeeded = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
     executed = summarise(scenario, results, succeeded=succeeded)
