@@ -212,14 +212,16 @@ class Gate:
     def _of_devices(self) -> Iterator[Criterion]:
         """The phases on test hardware: each passed on one device, the later after the earlier, nothing wrong since."""
         runs: list[tuple[Entry, Run]] = []
-        reasons: list[str] = []
+        nothing = "no run on test hardware is about this module"
+        reasons: dict[int, str] = {}  # why the last run that was a phase doesn't count
         for entry in [entry for entry in self._entries if entry.machine is Machine.HARDWARE]:
             run, why = self._usable(entry)
             if run is not None and run.device is not None and not (why := _cut(run.device, run) or reduced(run)):
                 runs.append((entry, run))
-            else:
-                reasons.append(f"{entry.run} doesn't count: {why or 'it names no device'}")
-        nothing = reasons[-1] if reasons else "no run on test hardware is about this module"
+                continue
+            nothing = f"{entry.run} doesn't count: {why or 'it names no device'}"
+            if run is not None and run.device is not None:
+                reasons[run.device.phase] = nothing
         if runs and (used := runs[-1][1].device):
             nothing = f"it was not run, or not before the next phase, on {used.by_id} with serial {used.serial}"
         found = {}
@@ -229,7 +231,7 @@ class Gate:
                 ((e, r) for e, r in reversed(runs) if _is_phase(r, phase, runs) and _time(e.finished) <= before), None
             )
             met = chosen is not None and chosen[1].verdict is Verdict.PASSED
-            why = f"the verdict of {chosen[0].run} is {chosen[0].verdict}" if chosen else nothing
+            why = f"the verdict of {chosen[0].run} is {chosen[0].verdict}" if chosen else reasons.get(phase, nothing)
             if chosen and met and (later := self._went_wrong_since(chosen[0], "tests")):
                 met, why = False, later
             elif chosen and met:

@@ -372,6 +372,13 @@ def test_phases(runs: list[Run], missing: list[str]) -> None:
     assert [key for key in unmet(decision) if key in PHASES] == missing
 
 
+def test_phase_that_does_not_count_says_why() -> None:
+    sealed(a_run())
+    for run in (a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, amounts=dataclasses.replace(USUAL, quick=True))):
+        sealed(run)
+    assert criterion(decide(), "phase-3").why.endswith("doesn't count: it was made with --quick")
+
+
 def test_failure_on_a_device_takes_the_device_away() -> None:
     sealed(a_run())
     sign_all()
