@@ -92,7 +92,8 @@ def let_in(machine: Machine) -> None:
             assert more, "the machine ended while it started"
             said += more
     make_user = (
-        "useradd --create-home --shell /bin/bash ops; install -d -m 700 -o ops /home/ops/.ssh; "
+        # No password; a locked account is none that sshd lets in when there is no PAM.
+        "useradd --create-home --password '*' --shell /bin/bash ops; install -d -m 700 -o ops /home/ops/.ssh; "
         "install -m 600 -o ops /root/.ssh/authorized_keys /home/ops/.ssh/authorized_keys; "
         f"echo {shlex.quote('ops ALL=(ALL) NOPASSWD: ALL')} >/etc/sudoers.d/ops; rm /root/.ssh/authorized_keys"
     )

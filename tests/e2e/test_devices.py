@@ -60,7 +60,7 @@ swapon "$(disk SWAPPED)"
 dmsetup create holder --table "0 1000 linear $(disk HELD) 0"
 mount -t tmpfs -o size=8m tmpfs /mnt/small
 ln -s ../../vda /dev/disk/by-id/virtio-SYSTEM
-useradd --create-home ops
+useradd --create-home --password '*' ops
 install -d -m 0700 -o ops ~ops/.ssh
 install -m 0600 -o ops ~/.ssh/authorized_keys ~ops/.ssh/authorized_keys
 echo 'ops ALL=(ALL) ALL' >/etc/sudoers.d/ops
@@ -76,7 +76,7 @@ def bench(vexlab: Vexlab) -> Bench:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def untouched(bench: Bench) -> Iterator[None]:
     """Whatever was refused, no byte of any disk has changed."""
     before = bench.ssh(SUMS)
