@@ -231,22 +231,6 @@ def test_phase_2_refuses_a_module_that_was_edited(bench: Bench, backup: tuple[st
     assert_nothing_is_left(bench)
 
 
-def test_phase_2_writes_and_keeps(bench: Bench, backup: tuple[str, str]) -> None:
-    done = phase(bench, 2, backup)
-    assert done.code == 0, done.stderr
-    checks = {check["name"]: check["verdict"] for check in done.stage("mount")["checks"]}
-    assert checks["device.files_are_kept"] == "passed"
-    assert checks["persistence.tree_is_the_same_after_a_remount"] == "passed"
-    assert_nothing_is_left(bench)
-
-
-def test_phase_3_is_stress(bench: Bench, backup: tuple[str, str]) -> None:
-    done = phase(bench, 3, backup, "--quick", "--cycles", "3")
-    assert done.code == 0, done.stderr
-    assert done.stage("stress")["verdict"] == "passed"
-    assert_nothing_is_left(bench)
-
-
 def test_content_is_brought_back(bench: Bench, backup: tuple[str, str]) -> None:
     file, before = backup
     assert bench.ssh("sha256sum </dev/disk/by-id/virtio-CLEAN").split()[0] != before

@@ -141,10 +141,18 @@ def test_phases_on_a_device_lead_to_production(vexlab: Vexlab, whole: Done, file
     assert vexlab("down").code == 0
     bench = Bench(vexlab, {"SPARE": 128})
     words = ("--no-backup", "--readiness", str(file), "--source", str(source), "--json")
-    for phase, less in ((1, ()), (2, ()), (3, ("--quick",))):
+    for phase, less, shown in (
+        (1, (), "device.reading_writes_nothing"),
+        (2, (), "device.files_are_kept"),
+        (3, ("--quick", "--cycles", "3"), "churn.fio_verifies_what_it_wrote"),
+    ):
         done = bench("test", "SPARE", "--phase", str(phase), *words, *less)
         assert done.code == 0, done.stderr
         assert done.document["module"]["sha256"] == whole.document["module"]["sha256"]
+        checks = {check["name"]: check["verdict"] for stage in done.document["stages"] for check in stage["checks"]}
+        assert checks[shown] == "passed"
+        left = bench.ssh("grep -w vexfs /proc/mounts /proc/modules /proc/filesystems; ls /dev/mapper; losetup -a; true")
+        assert left == "control"
     done = vexlab("gate", "--run", whole.document["run"], "--for", "production")
     assert done.code == 1
     assert "not met: phase-3" in done.stderr
