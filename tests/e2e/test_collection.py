@@ -169,7 +169,7 @@ def test_roles_bring_the_filesystem_up(foreign: Path, tree: Path, machine: plain
     assert done.returncode == 0
     assert machine.ssh("findmnt --noheadings --output FSTYPE,TARGET /mnt/vexlab").split() == ["vexfs", "/mnt/vexlab"]
     machine.ssh("echo kept | sudo tee /mnt/vexlab/file")
-    assert machine.ssh("cat /mnt/vexlab/file") == "kept"
+    assert machine.ssh("sudo cat /mnt/vexlab/file") == "kept"
 
 
 def test_roles_take_it_down(foreign: Path, machine: plain_machine.Machine) -> None:
