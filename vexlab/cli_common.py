@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,18 @@ from vexlab.settings import Options
 
 stderr = Console(stderr=True, highlight=False)
 Command = Callable[..., Any]
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
+SOURCE = (
+    click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
+    click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
+    click.option("--variant", metavar="c-only|full", help="Which build."),
+)
+AMOUNTS = (
+    click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts."),
+    click.option(
+        "--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed."
+    ),
+)
 BUILDERS = ("auto", *content.role_choices("vexfs_build", "vexfs_build_builder"))
 
 
@@ -47,12 +59,27 @@ def stage_option(meaning: str) -> Callable[[Command], Command]:
     return click.option("--stage", "chosen", multiple=True, metavar="STAGE", help=meaning)
 
 
+def with_all(options: Sequence[Command], command: Command) -> Command:
+    """The command with these options, in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def source_options(command: Command) -> Command:
+    """What is tested: `--source`, `--target`, `--variant`."""
+    return with_all(SOURCE, command)
+
+
+def amount_options(command: Command) -> Command:
+    """How much stage stress does, and by which seed: `--cycles`, `--seed`."""
+    return with_all(AMOUNTS, command)
+
+
 def target_options(command: Command) -> Command:
     """What may be asked of a lab; the lab remembers it until it is destroyed."""
     options = [
-        click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
-        click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
-        click.option("--variant", metavar="c-only|full", help="Which build."),
+        *SOURCE,
         click.option("--kernel", metavar="SUITE", help="Debian suite that kernel and root filesystem come from."),
         click.option(
             "--accelerator", type=click.Choice(content.role_choices("vexlab_guest", "vexlab_guest_accelerator"))
@@ -64,11 +91,9 @@ def target_options(command: Command) -> Command:
         click.option("--warm/--cold", default=None, help="Start from a saved guest (default), or boot."),
         click.option("--builder", type=click.Choice(BUILDERS), help="Where the module is built."),
         click.option("--vmcore", is_flag=True, default=None, help="Keep the memory of a guest that crashes or hangs."),
-        click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards."),
+        verbose_option,
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_all(options, command)
 
 
 def with_options(command: Command) -> Command:

@@ -6,7 +6,7 @@ import functools
 import json
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from vexlab import content, device, hardware, readiness_file, report, results, runs
 from vexlab import lab as labs
+from vexlab.cli_common import Command, amount_options, json_option, source_options, stderr, verbose_option, with_all
 from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.hardware import Host
 from vexlab.lab import Lab
@@ -26,8 +26,6 @@ from vexlab.progress import Progress
 from vexlab.results import Device, Verdict
 from vexlab.settings import Options, Settings
 
-stderr = Console(stderr=True, highlight=False)
-Command = Callable[..., Any]
 NO_BACKUP = "none"  # playbooks/device_test.yml knows it
 AGAIN = "end what uses it; if nothing does, restart the machine; vexlab recover then tells whether anything is left"
 
@@ -74,23 +72,9 @@ def disk_options(command: Command) -> Command:
         click.option("--host", metavar="NAME", help="The host; needed when the group has more than one."),
         click.option("--device", "by_id", required=True, metavar="/dev/disk/by-id/NAME", help="The whole disk."),
         click.option("--serial", required=True, help="Its serial number, as you read it off the disk."),
-        click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards."),
+        verbose_option,
     ]
-    for option in reversed(options):
-        wrapper = option(wrapper)
-    return wrapper
-
-
-def target_options(command: Command) -> Command:
-    """What is tested; remembered for the host."""
-    options = [
-        click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
-        click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
-        click.option("--variant", metavar="c-only|full", help="Which build."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_all(options, wrapper)
 
 
 overwrite_option = click.option(
@@ -105,7 +89,7 @@ def device_group() -> None:
 
 @device_group.command()
 @disk_options
-@target_options
+@source_options
 @overwrite_option
 def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
     """Tell what the device is, and whether it may be written. Changes nothing."""
@@ -150,11 +134,10 @@ def restore(disk: Disk, file: str) -> None:
 @click.option("--no-backup", is_flag=True, help="Nobody wants the content of the device back.")
 @click.option("--readiness", metavar="FILE", help="The module's readiness file; vexlab gate writes it.")
 @overwrite_option
-@target_options
-@click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
-@click.option("--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed.")
+@source_options
+@amount_options
 @click.option("--quick", is_flag=True, default=None, help="Do less in stage stress. Counts for no later phase.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@json_option
 def test(
     *, disk: Disk, phase: int, file: str | None, no_backup: bool, readiness: str | None, overwrite: tuple[str, ...],
     as_json: bool, **given: Any,
@@ -305,7 +288,7 @@ def _show_log(log: Path, verbose: bool) -> None:
 @click.option("--restore", "file", metavar="FILE", help="Then restore the device from this backup.")
 @click.option("--device", "by_id", metavar="/dev/disk/by-id/NAME", help="The device, for --restore.")
 @click.option("--serial", help="Its serial number, for --restore.")
-@click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
+@verbose_option
 def recover(
     *, name: str | None, inventory: str | None, host: str | None, lazy: bool, sysrq: bool, file: str | None,
     by_id: str | None, serial: str | None, verbose: bool,

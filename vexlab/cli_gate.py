@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
-from rich.console import Console
 from rich.table import Table
 
 from vexlab import content, evidence, readiness, readiness_file, results, runs, statements
+from vexlab.cli_common import Command, stderr, with_all
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import LEVELS, MAX_AGE_DAYS, Criterion, Decision, Gate, Subject, subject_of
 from vexlab.lab import name_option
-
-stderr = Console(stderr=True, highlight=False)
-Command = Callable[..., Any]
 
 
 def subject_options(command: Command) -> Command:
@@ -31,9 +26,7 @@ def subject_options(command: Command) -> Command:
         click.option("--run", metavar="RUN", help="The module of this run; no other run in the VM counts then."),
         click.option("--name", default=default, show_default=True, metavar="LAB", help="That of this lab's last run."),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_all(options, command)
 
 
 level_option = click.option(

@@ -11,6 +11,7 @@ import click
 from vexlab import content, report, results, runs, unchanged
 from vexlab import lab as labs
 from vexlab.cli_common import (
+    amount_options,
     clean_option,
     end_guest,
     existing,
@@ -19,6 +20,7 @@ from vexlab.cli_common import (
     require_host,
     stage_option,
     stderr,
+    verbose_option,
     verdict_table,
     with_options,
 )
@@ -72,8 +74,7 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @json_option
 @click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
 @stage_option("Only this stage, and those before it that it can't do without; may be given more than once.")
-@click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts.")
-@click.option("--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed.")
+@amount_options
 @click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
 @click.option("--keep-going", is_flag=True, help="Go on after a stage that went wrong with those that don't need it.")
 @click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Run the check that went wrong N times again.")
@@ -109,7 +110,7 @@ def test(
 @lab_option
 @json_option
 @stage_option("This stage; may be given more than once.")
-@click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
+@verbose_option
 def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> None:
     """Judge a lab that is up once more, without changing anything in it."""
     known = content.stages_for(())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +60,3 @@ class Bench:
 
     def start(self, verb: str, serial: str, *more: str) -> subprocess.Popen[str]:
         return self.vexlab.start(*self.words(verb, serial, *more))
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], patience: float = 600) -> None:
-    """Until it holds; fails when the process ends before."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert process.poll() is None, f"ended early: {process.communicate()[1][-2000:]}"
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

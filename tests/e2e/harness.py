@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,3 +120,12 @@ def edit(path: Path, old: str, new: str) -> str:
     assert text.count(old) == 1, f"{path} holds {old!r} {text.count(old)} times"
     path.write_text(text.replace(old, new))
     return text
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], patience: float = 600) -> None:
+    """Until it holds; fails when the process ends before."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert process.poll() is None, f"ended early: {process.communicate()[1][-2000:]}"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import LAB, Bench, wait_until
-from tests.e2e.harness import Done, Vexlab, edit
+from tests.e2e.bench import LAB, Bench
+from tests.e2e.harness import Done, Vexlab, edit, wait_until
 from tests.e2e.ready import write_readiness
 from vexlab.gate import Subject, subject_of
 from vexlab.lab import qmp

@@ -6,22 +6,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.harness import Vexlab
+from tests.e2e.harness import Vexlab, wait_until
 from vexlab.watch import process_state
-
-PATIENCE = 600.0
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Until the condition holds; fails when the process ends before."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert process.poll() is None, f"ended early: {process.communicate()[1][-2000:]}"
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -40,7 +28,7 @@ def running(vexlab: Vexlab) -> list[Path]:
 
 def test_ctrl_c_while_the_guest_boots(vexlab: Vexlab) -> None:
     process = vexlab.start("up")
-    wait_for(lambda: guest_state(vexlab) == "starting" and (vexlab.labs / "default" / "qemu.pid").is_file(), process)
+    wait_until(lambda: guest_state(vexlab) == "starting" and (vexlab.labs / "default" / "qemu.pid").is_file(), process)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: the whole group gets it
     code, stderr = finish(process)
     assert code == 130, stderr
@@ -50,7 +38,7 @@ def test_ctrl_c_while_the_guest_boots(vexlab: Vexlab) -> None:
 
 def test_ctrl_c_in_a_stage_and_a_second_command_meanwhile(vexlab: Vexlab) -> None:
     process = vexlab.start("up")
-    wait_for(lambda: any(path.name == "structure" for path in running(vexlab)), process)
+    wait_until(lambda: any(path.name == "structure" for path in running(vexlab)), process)
     other = vexlab("up")
     assert other.code == 2
     assert "another vexlab command works on lab default" in other.stderr
@@ -67,7 +55,7 @@ def test_ctrl_c_in_a_stage_and_a_second_command_meanwhile(vexlab: Vexlab) -> Non
 def test_qemu_killed_in_mid_run_is_lost(vexlab: Vexlab) -> None:
     process = vexlab.start("up")
     before = len(running(vexlab))
-    wait_for(lambda: len(running(vexlab)) > before, process)
+    wait_until(lambda: len(running(vexlab)) > before, process)
     killed = time.monotonic()
     os.kill(vexlab.record()["pid"], signal.SIGKILL)
     code, stderr = finish(process)
@@ -82,7 +70,7 @@ def test_qemu_stopped_from_outside_is_hung(vexlab: Vexlab) -> None:
     """Nothing is said by a process that doesn't run: its state is what tells, long before a deadline would."""
     process = vexlab.start("up")
     before = len(running(vexlab))
-    wait_for(lambda: len(running(vexlab)) > before, process)
+    wait_until(lambda: len(running(vexlab)) > before, process)
     pid = vexlab.record()["pid"]
     stopped = time.monotonic()
     os.kill(pid, signal.SIGSTOP)
