@@ -56,6 +56,8 @@ def labs(vexlab: Vexlab, broken: Path, cache: Path) -> dict[str, Done]:
         shutil.rmtree(warm)
     started = {name: vexlab.start("up", "--name", name, "--source", str(broken), "--json") for name in LABS}
     told = {name: (process.communicate(timeout=RUN_DEADLINE), process.returncode) for name, process in started.items()}
+    for name, ((_, stderr), _) in told.items():
+        print(f"{name}: {stderr}")  # why a guest was booted instead, for whoever reads of a failure
     return {name: Done(code, stdout, stderr) for name, ((stdout, stderr), code) in told.items()}
 
 
