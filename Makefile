@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 BENCH =
-SCENARIO = default reload full refusal
+SCENARIO = default reload full refusal device
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed

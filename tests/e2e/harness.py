@@ -85,6 +85,12 @@ class Vexlab:
         self.started.append(process)
         return process
 
+    def finish(self, process: subprocess.Popen[str], patience: float = RUN_DEADLINE) -> Done:
+        """Wait for what was started."""
+        stdout, stderr = process.communicate(timeout=patience)
+        print(f"$ {process.args!r} → {process.returncode}\n{stderr[-4000:]}")
+        return Done(process.returncode, stdout, stderr)
+
     def record(self, lab: str = "default") -> dict[str, Any]:
         """What the guest's role wrote about the guest."""
         document: dict[str, Any] = json.loads((self.labs / lab / "guest.json").read_text())

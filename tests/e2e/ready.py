@@ -1,8 +1,12 @@
-"""A readiness file for tests that use what asks for one; the complete run behind a real one takes minutes."""
+"""A readiness file for tests that use what asks for one; the complete run behind a real one takes minutes.
+
+Usage: python -m tests.e2e.ready FILE NAME JSON, with the `module` of role vexfs_build's result.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,3 +28,9 @@ def write_readiness(path: Path, module: Subject) -> Path:
     }  # fmt: skip
     path.write_text(json.dumps(document | {"sha256": chain.content_hash(document)}))
     return path
+
+
+if __name__ == "__main__":
+    built = json.loads(sys.argv[3])
+    module = Subject(sys.argv[2], built["sha256"], built["srcversion"], built["vermagic"].split()[0])
+    write_readiness(Path(sys.argv[1]), module)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 from tests.e2e.harness import Vexlab, wait_until
 from vexlab.watch import process_state
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, stderr = process.communicate(timeout=120)
-    return process.returncode, stderr
 
 
 def guest_state(vexlab: Vexlab, lab: str = "default") -> str:
@@ -30,9 +24,9 @@ def test_ctrl_c_while_the_guest_boots(vexlab: Vexlab) -> None:
     process = vexlab.start("up")
     wait_until(lambda: guest_state(vexlab) == "starting" and (vexlab.labs / "default" / "qemu.pid").is_file(), process)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: the whole group gets it
-    code, stderr = finish(process)
-    assert code == 130, stderr
-    assert "Traceback" not in stderr
+    done = vexlab.finish(process, patience=120)
+    assert done.code == 130, done.stderr
+    assert "Traceback" not in done.stderr
     assert vexlab.processes() == []
 
 
@@ -43,9 +37,9 @@ def test_ctrl_c_in_a_stage_and_a_second_command_meanwhile(vexlab: Vexlab) -> Non
     assert other.code == 2
     assert "another vexlab command works on lab default" in other.stderr
     process.send_signal(signal.SIGINT)
-    code, stderr = finish(process)
-    assert code == 130, stderr
-    assert "Traceback" not in stderr
+    done = vexlab.finish(process, patience=120)
+    assert done.code == 130, done.stderr
+    assert "Traceback" not in done.stderr
     assert vexlab.processes() == []
     documents = vexlab("runs", "--json").document
     assert documents[-1]["verdict"] == "not_run"
@@ -58,8 +52,8 @@ def test_qemu_killed_in_mid_run_is_lost(vexlab: Vexlab) -> None:
     wait_until(lambda: len(running(vexlab)) > before, process)
     killed = time.monotonic()
     os.kill(vexlab.record()["pid"], signal.SIGKILL)
-    code, stderr = finish(process)
-    assert code == 1, stderr
+    done = vexlab.finish(process, patience=120)
+    assert done.code == 1, done.stderr
     assert time.monotonic() - killed < 60
     document = vexlab("runs", "--json").document[-1]
     assert "lost" in {stage["verdict"] for stage in document["stages"]}
@@ -74,12 +68,12 @@ def test_qemu_stopped_from_outside_is_hung(vexlab: Vexlab) -> None:
     pid = vexlab.record()["pid"]
     stopped = time.monotonic()
     os.kill(pid, signal.SIGSTOP)
-    code, stderr = finish(process)
-    assert code == 1, stderr
+    done = vexlab.finish(process, patience=120)
+    assert done.code == 1, done.stderr
     assert time.monotonic() - stopped < 60
     document = vexlab("runs", "--json").document[-1]
     assert document["verdict"] == "hung"
-    assert f"QEMU, process {pid}, was stopped from outside" in stderr
+    assert f"QEMU, process {pid}, was stopped from outside" in done.stderr
     assert vexlab("down").code == 0
     assert process_state(pid) in ("", "Z")  # gone, or waiting to be reaped by a parent that isn't ours
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import RUN_DEADLINE, Done, Vexlab
+from tests.e2e.harness import Done, Vexlab
 
 LABS = ("one", "two")
 
@@ -55,10 +55,7 @@ def labs(vexlab: Vexlab, broken: Path, cache: Path) -> dict[str, Done]:
     for warm in cache.glob("*/warm"):
         shutil.rmtree(warm)
     started = {name: vexlab.start("up", "--name", name, "--source", str(broken), "--json") for name in LABS}
-    told = {name: (process.communicate(timeout=RUN_DEADLINE), process.returncode) for name, process in started.items()}
-    for name, ((_, stderr), _) in told.items():
-        print(f"{name}: {stderr}")  # why a guest was booted instead, for whoever reads of a failure
-    return {name: Done(code, stdout, stderr) for name, ((stdout, stderr), code) in told.items()}
+    return {name: vexlab.finish(process) for name, process in started.items()}
 
 
 @pytest.fixture(scope="module")
