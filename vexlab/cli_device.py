@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from vexlab import content, device, hardware, readiness_file, report, results, runs
+from vexlab import content, device, evidence, hardware, readiness_file, report, results, runs
 from vexlab import lab as labs
 from vexlab.cli_common import Command, amount_options, json_option, source_options, stderr, verbose_option, with_all
 from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
@@ -153,21 +153,20 @@ def test(
     saved = file or NO_BACKUP
     more = {
         "vexlab_phase": phase, "vexlab_device_backup": saved, "vexlab_device_overwrite": list(overwrite),
-        "vexlab_earlier_modules": device.allowed_modules(_runs_so_far(), disk.serial, phase),
+        "vexlab_earlier_modules": device.allowed_modules(evidence.on_hardware(), disk.serial, phase),
     }  # fmt: skip
     if readiness is not None:  # else the one that the inventory names
         more["vexlab_readiness"] = str(Path(readiness).absolute())
     with _held(disk.host, Options(**given).absolute(), disk.variables(**more)) as (lab, settings):
         _require_readiness(settings)
         stderr.print(f"phase {phase} of {settings.target_name} on {disk.by_id} of {lab.name}", markup=False)
-        run, directory, left = _run_phase(lab, settings, disk, device.phase(phase), saved)
+        run, course = _run_phase(lab, settings, disk, device.phase(phase), saved)
     if as_json:
         click.echo(report.render_json(run), nl=False)
-    stderr.print(f"evidence: {directory}", soft_wrap=True)
+    stderr.print(f"evidence: {course.directory}", soft_wrap=True)
     if run.verdict is not Verdict.PASSED:
-        raise _with_way_back(StageFailed(f"phase {phase} {run.verdict}: {_cause(run)}"), left, disk, saved)
-    if left:
-        raise _with_way_back(StageFailed(f"phase {phase} passed, but could not be taken down"), left, disk, saved)
+        problem = StageFailed(f"phase {phase} {run.verdict}: {_cause(run)}")
+        raise _with_way_back(problem, course.left_behind or "", disk, saved)
     stderr.print(f"phase {phase} passed{_what_next(disk, phase, saved)}", soft_wrap=True, markup=False)
 
 
@@ -190,19 +189,18 @@ def _require_readiness(settings: Settings) -> None:
 
 def _run_phase(
     lab: Lab, settings: Settings, disk: Disk, chosen: device.Phase, saved: str
-) -> tuple[results.Run, Path, str]:
-    """Run the stages of a phase, then take everything down: the run, its directory, and what is left."""
+) -> tuple[results.Run, runs.Pass]:
+    """Run the stages of a phase, then take everything down, whatever came of it."""
     with Progress(stderr) as progress:
         of_run = Device(disk.by_id, disk.serial, chosen.phase)
         course = runs.Pass(lab, settings, chosen.stages, progress, applied=chosen.applied, device=of_run)
         try:
-            run = course.execute("device_test")
+            run = course.execute("device_test", take_down=lambda: _recovered(lab, course.directory, disk))
         except Interrupted as problem:
-            left = _recovered(lab, course.directory, disk)
-            raise _with_way_back(problem, left, disk, saved) from None
+            raise _with_way_back(problem, course.left_behind or "", disk, saved) from None
         finally:
             _show_log(course.directory / "ansible.log", disk.verbose)
-        return run, course.directory, _recovered(lab, course.directory, disk)
+        return run, course
 
 
 def _cause(run: results.Run) -> str:
@@ -224,10 +222,6 @@ def _with_way_back(problem: VexlabError, left: str, disk: Disk, saved: str) -> V
     message = f"{problem.message}\n{left}" if left else f"{problem.message}\n{disk.host.name} is unmounted and unloaded"
     hint = f"{AGAIN}; then: {back}" if left else f"to restore the device: {back}"
     return type(problem)(message, hint, problem.exit_code)
-
-
-def _runs_so_far() -> list[results.Run]:
-    return [results.read(path / "results.json") for path in runs.directories()]
 
 
 def _recovered(lab: Lab, directory: Path, disk: Disk) -> str:

@@ -199,5 +199,6 @@ def _show(run: Run, course: runs.Pass, settings: Settings, lab: Lab, *, apply: b
         point, mode = settings.contract["vexlab_mount_point"], settings.contract["vexlab_capabilities"]
         how = "read-write" if "read-write" in mode else "read-only"
         if lab.is_up():
-            hint = f"vexlab ssh{name_option(lab.name)}"
-            stderr.print(f"{settings.target_name} is mounted {how} at {point} in the guest: {hint}", style="bold")
+            mounted = f"{settings.target_name} is mounted {how} at {point} in the guest"
+            what = mounted if "mount" in run.selected else "the guest is up"
+            stderr.print(f"{what}: vexlab ssh{name_option(lab.name)}", style="bold")

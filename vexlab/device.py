@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from vexlab import content
 from vexlab.errors import UsageProblem
-from vexlab.results import Machine, Run, Verdict
+from vexlab.evidence import Past
+from vexlab.results import Verdict
 
 
 @dataclass(frozen=True)
@@ -34,29 +35,29 @@ def phase(number: int) -> Phase:
     return next(found for found in phases() if found.phase == number)
 
 
-def modules_that_passed(runs: Iterable[Run], serial: str, number: int) -> list[str]:
+def modules_that_passed(past: Iterable[Past], serial: str, number: int) -> list[str]:
     """sha256 of each module that passed a phase on the device with this serial number, the latest last.
 
-    What went wrong there later, in whatever phase, takes that back; runs with --quick show too little.
+    What went wrong there later, in whatever phase, takes that back, as does a run that went wrong and of which only
+    the chain still tells; runs with --quick show too little.
     """
     passed: list[str] = []
-    for run in runs:
-        of_device = run.machine is Machine.HARDWARE and run.device is not None and run.device.serial == serial
-        if not of_device or run.module is None or run.device is None:
+    for one in past:
+        device = one.run.device if one.run else None
+        if not one.module or (device is not None and device.serial != serial):
             continue
-        sha256 = run.module.sha256
-        if run.verdict is not Verdict.PASSED:
-            passed = [one for one in passed if one != sha256]
-        elif run.device.phase == number and run.amounts is not None and not run.amounts.quick:
-            passed = [*(one for one in passed if one != sha256), sha256]
+        if one.verdict is not Verdict.PASSED:
+            passed = [known for known in passed if known != one.module]
+        elif one.run and device and device.phase == number and one.run.amounts and not one.run.amounts.quick:
+            passed = [*(known for known in passed if known != one.module), one.module]
     return passed
 
 
-def allowed_modules(runs: Iterable[Run], serial: str, number: int) -> list[str]:
+def allowed_modules(past: Iterable[Past], serial: str, number: int) -> list[str]:
     """The modules that may begin a phase on this device; raises UsageProblem when none may. Phase 1 asks for none."""
     if number == 1:
         return []
-    found = modules_that_passed(runs, serial, number - 1)
+    found = modules_that_passed(past, serial, number - 1)
     if not found:
         raise UsageProblem(
             f"no module has passed phase {number - 1} on the device {serial}, or what passed went wrong since",

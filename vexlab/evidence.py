@@ -44,6 +44,15 @@ class Entry:
         return content.runs_directory() / self.run
 
 
+@dataclass(frozen=True)
+class Past:
+    """An earlier run on test hardware; `module` is the sha256, `run` its results, none if they were touched since."""
+
+    module: str
+    verdict: Verdict
+    run: Run | None
+
+
 def chain_file() -> Path:
     """The chain of this user's runs."""
     return content.runs_directory() / "chain.jsonl"
@@ -60,6 +69,20 @@ def seal(directory: Path, run: Run) -> None:
 def entries() -> list[Entry]:
     """Every run that was sealed, the oldest first; a VexlabError when the chain is broken."""
     return [decode(Entry, record, "") for record in chain.read(chain_file())]
+
+
+def on_hardware() -> list[Past]:
+    """Every run on test hardware, the oldest first. A run that was killed was never sealed, and has not passed."""
+    sealed = {entry.run: entry for entry in entries()}
+    found = {
+        name: Past(entry.module, entry.verdict, None if problem(entry) else read(entry.directory / "results.json"))
+        for name, entry in sealed.items()
+        if entry.machine is Machine.HARDWARE
+    }
+    for path in content.runs_directory().glob("*/results.json"):
+        if path.parent.name not in sealed and (run := read(path)).machine is Machine.HARDWARE:
+            found[run.run] = Past(run.module.sha256 if run.module else "", Verdict.NOT_RUN, run)
+    return [found[name] for name in sorted(found)]  # names of runs begin with their time
 
 
 def problem(entry: Entry) -> str:

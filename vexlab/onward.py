@@ -111,6 +111,14 @@ def with_reruns(stage: Stage, reruns: Reruns | None) -> Stage:
     return replace(stage, reason=f"{stage.reason}; {word} ({reruns.failed} of {reruns.of})")
 
 
+def spoilt(stages: Sequence[Stage], selected: Sequence[str], reason: str) -> list[Stage]:
+    """The stages with the last one that was judged failed for this reason, unless one of them went wrong already."""
+    last = next((stage for stage in reversed(stages) if stage.name in selected), None)
+    if last is None or last.verdict is not Verdict.PASSED:
+        return list(stages)
+    return [replace(stage, verdict=Verdict.FAILED, reason=reason) if stage is last else stage for stage in stages]
+
+
 def _rest(seen: Sequence[Seen], name: str) -> Choice | None:
     """What to leave out of a stage whose guest died, to run the rest of it; None when there is none, or no sense in it.
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from vexlab.results import DIED, Amounts, Device, Guest, Machine, Module, Reruns
 from vexlab.settings import Settings
 
 LOGS = ("console.log", "build.log", "ansible.log")
+NOT_TAKEN_DOWN = "its checks passed, and afterwards it could not be taken down; recover.log says why"
 REPORTS = ("report.md", "junit.xml")  # written when a run is over, after its results
 
 
@@ -99,18 +100,21 @@ class Pass:
         self._applied = False
         self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
+        self.left_behind: str | None = None  # what could not be taken down; None before that was tried
 
     def changed_stages(self) -> list[str]:
         """Names of the stages whose role changed something."""
         return [name for part in self._parts for name, course in part.courses.items() if course.changed]
 
     def execute(
-        self, playbook: str, *, apply: bool = True, clean: bool = False, keep_going: bool = False, reruns: int = 0
-    ) -> Run:
+        self, playbook: str, *, apply: bool = True, clean: bool = False, keep_going: bool = False, reruns: int = 0,
+        take_down: Callable[[], str] | None = None,
+    ) -> Run:  # fmt: skip
         """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised.
 
         `keep_going`: go on after a stage that went wrong with those that don't need it. `reruns`: run the first check
-        that went wrong so many times again.
+        that went wrong so many times again. `take_down`: called at the end if a stage began, whatever came of it;
+        tells what could not be taken down, and a run that leaves something has not passed.
         """
         self._applied = apply
         self._write(self._run(None))
@@ -122,11 +126,14 @@ class Pass:
                 if problem is not None:
                     self._left = problem.message
                     self._progress.say(f"it is not possible to go on: {problem.message}")
+            self._take_down(take_down)
             run = self._run(None)
             if reruns and (problem is None or self._parts[0].courses):
                 self._run_again(run, reruns)
         except (Interrupted, KeyboardInterrupt):
             self._left = "interrupted"
+            if self.left_behind is None:
+                self._take_down(take_down)
             self._write(self._run(datetime.now(UTC), keep_going=keep_going))
             raise Interrupted("interrupted", f"what was seen so far: {self.directory}") from None
         run = self._run(datetime.now(UTC), keep_going=keep_going)
@@ -136,6 +143,11 @@ class Pass:
         return run
 
     # --- executing
+
+    def _take_down(self, take_down: Callable[[], str] | None) -> None:
+        """What was refused before its first stage has nothing to be taken down, and what is there is not ours."""
+        if take_down is not None and self._parts and self._parts[0].courses:
+            self.left_behind = take_down()
 
     def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:
         """Execute a plan; returns what kept its first stage from beginning."""
@@ -194,6 +206,8 @@ class Pass:
         stages = [known.get(spec.name, Stage(spec.name)) for spec in self._specs]
         if keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values()):
             stages = [stage if stage.name in known else self._explained(stage, known) for stage in stages]
+        if self.left_behind:
+            stages = onward.spoilt(stages, self._selected, NOT_TAKEN_DOWN)
         return Run(
             run=self.directory.name,
             verdict=results.judge_run(stages, self._selected),

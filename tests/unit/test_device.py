@@ -16,6 +16,7 @@ from roles.vexlab_backup.files import backup
 from roles.vexlab_backup.files.device import DeviceError
 from vexlab import device, hardware
 from vexlab.errors import UsageProblem
+from vexlab.evidence import Past
 from vexlab.results import Amounts, Device, Machine, Module, Run, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -283,12 +284,13 @@ def test_command_is_run_on_a_device_of_that_serial_only(tmp_path: Path) -> None:
 
 def run_of(
     phase: int, sha256: str, verdict: Verdict = Verdict.PASSED, serial: str = "S1", *, quick: bool = False
-) -> Run:
-    return Run(
+) -> Past:
+    run = Run(
         run="r", verdict=verdict, target="t", started="", finished="", suite_version="", guest=None, stages=(),
         module=Module("m", sha256, "", "c-only"), evidence={}, selected=(), machine=Machine.HARDWARE,
         device=Device("/dev/disk/by-id/x", serial, phase), amounts=Amounts(quick, 20, 100, 2000, 0),
     )  # fmt: skip
+    return Past(sha256, verdict, run)
 
 
 def test_phases_follow_each_other_and_know_their_stages() -> None:
@@ -314,7 +316,7 @@ def test_next_phase_asks_for_the_one_before() -> None:
 
 
 @pytest.mark.parametrize(
-    "runs",
+    "past",
     [
         [],
         [run_of(1, "a", serial="S2")],
@@ -323,11 +325,16 @@ def test_next_phase_asks_for_the_one_before() -> None:
         [run_of(1, "a"), run_of(2, "a", Verdict.PANICKED)],
         [run_of(1, "a"), run_of(1, "a", Verdict.FAILED)],
         [run_of(2, "a")],
+        [Past("a", Verdict.PASSED, None)],
+        [run_of(1, "a"), Past("a", Verdict.FAILED, None)],
     ],
-    ids=["none", "another disk", "failed", "quick", "went wrong later", "failed again", "another phase"],
-)
-def test_what_shows_too_little_counts_for_nothing(runs: list[Run]) -> None:
-    assert device.modules_that_passed(runs, "S1", 1) == []
+    ids=[
+        "none", "another disk", "failed", "quick", "went wrong later", "failed again", "another phase", "touched",
+        "went wrong, and was touched",
+    ],
+)  # fmt: skip
+def test_what_shows_too_little_counts_for_nothing(past: list[Past]) -> None:
+    assert device.modules_that_passed(past, "S1", 1) == []
 
 
 def test_what_went_wrong_with_another_module_takes_nothing_back() -> None:

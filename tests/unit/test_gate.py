@@ -26,7 +26,7 @@ from tests.unit.gate_evidence import (
     sealed,
     unmet,
 )
-from vexlab import chain, content, evidence, gate, readiness, report, statements
+from vexlab import chain, content, evidence, gate, readiness, report, results, statements
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.results import Device, Run, Verdict
 
@@ -212,6 +212,25 @@ def test_pass_is_not_brought_back_by_touching_a_later_failure(act: Callable[[Pat
     act(failed / "results.json")
     assert decide().level == "none"
     assert "later, a run of the same module, is failed" in criterion(decide(), "tests").why
+
+
+def test_phases_of_earlier_are_told_by_what_was_sealed() -> None:
+    """A pass that was touched is none; a failure stays one when its directory is removed; what was killed is none."""
+    sealed(a_run())
+    edit(sealed(a_phase(1, 4)) / "results.json")
+    shutil.rmtree(sealed(a_phase(2, 3, Verdict.FAILED)))
+    whole = sealed(a_phase(3, 2))
+    killed = a_phase(3, 1)
+    (content.runs_directory() / killed.run).mkdir()
+    results.write(content.runs_directory() / killed.run / "results.json", killed)
+    past = evidence.on_hardware()
+    assert {one.module for one in past} == {SUBJECT.sha256}
+    assert [(one.verdict, one.run and one.run.run) for one in past] == [
+        (Verdict.PASSED, None),
+        (Verdict.FAILED, None),
+        (Verdict.NOT_RUN, killed.run),
+        (Verdict.PASSED, whole.name),
+    ]
 
 
 def test_results_made_right_by_new_hashes_still_differ_from_the_chain() -> None:

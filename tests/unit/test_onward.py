@@ -6,7 +6,7 @@ import pytest
 
 from vexlab import content, onward
 from vexlab.onward import Choice, Plan, Seen, next_plan
-from vexlab.results import Check, Reruns, Run, Stage, Verdict
+from vexlab.results import Check, Reruns, Run, Stage, Verdict, judge_run
 
 SPECS = content.stages()
 NAMES = tuple(spec.name for spec in SPECS)
@@ -194,3 +194,17 @@ def test_reruns_are_in_the_reason_of_their_stage(failed: int, words: str) -> Non
     assert onward.with_reruns(stage("mount", Verdict.HUNG), reruns).reason == f"mount hung; {words}"
     assert onward.with_reruns(stage("load", Verdict.FAILED), reruns).reason == "load failed"
     assert onward.with_reruns(stage("mount", Verdict.HUNG), None).reason == "mount hung"
+
+
+def test_last_stage_that_was_judged_pays_for_what_could_not_be_taken_down() -> None:
+    stages = [*passed(*BEFORE_MOUNT).values(), Stage("mount"), Stage("stress"), Stage("errors")]
+    found = onward.spoilt(stages, BEFORE_MOUNT, "something is left")
+    assert [one.verdict for one in found] == [*[Verdict.PASSED] * 3, Verdict.FAILED, *[Verdict.NOT_RUN] * 3]
+    assert found[3].reason == "something is left"
+    assert judge_run(found, BEFORE_MOUNT) is Verdict.FAILED
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PANICKED, Verdict.NOT_RUN])
+def test_what_went_wrong_before_stays_the_reason(verdict: Verdict) -> None:
+    stages = [*passed(*BEFORE_MOUNT).values(), stage("mount", verdict)]
+    assert onward.spoilt(stages, (*BEFORE_MOUNT, "mount"), "something is left") == stages
