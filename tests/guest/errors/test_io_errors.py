@@ -40,8 +40,9 @@ USES = {
     "truncate": "os.truncate('kept', 1)",
 }
 
-# Arguments: device, module, table that fails, table that works, what to try. Answers what came of each, and what had
-# been synced before; the last mount has to succeed.
+# Arguments: device, module, table that fails, table that works, what to try. Answers what came of each, what had been
+# synced before, what came of an fsync(2) of what was written before the device failed, and whether that is there; the
+# last mount has to succeed.
 FAIL_MOUNTED = """
 fs.device, module, fails, works, uses = arguments
 before = references(module)
@@ -49,7 +50,11 @@ fs.mount()
 write("kept", "kept")
 syncfs()
 forget_cache()
+held = os.open("held", os.O_CREAT | os.O_WRONLY)
+os.write(held, b"held" * 25000)
 becomes(fails)
+synced = outcome(os.fsync, held)
+os.close(held)
 told, tell = os.pipe()
 fork = os.fork()  # which takes the files that it opened along when it ends
 if fork == 0:
@@ -60,9 +65,9 @@ fs.unmount()
 becomes(works)
 after = references(module)
 fs.mount()
-kept = read("kept") if os.path.exists("kept") else ""
+kept, there = (read(name) if os.path.exists(name) else "" for name in ("kept", "held"))
 fs.unmount()
-answer([json.loads(os.read(told, 65536)), kept, [before, after]])
+answer([json.loads(os.read(told, 65536)), kept, synced, there == "held" * 25000, [before, after]])
 """
 
 # The same for a read-only mount, whose reads fail.
@@ -131,12 +136,14 @@ def test_device_that_fails_while_it_is_mounted(lab: Lab, victim: Victim, mapped:
     """fsync never says that what wasn't written is safe; it unmounts; and what was safe before still is."""
     fails = FAULTS[fault].format(victim.size // 512, victim.device)
     arguments = (mapped.device, lab.module_name, fails, mapped.works, USES)
-    came_of, kept, (before, after) = victim.run(f"{DMSETUP}{FAIL_MOUNTED}", *arguments, seconds=120)
+    came_of, kept, synced, there, (before, after) = victim.run(f"{DMSETUP}{FAIL_MOUNTED}", *arguments, seconds=120)
     assert after == before, f"the module's use count went from {before} to {after}"
     if "sync" in lab.capabilities:
         lied = [name for name in ("write and fsync", "overwrite and fdatasync") if came_of[name] == "done"]
         assert not lied, f"no write reached the device, and these succeeded: {', '.join(lied)}"
-        assert kept == "kept" or "persistent" not in lab.capabilities
+        if "persistent" in lab.capabilities:
+            assert kept == "kept"
+            assert there or synced != "done", "fsync succeeded, and what had been written before it is gone"
 
 
 def test_reads_fail_while_it_is_mounted_read_only(lab: Lab, victim: Victim, mapped: Mapped) -> None:
