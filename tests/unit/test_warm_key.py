@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from roles.vexlab_guest.files import warm
-from roles.vexlab_guest.files.lab import Lab
+from roles.vexlab_guest.files import qemu, reach, warm
+from roles.vexlab_guest.files.lab import GuestError, Lab
 
 INPUTS: dict[str, Any] = {
     "lab": "x", "directory": "/labs/x", "runtime_directory": "/run/x", "image": "/images/1", "memory_mb": 2048,
@@ -68,3 +68,34 @@ def test_state_that_never_restored_is_not_tried_again(tmp_path: Path) -> None:
     warm._write_manifest(tmp_path, "it crashed")
     with pytest.raises(warm.WarmError, match="it crashed; it was tried"):
         warm._is_whole(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("version", "written", "threads"),
+    [("7.2.22", True, "single"), ("8.0.5", None, "single"), ("8.1.0", True, "multi"), ("7.2.22", False, "multi")],
+    ids=["saved", "booted", "newer", "restored"],
+)
+def test_kernel_boots_on_one_thread_where_more_are_not_safe(
+    monkeypatch: pytest.MonkeyPatch, version: str, written: bool | None, threads: str
+) -> None:
+    monkeypatch.setattr(qemu, "qemu_version", lambda: version)
+    memory = None if written is None else qemu.Memory(Path("/memory"), written=written)
+    command = qemu.command_line(Lab(INPUTS), Path("/images/1"), "u", "tcg", memory=memory)
+    assert f"tcg,thread={threads}" in command
+
+
+@pytest.mark.parametrize(
+    ("console", "dead"),
+    [
+        (b"[    3.030327] Kernel panic - not syncing: Fatal exception in interrupt\r\n", True),
+        (b"[    3.030327] Booting paravirtualized kernel on bare hardware\r\n", False),
+    ],
+)
+def test_kernel_that_died_is_not_waited_for(tmp_path: Path, console: bytes, dead: bool) -> None:
+    lab = Lab(INPUTS | {"directory": str(tmp_path)})
+    lab.console.write_bytes(b"[    0.000000] Linux version 6.12\r\n" + console)
+    if not dead:
+        reach.see_that_it_lives(lab, lambda: True)
+        return
+    with pytest.raises(GuestError, match=r"kernel died while it started(.|\n)*Fatal exception"):
+        reach.see_that_it_lives(lab, lambda: True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ QEMU = "qemu-system-x86_64"
 QEMU_MINIMUM = (6, 2)  # -action panic=pause (6.0), pvpanic-pci (6.0) and what Ubuntu 22.04 has
 
 
+@functools.cache
 def qemu_version() -> str:
     """The version of QEMU as it prints it; raises GuestError when it is missing or too old."""
     for tool, package in ((QEMU, "qemu-system-x86"), ("qemu-img", "qemu-utils"), ("ssh-keygen", "openssh-client")):

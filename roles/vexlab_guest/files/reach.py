@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from .lab import GuestError, Lab
 from .process import lasting_environment
 
 DISKS_SECONDS = 60
+PRINTK_TIME = re.compile(rb"^\[ *\d+\.\d+\] ", re.MULTILINE)
 
 
 def make_keys(lab: Lab, identity: str) -> None:
@@ -51,14 +53,24 @@ def converse(lab: Lab, message: str, answer: str, deadline: float, alive: Callab
         port.connect(str(lab.provision_socket))
         port.sendall(message.encode())  # some hundred bytes: they fit the socket before the guest reads one
         while f"{answer}\n".encode() not in said:
-            if not alive():
-                raise GuestError(f"QEMU ended while the guest started; the console's last lines:\n{console_tail(lab)}")
+            see_that_it_lives(lab, alive)
             if time.monotonic() > deadline:
                 raise too_late(lab, "its provisioning service is silent")
             try:
                 said += port.recv(4096)
             except TimeoutError:
                 continue
+
+
+def see_that_it_lives(lab: Lab, alive: Callable[[], bool]) -> None:
+    """Raise GuestError when QEMU has ended, or the guest's kernel died, which no deadline need be waited for."""
+    if not alive():
+        raise GuestError(f"QEMU ended while the guest started; the console's last lines:\n{console_tail(lab)}")
+    with contextlib.suppress(OSError):
+        if b"\nKernel panic - not syncing" in PRINTK_TIME.sub(b"", lab.console.read_bytes()):
+            raise GuestError(
+                f"the guest's kernel died while it started; the console's last lines:\n{console_tail(lab)}"
+            )
 
 
 def too_late(lab: Lab, why: str) -> GuestError:
@@ -86,8 +98,7 @@ def wait_for_login(lab: Lab, identity: str, port: int, deadline: float, alive: C
     command = ["ssh", *ssh_options(lab, identity), "-i", str(lab.key), "-p", str(port), "root@127.0.0.1", "true"]
     said = ""
     while time.monotonic() < deadline:
-        if not alive():
-            raise GuestError(f"QEMU ended while the guest started; the console's last lines:\n{console_tail(lab)}")
+        see_that_it_lives(lab, alive)
         left = max(1.0, deadline - time.monotonic())
         try:
             # The control connection stays behind and must not hold our pipes open, so its words go to a file.

@@ -82,7 +82,7 @@ def key(lab: Lab, version: str, chosen: str) -> str:
     stand_in = Lab(
         lab.inputs | {"lab": "warm", "directory": "/lab", "runtime_directory": "/run", "source": source},
     )
-    memory = qemu.Memory(Path("/memory"), written=True)
+    memory = qemu.Memory(Path("/memory"), written=False)
     described = {
         "format": FORMAT,
         "qemu": version,
