@@ -14,7 +14,10 @@ import pytest
 
 from tests.e2e.harness import ROOT, VEXFS, Vexlab
 
-LONGEST = ("test_gate", "test_builders", "test_up", "test_keep_going", "test_all_stages")
+LONGEST = (
+    "test_gate", "test_builders", "test_up", "test_devices", "test_keep_going", "test_mutants", "test_warm",
+    "test_collection", "test_late_bugs",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The gate, end to end: one complete run, what is signed for it, and role vexfs_load on what counts as hardware."""
+"""One complete run of every stage; what the gate makes of it, what is signed for it, and what hardware asks for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SIGNED = ("checklist", "emergency", "device", "backup", "monitoring")
 @pytest.fixture(scope="module")
 def whole(vexlab: Vexlab, source: Path) -> Done:
     """Every stage, nothing reduced; the guest stays up with the module loaded."""
-    return vexlab("test", "--keep", "--source", str(source), "--json")
+    return vexlab("test", "--keep", "--seed", "7", "--source", str(source), "--json")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,31 @@ def load(vexlab: Vexlab, directory: Path, readiness: Path | str, **inputs: objec
         command, cwd=directory, env=environment, text=True, capture_output=True, timeout=300, check=False
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def test_every_stage_passes(whole: Done) -> None:
+    assert whole.code == 0, whole.stderr
+    assert list(whole.verdicts()) == ["structure", "build", "load", "mkfs", "mount", "stress", "errors"]
+    assert set(whole.verdicts().values()) == {"passed"}
+
+
+def test_rejection_matrix_is_no_sketch(whole: Done) -> None:
+    passed = [check for check in whole.stage("errors")["checks"] if check["verdict"] == "passed"]
+    assert len(passed) >= 100
+
+
+def test_amounts_and_seed_are_told(vexlab: Vexlab, whole: Done) -> None:
+    names = [check["name"] for check in whole.stage("stress")["checks"]]
+    assert "cycles.module_is_loaded_and_unloaded[20 times]" in names
+    assert "churn.random_operations[2000]" in names
+    assert (vexlab.runs / whole.document["run"] / "stages" / "stress" / "seed").read_text() == "7\n"
+
+
+def test_report_ticks_what_people_asked_for(vexlab: Vexlab, whole: Done) -> None:
+    text = vexlab("report", whole.document["run"]).stdout
+    for box in ("Clean module load/unload cycles", "Error handling validates properly", "Stress tests complete"):
+        assert f"- [x] {box}" in text
+    assert "Current Risk Level: LOW" in text
 
 
 def test_complete_run_is_enough_for_the_vm_and_for_nothing_else(vexlab: Vexlab, whole: Done, file: Path) -> None:
