@@ -29,8 +29,9 @@ LINTERS = (
 )
 # A guest is busy with one thing most of the time, so two of them are done sooner at once than one after the other. The
 # tests of a file share a lab and build on each other, and the files begin in the order of tests/e2e/conftest.py.
-AT_ONCE = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder")
-TESTS = {"unit": ("tests/unit",), "e2e": ("tests/e2e", *AT_ONCE), "mutants": ("tests/mutants",)}
+AT_ONCE = ("-n", str(min(4, os.cpu_count() or 1)))
+BY_FILE = (*AT_ONCE, "--dist", "loadfile", "--no-loadscope-reorder")
+TESTS = {"unit": ("tests/unit",), "e2e": ("tests/e2e", *BY_FILE), "mutants": ("tests/mutants", *AT_ONCE)}
 SCENARIOS = ("default", "refusal")  # the others take as long again; `make molecule` runs them all
 
 

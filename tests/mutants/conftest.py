@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.conftest import vexlab
-from tests.mutants.catalogue import Judgement, Mutant
+from tests.mutants import catalogue
 
 __all__ = ["vexlab"]
 
-TABLE = pytest.StashKey[list[tuple[Mutant, Judgement, float]]]()
+OUTCOMES = ("caught", "caught elsewhere", "survived", "not judged")
 COLUMNS = "{:<36} {:<16} {:>5}  {}"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin with an empty table."""
-    config.stash[TABLE] = []
-
-
-@pytest.fixture
-def table(pytestconfig: pytest.Config) -> list[tuple[Mutant, Judgement, float]]:
-    """What became of each mutant so far."""
-    return pytestconfig.stash[TABLE]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what became of each mutant, what should have, and the seconds that it took."""
-    table = config.stash[TABLE]
-    if not table:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what became of each mutant, what should have, and the seconds that it took, whichever process ran it."""
+    told: dict[str, tuple[dict[str, Any], float]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and (known := dict(report.user_properties)).get("mutant"):
+                seconds = told.get(str(known["mutant"]), ({}, 0.0))[1]
+                told[str(known["mutant"])] = known, seconds + (report.duration if report.when == "call" else 0.0)
+    if not told:
         return
     terminalreporter.section("mutants")
     terminalreporter.write_line(COLUMNS.format("mutant", "what became of it", "s", "what must catch it"))
-    for mutant, judgement, seconds in table:
-        expected = f"{mutant.stage} {mutant.verdict} {mutant.check}"
-        detail = f" ({judgement.detail})" if judgement.detail else ""
-        terminalreporter.write_line(
-            COLUMNS.format(mutant.name, judgement.outcome, round(seconds), f"{expected}{detail}")
-        )
-    outcomes = [judgement.outcome for _, judgement, _ in table]
-    counts = [
-        f"{outcomes.count(outcome)} {outcome}" for outcome in ("caught", "caught elsewhere", "survived", "not judged")
-    ]
-    terminalreporter.write_line(", ".join(counts))
+    for mutant in catalogue.load():
+        if mutant.name in told:
+            known, seconds = told[mutant.name]
+            expected = f"{mutant.stage} {mutant.verdict} {mutant.check}"
+            detail = f" ({known['detail']})" if known["detail"] else ""
+            words = (mutant.name, known["outcome"], round(seconds), f"{expected}{detail}")
+            terminalreporter.write_line(COLUMNS.format(*words))
+    outcomes = [known["outcome"] for known, _ in told.values()]
+    terminalreporter.write_line(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES))
