@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from reload import taken_down
 from scratch import Scratch
 from victim import Victim
 
+GONE_SECONDS = 5.0  # within which a guest's death is noticed
 EXECUTED = pytest.StashKey[int]()
 CONNECTION = pytest.StashKey[Guest]()
 SCRATCH_STAGES = ("mkfs", "mount", "stress")  # in which scratch filesystems are made
@@ -56,6 +58,7 @@ class Recorder:
         self.reports: dict[str, list[pytest.TestReport]] = {}
         self.failed = False
         self.hung = ""
+        self.gone = False  # whether the connection was lost once
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say which checks there will be, for whoever shows progress, or tells what was not run."""
@@ -68,9 +71,17 @@ class Recorder:
             pytest.skip(f"the guest's kernel hangs since {self.hung}")
 
     def pytest_exception_interact(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-        """Note during which check the kernel began to hang."""
-        if not self.hung and call.excinfo is not None and call.excinfo.errisinstance(HungError):
+        """Note during which check the kernel began to hang, and stay with the one during which the guest went away.
+
+        Whoever watches the guest ends this process when it is dead, and names the check that is going on then.
+        """
+        if call.excinfo is None:
+            return
+        if not self.hung and call.excinfo.errisinstance(HungError):
             self.hung = report.nodeid
+        if not self.gone and call.excinfo.errisinstance(ConnectionError):
+            self.gone = True
+            time.sleep(GONE_SECONDS)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Say which check is going on, for whoever finds the guest dead."""
