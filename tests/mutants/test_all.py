@@ -1,4 +1,4 @@
-"""Every mutant is caught, by the check that is there to catch it. One pristine guest for each; it takes hours."""
+"""Every mutant is caught, by the check that is there to catch it. One pristine guest for each."""
 
 from __future__ import annotations
 
