@@ -49,6 +49,7 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -
             return
         run = run_stages(order, [spec.name for spec in content.stages() if spec.up], "up", clean=clean)
         unchanged.remember(order.lab, order.settings, run, inputs)
+        _say_it_is_up(order, run)
 
 
 def _say_what(order: Order) -> None:
@@ -100,7 +101,9 @@ def test(
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
             end_guest(order.lab, "stopped")
         try:
-            run_stages(order, selected, "up", clean=clean, keep_going=keep_going, reruns=rerun or 0)
+            run = run_stages(order, selected, "up", clean=clean, keep_going=keep_going, reruns=rerun or 0)
+            if keep:
+                _say_it_is_up(order, run)
         finally:
             if not keep:
                 end_guest(order.lab, "stopped")
@@ -168,7 +171,7 @@ def run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool 
                 stderr.print((course.directory / "ansible.log").read_text(), markup=False)
     if order.as_json:
         click.echo(report.render_json(run), nl=False)
-    _show(run, course, settings, lab, apply=apply)
+    _show(run, course, lab, apply=apply)
     return run
 
 
@@ -177,7 +180,7 @@ def _finish_early(directory: Path, as_json: bool) -> None:
         click.echo(report.render_json(results.read(directory / "results.json")), nl=False)
 
 
-def _show(run: Run, course: runs.Pass, settings: Settings, lab: Lab, *, apply: bool) -> None:
+def _show(run: Run, course: runs.Pass, lab: Lab, *, apply: bool) -> None:
     """The table of verdicts and what to do next; raises StageFailed unless the run passed."""
     stderr.print(verdict_table(run))
     for stage, check in results.known_failures(run):
@@ -196,9 +199,12 @@ def _show(run: Run, course: runs.Pass, settings: Settings, lab: Lab, *, apply: b
         stderr.print(
             f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already"
         )
-        point, mode = settings.contract["vexlab_mount_point"], settings.contract["vexlab_capabilities"]
-        how = "read-write" if "read-write" in mode else "read-only"
-        if lab.is_up():
-            mounted = f"{settings.target_name} is mounted {how} at {point} in the guest"
-            what = mounted if "mount" in run.selected else "the guest is up"
-            stderr.print(f"{what}: vexlab ssh{name_option(lab.name)}", style="bold")
+
+
+def _say_it_is_up(order: Order, run: Run) -> None:
+    """What a guest that stays up has to offer."""
+    contract, option = order.settings.contract, name_option(order.lab.name)
+    how = "read-write" if "read-write" in contract["vexlab_capabilities"] else "read-only"
+    mounted = f"{order.settings.target_name} is mounted {how} at {contract['vexlab_mount_point']} in the guest"
+    what = mounted if "mount" in run.selected else "the guest is up"
+    stderr.print(f"{what}: vexlab ssh{option}", style="bold")
