@@ -1,8 +1,9 @@
 """Runs in the guest, over one ssh connection: runs commands, tells how they ended and what the kernel said.
 
-A new ssh command costs a tenth of a second and more in an emulated guest, a new Python three times that, and a look
-at the kernel's log as much again. Here all three are free: a shell is forked from a process that is there, Python code
-runs in a fork of it, compiled once, and /dev/kmsg is open already.
+In an emulated guest a new ssh command costs a tenth of a second and more, a new Python three times that, a fork of one
+30 to 60 ms, and a look at the kernel's log as much again. Most checks take less. Here all four are free: a shell is
+started from a process that is there, Python code runs in a process that was forked for an earlier check and found
+unchanged after it, and /dev/kmsg is open already.
 
 One JSON object per line each way. In, once: {"inside"}, the text of inside.py, which all code can use. Then {"script"}
 or {"code", "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings"}, the last being the
@@ -15,9 +16,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import marshal
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -26,22 +29,25 @@ from types import CodeType, ModuleType
 from typing import Any
 
 KILL_SECONDS = 10.0  # from SIGKILL until a process that is still there counts as stuck in the kernel
+# What of /proc/PID/status the next check would meet as well: proc_pid_status(5).
+KEPT = ("Umask", "Uid", "Gid", "Groups", "Threads", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "SigCgt", "CapEff")
 
 
 @functools.cache
-def compiled(code: str) -> CodeType:
-    """The code of a check, which the next check may bring again."""
-    return compile(code, "<check>", "exec")
+def compiled(code: str) -> CodeType | str:
+    """The code of a check, which the next check may bring again; as it is when that is for the worker to refuse."""
+    try:
+        return compile(code, "<check>", "exec")
+    except SyntaxError:
+        return code
 
 
 def become(order: dict[str, Any], names: dict[str, Any]) -> int:
-    """In the child: turn into the command. Output goes to files: a process that it leaves behind holds nothing up."""
-    if "script" in order:
-        os.execvp("sh", ["sh", "-euc", order["script"]])
+    """In the worker: run the code of a check; returns the exit code that a program would have ended with."""
     sys.argv = ["-c", *map(str, order["arguments"])]  # for programs; code of checks has `arguments`
     names |= {"__name__": "__main__", "arguments": order["arguments"]}
     try:
-        exec(compiled(order["code"]), names)
+        exec(order["code"], names)
     except SystemExit as end:
         if not isinstance(end.code, (int, type(None))):
             print(end.code, file=sys.stderr)
@@ -49,44 +55,152 @@ def become(order: dict[str, Any], names: dict[str, Any]) -> int:
     except BaseException as problem:
         # The line of the check's code that failed, before Python's own words.
         lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == "<check>"]
-        line = order["code"].splitlines()[lines[-1] - 1].strip() if lines and lines[-1] else ""
+        line = order["source"].splitlines()[lines[-1] - 1].strip() if lines and lines[-1] else ""
         print(f"{type(problem).__name__}: {problem}{f' in: {line}' if line else ''}", file=sys.stderr)
         return 1
     print(*names["answers"], sep="\n", end="")
     return 0
 
 
-def run(order: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
-    """Run one command; returns its exit code, as a shell would tell it, its two streams, and whether it is stuck."""
-    if "code" in order:
-        with contextlib.suppress(SyntaxError):  # told by the child, when it meets it
-            compiled(order["code"])
-    streams = [os.memfd_create(name) for name in ("stdout", "stderr")]
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setsid()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(streams[0], 1)
-            os.dup2(streams[1], 2)
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+def left_behind() -> list[object]:
+    """What a check can change of the process that runs it, and the next check would meet."""
+    me = Path("/proc/self")
+    kept = [line for line in (me / "status").read_text().splitlines() if line.partition(":")[0] in KEPT]
+    places = [(me / name).readlink() for name in ("cwd", "root", "ns/mnt")]
+    try:
+        children = str(os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    except ChildProcessError:
+        children = ""
+    return [*kept, *places, children, *(me / "fd").iterdir()]
+
+
+def is_as_before(home: Path, before: list[object]) -> bool:
+    """Whether the process is again what it was, when it has gone home; who has become another user isn't."""
+    try:
+        os.chdir(home)
+        return left_behind() == before
+    except OSError:
+        return False
+
+
+def serve(orders: int, ends: int, streams: list[int], names: dict[str, Any]) -> int:
+    """In the worker: run one check's code after the other; returns the exit code of the one that changed the process.
+
+    One that doesn't is told with a byte. The exit of this process tells the other, when all that it held is let go.
+    """
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(streams[0], 1)
+    os.dup2(streams[1], 2)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    home, known, before = Path.cwd(), dict(names), left_behind()
+    with os.fdopen(orders, "rb") as waiting:
+        while True:
+            try:
+                order = marshal.load(waiting)
+            except EOFError:
+                return 0
             code = become(order, names)
             sys.stdout.flush()
             sys.stderr.flush()
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
+            names.clear()  # and with the names go the files that are still open
+            names |= known
+            names["answers"].clear()
+            if code or not is_as_before(home, before):
+                return code
+            os.write(ends, b"\n")
+
+
+class Worker:
+    """The process in which the code of checks runs; another one takes its place when it isn't what it was."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        """Fork it. It waits until it is needed, and ends when nobody can need it any more."""
+        self.streams = [os.memfd_create(name) for name in ("stdout", "stderr")]
+        orders, self._orders = os.pipe()
+        self._ends, ends = os.pipe()
+        self._process = os.fork()
+        if self._process == 0:
             code = 127
-        os._exit(code)
-    descriptor = os.pidfd_open(child)
-    late = not select.select([descriptor], [], [], order["seconds"])[0]
-    os.close(descriptor)
-    stuck = kill(child) if late else ""
+            try:
+                os.close(self._orders)
+                os.close(self._ends)
+                code = serve(orders, ends, self.streams, names)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+            os._exit(code)
+        os.close(orders)
+        os.close(ends)
+        self._pidfd = os.pidfd_open(self._process)
+
+    def run(self, order: dict[str, Any]) -> tuple[int, str, bool]:
+        """Run the code of a check: its exit code, where it is stuck, and whether this process can run another."""
+        deadline = time.monotonic() + order["seconds"]
+        arguments = {"code": compiled(order["code"]), "source": order["code"], "arguments": order["arguments"]}
+        with contextlib.suppress(BrokenPipeError), os.fdopen(self._orders, "wb", closefd=False) as pipe:
+            marshal.dump(arguments, pipe)  # if somebody has killed it meanwhile, its end tells
+        ready = select.select([self._ends], [], [], order["seconds"])[0]
+        if ready and os.read(self._ends, 1):
+            return 0, "", True
+        return *ended(self._process, self._pidfd, deadline), False
+
+    def close(self) -> None:
+        """Let go of it, once it has ended."""
+        for descriptor in (self._orders, self._ends, self._pidfd, *self.streams):
+            os.close(descriptor)
+
+
+class Runner:
+    """Runs scripts and the code of checks."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        """Take the names that all code can use, and have a worker wait for the first of it."""
+        self._names = names
+        self._worker = Worker(names)
+
+    def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Run one command: its exit code, as a shell would tell it, its two streams, and where it is stuck if it is."""
+        return self._script(order) if "script" in order else self._code(order)
+
+    def _script(self, order: dict[str, Any]) -> dict[str, Any]:
+        # Output goes to files: a process that the script leaves behind holds nothing up.
+        streams = [os.memfd_create(name) for name in ("stdout", "stderr")]
+        child = subprocess.Popen(
+            ["sh", "-euc", order["script"]],
+            stdin=subprocess.DEVNULL, stdout=streams[0], stderr=streams[1], start_new_session=True,
+        )  # fmt: skip
+        descriptor = os.pidfd_open(child.pid)
+        answer = told(*ended(child.pid, descriptor, time.monotonic() + order["seconds"]), streams)
+        child.returncode = answer["code"]  # it was waited for, which Popen hasn't seen
+        for number in (descriptor, *streams):
+            os.close(number)
+        return answer
+
+    def _code(self, order: dict[str, Any]) -> dict[str, Any]:
+        code, stuck, can_go_on = self._worker.run(order)
+        answer = told(code, stuck, self._worker.streams)
+        if can_go_on:
+            for stream in self._worker.streams:
+                os.ftruncate(stream, 0)
+                os.lseek(stream, 0, os.SEEK_SET)
+        else:
+            self._worker.close()
+            self._worker = Worker(self._names)
+        return answer
+
+
+def ended(child: int, pidfd: int, deadline: float) -> tuple[int, str]:
+    """Wait for a child until its deadline: its exit code, as a shell would tell it, and where it is stuck if it is."""
+    if not select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        return 124, kill(child)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code if code >= 0 else 128 - code, ""
+
+
+def told(code: int, stuck: str, streams: list[int]) -> dict[str, Any]:
+    """What a command came to, for whoever asked."""
     said = [os.pread(stream, os.fstat(stream).st_size, 0).decode(errors="replace") for stream in streams]
-    for stream in streams:
-        os.close(stream)
-    status = 124 if late else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    code = status if status >= 0 else 128 - status
     return {"code": code, "stdout": said[0], "stderr": said[1], **({"stuck": stuck} if stuck else {})}
 
 
@@ -159,9 +273,11 @@ def main() -> None:
     inside = sys.modules["inside"] = ModuleType("inside")
     inside.__dict__["kernel_messages"] = kernel_messages
     exec(compile(json.loads(sys.stdin.readline())["inside"], "inside.py", "exec"), inside.__dict__)
+    runner = Runner(inside.__dict__)
     for line in sys.stdin:
-        answer = {**run(json.loads(line), inside.__dict__), **kernel_messages(kmsg)}
+        answer = {**runner.run(json.loads(line)), **kernel_messages(kmsg)}
         print(json.dumps(answer), file=answers, flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ import known_failures
 import on_device
 from guest import READ_ONLY_PHASE, Guest, HungError, Lab, contract, host_variables
 from reload import taken_down
-from scratch import Scratch
+from scratch import Master, Scratch
 from victim import Victim
 
 GONE_SECONDS = 5.0  # within which a guest's death is noticed
@@ -286,13 +286,23 @@ def _no_new_splat(guest: Guest) -> Iterator[None]:
     assert not found, "the kernel reported a bug: " + " / ".join(found[:5])
 
 
+@pytest.fixture(scope="session")
+def master(guest: Guest, lab: Lab) -> Iterator[Master]:
+    """A copy of what mkfs made, for the modules that need a filesystem after the first; removed with the last."""
+    made = Master(f"{lab.work_directory}/scratch.master")
+    try:
+        yield made
+    finally:
+        guest.python("Path(arguments[0]).unlink(missing_ok=True)", made.path)
+
+
 @pytest.fixture(scope="module")
-def scratch(request: pytest.FixtureRequest, guest: Guest, lab: Lab) -> Iterator[Scratch]:
+def scratch(request: pytest.FixtureRequest, guest: Guest, lab: Lab, master: Master) -> Iterator[Scratch]:
     """A formatted image of its own on a loop device, with a mount point; removed with everything on it."""
     skip_unclaimed(request.node, lab)  # what a whole module requires, before anything is made
     resource = Scratch(guest, lab)
     try:
-        resource.create()
+        resource.create_from(master)
         yield resource
     finally:
         resource.remove()

@@ -133,6 +133,15 @@ def blocks(image: str, step: int = 65536) -> Iterator[tuple[int, bytes]]:
                 offset += step
 
 
+def copy(image: str, to: str) -> None:
+    """Write what an image holds to another that is all zeros; nothing for no image."""
+    if image:
+        with open(to, "r+b") as file:
+            for offset, block in blocks(image):
+                os.pwrite(file.fileno(), block, offset)
+            os.fsync(file)
+
+
 def beneath(path: str) -> str:
     """The disk that a mapping is the first part of; anything else is itself."""
     name = os.path.basename(os.path.realpath(path))
@@ -259,17 +268,27 @@ class Device:
         self.persistent: bool = known["persistent"]
         self.disk: list[str] = known["disk"]  # of a test on a device: its name, its serial number, what reads that
 
-    def create(self, size: int, *, read_only: bool = False) -> str:
-        """Make everything anew, without a filesystem; returns the loop device."""
+    def create(self, size: int, *, read_only: bool = False, master: str = "") -> str:
+        """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
         self.remove()
         os.makedirs(self.point)
         if self.disk:
             self.device = self.map(size, read_only=read_only)
+            copy(master, self.image)
             return self.device
         with open(self.image, "wb") as file:
             file.truncate(size)
+        copy(master, self.image)
         self.device = attach(self.image, read_only=read_only)
         return self.device
+
+    def keep(self, master: str) -> None:
+        """Make the file `master` of what is on the device now."""
+        with open(self.device, "rb") as device:
+            os.fsync(device)
+        Path(master).write_bytes(b"")
+        os.truncate(master, size_of(self.image))
+        copy(self.image, master)
 
     def map(self, size: int, *, read_only: bool = False) -> str:
         """The first so many bytes of the device under test, all zeros, as a device of their own."""

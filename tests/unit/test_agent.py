@@ -1,0 +1,174 @@
+"""The process that runs the commands of checks: what one check leaves behind, the next must not meet."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GUEST = Path(__file__).parents[1] / "guest"
+# The agent without what only a guest has: its kernel's log.
+SERVE = """
+import json, sys
+from types import ModuleType
+sys.path.insert(0, sys.argv[1])
+import agent
+inside = sys.modules["inside"] = ModuleType("inside")
+exec(compile(open(f"{sys.argv[1]}/inside.py").read(), "inside.py", "exec"), inside.__dict__)
+runner, answers = agent.Runner(inside.__dict__), sys.stdout
+for line in sys.stdin:
+    print(json.dumps(runner.run(json.loads(line))), file=answers, flush=True)
+"""
+
+
+class Runner:
+    """Agent's Runner in a process of its own, since it forks and takes standard output as a program has it."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(GUEST)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    made = Runner()
+    yield made
+    made.close()
+
+
+def ask(runner: Runner, code: str, *arguments: Any, seconds: float = 20) -> Any:
+    """What the code of a check answers."""
+    seen = runner.run({"code": code, "arguments": arguments, "seconds": seconds})
+    assert seen["code"] == 0, seen
+    return json.loads(seen["stdout"])
+
+
+def worker(runner: Runner) -> int:
+    return int(ask(runner, "answer(os.getpid())"))
+
+
+def test_checks_share_a_process_that_none_of_them_changed(runner: Runner) -> None:
+    first = worker(runner)
+    assert ask(runner, "answer(arguments)", "a", 1) == ["a", 1]
+    assert worker(runner) == first
+    assert first != os.getpid()
+
+
+def test_names_directory_and_open_files_are_gone(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    first = worker(runner)
+    opened = "os.chdir(arguments[0]); kept = open('file'); answer(kept.fileno())"
+    descriptor = ask(runner, opened, str(tmp_path))
+    seen = "answer([os.getcwd(), 'kept' in globals(), os.path.exists(f'/proc/self/fd/{arguments[0]}')])"
+    assert ask(runner, seen, descriptor) == [str(Path.cwd()), False, False]
+    assert worker(runner) == first
+
+
+def test_a_changed_name_of_inside_is_what_it_was(runner: Runner) -> None:
+    first = worker(runner)
+    ask(runner, "read = None; answer(1)")
+    assert ask(runner, "answer(read.__name__)") == "read"
+    assert worker(runner) == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "os.umask(0o027 if os.umask(0o027) != 0o027 else 0o077)",
+        "sys.kept = open('/dev/null')",
+        "import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+        "import threading; threading.Thread(target=sleep, args=[5], daemon=True).start()",
+        "subprocess.Popen(['sleep', '5'])",
+        "fork = os.fork()\nif fork == 0: os._exit(0)",
+    ],
+)
+def test_what_outlives_a_check_ends_its_process(runner: Runner, change: str) -> None:
+    first = worker(runner)
+    assert ask(runner, f"{change}\nanswer('done')") == "done"
+    assert worker(runner) != first
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="nobody else can become another user")
+def test_who_became_another_user_does_not_come_back(runner: Runner) -> None:
+    assert ask(runner, "os.setresuid(65534, 65534, 65534); answer(os.getuid())") == 65534
+    assert ask(runner, "answer(os.getuid())") == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "said"),
+    [
+        ("raise OSError(5, 'told')", 1, "OSError: [Errno 5] told in: raise OSError(5, 'told')"),
+        ("assert 1 ==", 1, "SyntaxError: "),
+        ("sys.exit('words')", 1, "words"),
+        ("sys.exit(3)", 3, ""),
+        ("os._exit(4)", 4, ""),
+        ("os.kill(os.getpid(), 9)", 137, ""),
+    ],
+)
+def test_a_failure_is_told_and_ends_the_process(runner: Runner, code: str, expected: int, said: str) -> None:
+    first = worker(runner)
+    seen = runner.run({"code": f"print('before', flush=True)\n{code}", "arguments": [], "seconds": 20})
+    assert seen["code"] == expected
+    assert said in seen["stderr"]
+    assert seen["stdout"] == ("" if "Syntax" in said else "before\n")
+    assert worker(runner) != first
+
+
+def test_output_is_that_of_the_check_alone(runner: Runner) -> None:
+    for said in ("a long line", "short"):
+        seen = runner.run({"code": f"print({said!r})", "arguments": [], "seconds": 20})
+        assert (seen["stdout"], seen["stderr"]) == (f"{said}\n", "")
+
+
+def test_code_is_killed_at_its_deadline_with_all_it_started(runner: Runner) -> None:
+    code = "child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); sleep(60)"
+    seen = runner.run({"code": code, "arguments": [], "seconds": 1})
+    assert (seen["code"], seen.get("stuck")) == (124, None)
+    assert not Path(f"/proc/{int(seen['stdout'])}").exists()
+    assert ask(runner, "answer(1)") == 1
+
+
+def test_a_worker_that_somebody_killed_is_replaced(runner: Runner) -> None:
+    os.kill(worker(runner), 9)
+    assert runner.run({"code": "answer(1)", "arguments": [], "seconds": 20})["code"] == 137
+    assert ask(runner, "answer(1)") == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "stdout"),
+    [
+        ("echo out; echo err >&2", 0, "out\n"),
+        ("false; echo no", 1, ""),
+        ("kill -9 $$", 137, ""),
+        ("exec sleep 60", 124, ""),
+    ],
+)
+def test_scripts(runner: Runner, script: str, code: int, stdout: str) -> None:
+    seen = runner.run({"script": script, "seconds": 1 if "sleep" in script else 20})
+    assert (seen["code"], seen["stdout"]) == (code, stdout)
+    assert seen["stderr"] == ("err\n" if "err" in script else "")
+
+
+def test_a_script_that_leaves_a_process_behind_is_not_waited_for(runner: Runner) -> None:
+    seen = runner.run({"script": "sleep 60 & echo $!", "seconds": 20})
+    left = int(seen["stdout"])
+    assert Path(f"/proc/{left}").exists()
+    os.kill(left, 9)
