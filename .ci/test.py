@@ -1,7 +1,6 @@
 """Run linters and tests, all of them even when one fails, and close with one line of counts.
 
-Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, mutants, molecule. A linter, a test or a
-molecule scenario counts as one check.
+Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, mutants. A linter or a test counts as one check.
 """
 
 from __future__ import annotations
@@ -10,17 +9,18 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from junitparser import JUnitXml
 
 WORKFLOWS = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
 LINTERS = (
+    ("ansible-lint", "--offline"),  # takes longer than the others together, so it begins
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("yamllint", "--strict", "."),
-    ("ansible-lint", "--offline"),
     (
         "check-jsonschema",
         "--builtin-schema=vendor.github-workflows",
@@ -31,8 +31,11 @@ LINTERS = (
 # tests of a file share a lab and build on each other, and the files begin in the order of tests/e2e/conftest.py.
 AT_ONCE = ("-n", str(min(4, os.cpu_count() or 1)))
 BY_FILE = (*AT_ONCE, "--dist", "loadfile", "--no-loadscope-reorder")
-TESTS = {"unit": ("tests/unit",), "e2e": ("tests/e2e", *BY_FILE), "mutants": ("tests/mutants", *AT_ONCE)}
-SCENARIOS = ("default", "refusal")  # the others take as long again; `make molecule` runs them all
+TESTS = {
+    "unit": ("tests/unit", *AT_ONCE),
+    "e2e": ("tests/e2e", *BY_FILE),
+    "mutants": ("tests/mutants", *AT_ONCE),
+}
 
 
 def run(*command: str) -> bool:
@@ -44,11 +47,21 @@ def run(*command: str) -> bool:
     return succeeded
 
 
+def run_beside(command: tuple[str, ...]) -> bool:
+    """The same for one of several at once: what it says is printed when it has ended."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    failed = f"!! failed: {' '.join(command)}\n" if done.returncode else ""
+    print(f"== {' '.join(command)}\n{done.stdout}{failed}", end="", flush=True)
+    return not failed
+
+
 def lint() -> tuple[int, int, int]:
-    """Run every linter: how many passed, failed, were skipped."""
+    """Run every linter, the slowest beside the others: how many passed, failed, were skipped."""
     listed = subprocess.run(["git", "grep", "-lE", "^#!/bin/(sh|bash)"], capture_output=True, text=True, check=True)
     scripts = [name for name in listed.stdout.splitlines() if not name.endswith(".md")]
-    done = [run(*command) for command in (*LINTERS, ("shellcheck", *scripts))]
+    commands = (*LINTERS, ("shellcheck", *scripts))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(run_beside, commands))
     return sum(done), len(done) - sum(done), 0
 
 
@@ -65,17 +78,10 @@ def test(part: str) -> tuple[int, int, int]:
     return max(0, tests - failed - skipped), failed, skipped
 
 
-def molecule() -> tuple[int, int, int]:
-    """Run molecule scenarios: how many passed, failed, were skipped."""
-    done = [run(sys.executable, ".ci/molecule.py", scenario) for scenario in SCENARIOS]
-    return sum(done), len(done) - sum(done), 0
-
-
 def main() -> int:
     """Run the parts that were named; 0 when nothing failed."""
-    parts = {"lint": lint, "molecule": molecule}
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    counts = [parts[part]() if part in parts else test(part) for part in sys.argv[1:]]
+    counts = [lint() if part == "lint" else test(part) for part in sys.argv[1:]]
     passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
