@@ -10,7 +10,7 @@ virtualisation=$(systemd-detect-virt --vm) || true
 file_there=false loaded=false same=false permanent=false vermagic='' file_name='' sha256='' srcversion='' users=0
 if [ -f "$file" ]; then
 	file_there=true
-	# Asked once: a program takes a tenth of a second to start in an emulated guest. What is no module has no fields.
+	# Asked once: a program takes a tenth of a second to start in an emulated guest.
 	fields=$(modinfo "$file")
 	while read -r field value; do
 		case $field in
