@@ -26,6 +26,7 @@ LINTERS = (
         "--builtin-schema=vendor.github-workflows",
         *WORKFLOWS,
     ),
+    ("zizmor", "--offline", "--no-progress", *WORKFLOWS),  # permissions, pins, what a pull request could inject
 )
 # A guest is busy with one thing most of the time, so two of them are done sooner at once than one after the other. The
 # tests of a file share a lab and build on each other, and the files begin in the order of tests/e2e/conftest.py.
