@@ -15,8 +15,8 @@ import pytest
 from tests.e2e.harness import ROOT, VEXFS, Vexlab
 
 LONGEST = (
-    "test_gate", "test_molecule", "test_builders", "test_up", "test_devices", "test_keep_going", "test_mutants",
-    "test_warm", "test_collection", "test_late_bugs",
+    "test_gate", "test_molecule", "test_up", "test_devices", "test_keep_going", "test_warm", "test_mutants",
+    "test_another_filesystem", "test_recover", "test_broken_filesystems", "test_collection",
 )  # fmt: skip
 
 

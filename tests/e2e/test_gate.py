@@ -33,8 +33,9 @@ SIGNED = ("checklist", "emergency", "device", "backup", "monitoring")
 
 @pytest.fixture(scope="module")
 def whole(vexlab: Vexlab, source: Path) -> Done:
-    """Every stage, nothing reduced; the guest stays up with the module loaded."""
-    return vexlab("test", "--keep", "--seed", "7", "--source", str(source), "--json")
+    """Every stage of the full variant, nothing reduced; the guest stays up with the module loaded."""
+    words = ("--variant", "full", "--builder", "sandbox", "--seed", "7", "--source", str(source))
+    return vexlab("test", "--keep", *words, "--json")
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +162,11 @@ def test_evidence_that_was_edited_does_not_count(vexlab: Vexlab, file: Path, tou
 
 
 def test_phases_on_a_device_lead_to_production(vexlab: Vexlab, whole: Done, file: Path, source: Path) -> None:
-    """The same module, built anew on the test hardware; what was only half done there is what blocks production."""
+    """The same module, byte for byte, which the machine itself builds; what was only half done blocks production."""
     assert vexlab("gate", "--for", "device").code == 0
     assert vexlab("down").code == 0
     bench = Bench(vexlab, {"SPARE": 128})
-    words = ("--no-backup", "--readiness", str(file), "--source", str(source), "--json")
+    words = ("--no-backup", "--readiness", str(file), "--source", str(source), "--variant", "full", "--json")
     for phase, less, shown in (
         (1, (), "device.reading_writes_nothing"),
         (2, (), "device.files_are_kept"),
