@@ -174,6 +174,7 @@ def test_phases_on_a_device_lead_to_production(vexlab: Vexlab, whole: Done, file
     ):
         done = bench("test", "SPARE", "--phase", str(phase), *words, *less)
         assert done.code == 0, done.stderr
+        assert done.document["module"]["variant"] == whole.document["module"]["variant"] == "full"
         assert done.document["module"]["sha256"] == whole.document["module"]["sha256"]
         checks = {check["name"]: check["verdict"] for stage in done.document["stages"] for check in stage["checks"]}
         assert checks[shown] == "passed"

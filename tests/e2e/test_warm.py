@@ -54,9 +54,11 @@ def labs(vexlab: Vexlab, broken: Path, cache: Path) -> dict[str, Done]:
     """Two labs that are started at the same moment, when the only state is truncated: one saves it, the other waits."""
     up(vexlab, broken, "one")
     vexlab("destroy", "--name", "one")
-    for memory in cache.glob("*/warm/*/memory"):  # what the user's own cache holds is left alone: it is linked
-        os.truncate(shutil.copy(memory, memory.with_suffix(".new")), 1 << 20)
-        memory.with_suffix(".new").replace(memory)
+    for memory in cache.glob("*/warm/*/memory"):
+        with memory.open("rb") as file:
+            begin = file.read(1 << 20)
+        memory.unlink()  # not truncated in place: the user's own cache has the same file
+        memory.write_bytes(begin)
     started = {name: vexlab.start("up", "--name", name, "--source", str(broken), "--json") for name in LABS}
     return {name: vexlab.finish(process) for name, process in started.items()}
 
