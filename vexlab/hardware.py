@@ -6,7 +6,7 @@ inventory says of the host, as literals, and the contract. So the same playbooks
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_runner.interface import get_inventory
+from ansible_runner.exceptions import AnsibleRunnerException
+from ansible_runner.interface import run_command
 
 from vexlab import content, settings
 from vexlab.errors import UsageProblem
@@ -44,12 +45,15 @@ def find(inventory: Path, name: str | None) -> Host:
     """The one host that is meant; raises UsageProblem when there is none, or more than one."""
     if not inventory.exists():
         raise UsageProblem(f"there is no inventory {inventory}", EXAMPLE)
+    program = Path(sys.executable).with_name("ansible-inventory")  # vexlab's own, whether or not that is in PATH
+    words = ["--list", "--inventory", str(inventory.absolute())]
     try:
-        listed, said = get_inventory(  # type: ignore[no-untyped-call]
-            "list", [str(inventory.absolute())], response_format="json", quiet=True, runner_mode="subprocess",
-            envvars={"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
+        told, said, code = run_command(  # type: ignore[no-untyped-call]
+            str(program), words, quiet=True, runner_mode="subprocess",
+            envvars={"ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
         )  # fmt: skip
-    except Exception as problem:  # ansible-runner has no exception of its own for what isn't JSON
+        listed = json.loads(told) if code == 0 else {}
+    except (AnsibleRunnerException, OSError, ValueError) as problem:
         raise UsageProblem(f"the inventory {inventory} can't be read: {problem}", EXAMPLE) from problem
     if not isinstance(listed, dict) or "_meta" not in listed:
         raise UsageProblem(f"the inventory {inventory} can't be read: {str(said or listed).strip()[:600]}", EXAMPLE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -67,9 +66,6 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     subprocess.run([environment / "bin" / "pip", "install", "--quiet", str(wheel)], check=True)
     home = Path(tempfile.mkdtemp(prefix="vexlab-wheel-"))
     tool = Vexlab(home, str(environment / "bin" / "python"))
-    # Only what a person's shell would have: the environment's own programs must be found without being activated.
-    outside = [part for part in os.environ["PATH"].split(os.pathsep) if part != str(Path(sys.executable).parent)]
-    tool.environment["PATH"] = os.pathsep.join(outside)
     try:
         yield tool
     finally:

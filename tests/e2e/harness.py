@@ -48,7 +48,12 @@ class Vexlab:
         self.home = home
         self.python = python
         cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        self.environment = os.environ | {
+        # As a person has it who follows the README: the environment that vexlab is installed in is not activated.
+        kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+        own = {Path(sys.executable).parent, Path(python).parent}
+        outside = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) not in own]
+        self.environment = kept | {
+            "PATH": os.pathsep.join(outside),
             "XDG_CACHE_HOME": cache,
             "XDG_STATE_HOME": str(home / "state"),
             "XDG_RUNTIME_DIR": str(home / "r"),
@@ -67,7 +72,7 @@ class Vexlab:
 
     def command(self, *arguments: str) -> list[str]:
         # A shell starts background jobs with SIGINT ignored, and a process that inherits that ignores Ctrl-C.
-        return ["env", "--default-signal=INT", self.python, "-m", "vexlab", *arguments]
+        return ["env", "--default-signal=INT", str(Path(self.python).with_name("vexlab")), *arguments]
 
     def __call__(self, *arguments: str, cwd: Path | None = None, **environment: str) -> Done:
         done = subprocess.run(

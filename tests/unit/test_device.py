@@ -366,3 +366,31 @@ def test_host_by_its_name() -> None:
 def test_host_that_is_not_one(listed: dict[str, Any], name: str | None, said: str) -> None:
     with pytest.raises(UsageProblem, match=said):
         hardware.choose(listed, name, "inventory")
+
+
+@pytest.mark.parametrize(
+    ("words", "inventory", "said"),
+    [
+        (["recover"], "guests:\n  hosts: {a: {}}\n", "has no hosts in a group 'hardware'"),
+        (
+            ["device", "check", "--device", "/dev/disk/by-id/x", "--serial", "S1"],
+            "$ANSIBLE_VAULT;1.1;AES256\n00\n",
+            "read",
+        ),
+    ],
+    ids=["another group", "locked"],
+)
+def test_inventory_is_read_without_an_activated_environment(
+    words: list[str], inventory: str, said: str, tmp_path: Path
+) -> None:
+    """The README calls .venv/bin/vexlab, and nothing else of that environment is in PATH."""
+    file = tmp_path / "lab.yml"
+    file.write_text(inventory)
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("vexlab"), *words, "--inventory", str(file)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert said in done.stderr
+    assert "ansible-inventory command not found" not in done.stderr
