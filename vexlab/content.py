@@ -16,6 +16,10 @@ import yaml
 
 from vexlab.errors import UsageProblem, VexlabError
 
+JUDGING = ("ansible.cfg", "inventory", "playbooks", "roles", "tests/guest")
+"""What of the shipped files brings stages about and judges them, beside vexlab's own code."""
+_CONTENT = "_content"  # where an installed package has them
+
 
 @cache
 def root() -> Path:
@@ -24,7 +28,7 @@ def root() -> Path:
     In a checkout that is the checkout, so that an edit counts at once; an editable install may hold a copy beside it.
     """
     package = Path(__file__).resolve().parent
-    for candidate in (package.parent, package / "_content"):
+    for candidate in (package.parent, package / _CONTENT):
         if (candidate / "playbooks" / "vars" / "stages.yml").is_file():
             return candidate
     raise VexlabError(f"vexlab is installed without its playbooks in {package}", "install it again")
@@ -114,15 +118,34 @@ def role_script(role: str, name: str) -> ModuleType:
 
 @cache
 def suite() -> str:
-    """sha256 over the names and contents of what brings stages about and judges them: checks, playbooks, roles."""
+    """sha256 over the names and contents of all that brings stages about and judges them.
+
+    That is checks, playbooks and roles, the contract's defaults, and vexlab itself.
+    """
+    return tree_hash(root(), Path(__file__).resolve().parent)
+
+
+def tree_hash(shipped: Path, package: Path) -> str:
+    """What `suite` is, of the directory that holds the playbooks and of the one that holds vexlab's own code."""
+    files = {path: path.relative_to(shipped) for name in JUDGING for path in _files(shipped / name)}
+    own = {path: path.relative_to(package) for path in _files(package)}
+    # an installed vexlab has its playbooks below its code
+    files |= {path: "vexlab" / name for path, name in own.items() if name.parts[0] != _CONTENT}
     total = hashlib.sha256()
-    trees = [root() / name for name in ("playbooks", "roles", "tests/guest")]
-    found = [path for tree in trees for path in tree.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    files = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root()).parts)]
-    for path in sorted(files):
+    for path, name in sorted(files.items(), key=lambda each: each[1]):
         data = path.read_bytes()
-        total.update(f"{path.relative_to(root())}\0{len(data)}\0".encode() + data)
+        total.update(f"{name}\0{len(data)}\0".encode() + data)
     return total.hexdigest()
+
+
+def _files(place: Path) -> list[Path]:
+    """The files in a directory, or the one that it is, without what Python compiled and what is hidden."""
+    found = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    return [
+        path
+        for path in found
+        if path.suffix != ".pyc" and not any(part.startswith(".") for part in path.relative_to(place.parent).parts)
+    ]
 
 
 def cache_directory() -> Path:

@@ -10,11 +10,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from vexlab import chain, content
 from vexlab.decode import decode
 from vexlab.errors import VexlabError
-from vexlab.results import Machine, Run, Verdict, read, replace_file
+from vexlab.results import Amounts, Contract, Machine, Run, Verdict, read, replace_file
 
 SEAL = "evidence.json"
 NOT_SEALED = (
@@ -25,7 +26,11 @@ NOT_SEALED = (
 
 @dataclass(frozen=True)
 class Entry:
-    """What the chain knows of a run; `module` is the sha256 (empty without one), `evidence` that of its seal."""
+    """What the chain knows of a run, whatever becomes of its directory.
+
+    `module` is the sha256 (empty without one), `evidence` that of the seal. `stages`, `contract` and `amounts` are what
+    each stage came to, what was demanded of the module and how much; an earlier vexlab wrote none of them down (None).
+    """
 
     run: str
     finished: str
@@ -37,6 +42,9 @@ class Entry:
     evidence: str
     previous: str
     sha256: str
+    stages: dict[str, Verdict] | None
+    contract: Contract | None
+    amounts: Amounts | None
 
     @property
     def directory(self) -> Path:
@@ -68,7 +76,18 @@ def seal(directory: Path, run: Run) -> None:
 
 def entries() -> list[Entry]:
     """Every run that was sealed, the oldest first; a VexlabError when the chain is broken."""
-    return [decode(Entry, record, "") for record in chain.read(chain_file())]
+    return [decode(Entry, _NOT_YET_KNOWN | record, "") for record in chain.read(chain_file())]
+
+
+def verdicts(entry: Entry) -> dict[str, Verdict]:
+    """What each stage of a run came to, and under `run` what the run did.
+
+    Of a run whose stages the chain doesn't know, its results tell, as far as they are as they were.
+    """
+    known = {"run": entry.verdict} | (entry.stages or {})
+    if entry.stages is None and not problem(entry):
+        known |= {stage.name: stage.verdict for stage in read(entry.directory / "results.json").stages}
+    return known
 
 
 def on_hardware() -> list[Past]:
@@ -102,8 +121,10 @@ def problem(entry: Entry) -> str:
         facts = _facts(read(directory / "results.json"))
     except VexlabError as error:
         return error.message
-    told = {name: value for name, value in asdict(entry).items() if name in facts}
-    return "" if told == facts else "the chain says something else of it than its results"
+    told = {name: value for name, value in asdict(entry).items() if name in facts and value is not None}
+    return (
+        "" if told == {name: facts[name] for name in told} else "the chain says something else of it than its results"
+    )
 
 
 def digest(path: Path) -> str:
@@ -112,8 +133,14 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _facts(run: Run) -> dict[str, str]:
+def _facts(run: Run) -> dict[str, Any]:
     return {
         "run": run.run, "finished": run.finished or "", "verdict": run.verdict, "machine": run.machine,
         "module": run.module.sha256 if run.module else "", "kernel": run.kernel, "suite": run.suite,
+        "stages": {stage.name: stage.verdict for stage in run.stages},
+        "contract": asdict(run.contract) if run.contract else None,
+        "amounts": asdict(run.amounts) if run.amounts else None,
     }  # fmt: skip
+
+
+_NOT_YET_KNOWN: dict[str, Any] = dict.fromkeys(("stages", "contract", "amounts"))

@@ -129,6 +129,27 @@ class Amounts:
 
 
 @dataclass(frozen=True)
+class Contract:
+    """What a run demanded of its module.
+
+    `claims` are the target's capabilities: a check of anything else is skipped. `module_parameters` and the mount
+    options are those that were tested. `cpus` and `memory_mb` were asked for, of a guest (0 on test hardware).
+    `known_failures` names the checks that may fail, as stage/check. `sha256` is over the run's contract.json, which has
+    every variable.
+    """
+
+    claims: tuple[str, ...]
+    module_parameters: str
+    mount_options_ro: str
+    mount_options_rw: str
+    cpus: int
+    memory_mb: int
+    device_size_mb: int
+    known_failures: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Run:
     """One pass over stages.
 
@@ -136,7 +157,7 @@ class Run:
     to a path relative to the run directory, `selected` are the stages that were asked for, `reruns` is None unless the
     check that went wrong was run again. `kernel` is what `uname -r` says where the stages ran, `suite` a hash over what
     brought about and judged them (content.suite), `applied` whether roles were applied, or only judged what was there.
-    Of a run by an earlier vexlab, `suite` is empty, `applied` false, `amounts` None.
+    Of a run by an earlier vexlab, `suite` is empty, `applied` false, `amounts` and `contract` None.
     """
 
     run: str
@@ -157,6 +178,7 @@ class Run:
     suite: str = ""
     applied: bool = False
     amounts: Amounts | None = None
+    contract: Contract | None = None
 
 
 # ---------------------------------------------------------------- judging
@@ -337,7 +359,7 @@ def _of_former_versions(document: dict[str, object]) -> dict[str, object]:
     """What fields are that documents of former versions don't have."""
     guest = document.get("guest")
     kernel = guest.get("kernel", "") if isinstance(guest, dict) else ""
-    absent: dict[str, object] = dict.fromkeys(("reruns", "device", "amounts"))
+    absent: dict[str, object] = dict.fromkeys(("reruns", "device", "amounts", "contract"))
     return absent | {"machine": "vm", "kernel": kernel, "suite": "", "applied": False}
 
 

@@ -18,7 +18,7 @@ from vexlab.lab import Lab, name_option
 from vexlab.onward import Plan, Seen
 from vexlab.playbook import Event, Outcome, Playbook
 from vexlab.progress import Progress
-from vexlab.results import DIED, Amounts, Device, Guest, Machine, Module, Reruns, Run, Stage, Verdict
+from vexlab.results import DIED, Amounts, Contract, Device, Guest, Machine, Module, Reruns, Run, Stage, Verdict
 from vexlab.settings import Settings
 
 LOGS = ("console.log", "build.log", "ansible.log")
@@ -64,6 +64,24 @@ def _lab_of(path: Path) -> str:
     return marker.read_text().strip() if marker.is_file() else ""
 
 
+def write_contract(directory: Path, variables: dict[str, Any], machine: Machine) -> Contract:
+    """Write every variable of the contract into a run's directory; returns what of it the gate decides by."""
+    path = directory / "contract.json"
+    results.replace_file(path, json.dumps(variables, indent=1, sort_keys=True) + "\n")
+    in_guest = machine is Machine.VM
+    return Contract(
+        claims=tuple(variables["vexlab_capabilities"]),
+        module_parameters=variables["vexlab_module_parameters"],
+        mount_options_ro=variables["vexlab_mount_options_ro"],
+        mount_options_rw=variables["vexlab_mount_options_rw"],
+        cpus=variables["vexlab_cpus"] if in_guest else 0,
+        memory_mb=variables["vexlab_memory_mb"] if in_guest else 0,
+        device_size_mb=variables["vexlab_device_size_mb"],
+        known_failures=tuple(entry["check"] for entry in variables["vexlab_known_failures"]),
+        sha256=evidence.digest(path),
+    )
+
+
 class Pass:
     """One pass over stages. Use once: `execute` returns the judged run.
 
@@ -100,6 +118,7 @@ class Pass:
         self._applied = False
         self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
+        self._contract = write_contract(self.directory, settings.contract, Machine.HARDWARE if device else Machine.VM)
         self.left_behind: str | None = None  # what could not be taken down; None before that was tried
 
     def changed_stages(self) -> list[str]:
@@ -227,6 +246,7 @@ class Pass:
             suite=content.suite(),
             applied=self._applied,
             amounts=self._amounts(),
+            contract=self._contract,
         )
 
     def _kernel_of_build(self) -> str:

@@ -30,6 +30,11 @@ def schema() -> dict[str, Any]:
     return parsed
 
 
+def capabilities() -> list[str]:
+    """Every capability that a target can claim, in the order of the schema."""
+    return [each["const"] for each in schema()["properties"]["vexlab_capabilities"]["items"]["oneOf"]]
+
+
 def load_target(path: Path) -> dict[str, object]:
     """Read and check a target file; return the fields that it sets, `vexlab_source` made absolute.
 

@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from vexlab import content, evidence, readiness, results
+from vexlab import content, evidence, readiness, results, target
 from vexlab.gate import Criterion, Decision, Gate, Subject
-from vexlab.results import Amounts, Check, Device, Guest, Machine, Module, Run, Stage, Verdict, judge_run
+from vexlab.results import Amounts, Check, Contract, Device, Guest, Machine, Module, Run, Stage, Verdict, judge_run
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 KERNEL = "6.12.0-amd64"
 SUBJECT = Subject("toyfs", "ab" * 32, "0123ABC", KERNEL)
 MODULE = Module("toyfs", "ab" * 32, "0123ABC", "c-only", "cd" * 20)
 USUAL = Amounts(quick=False, load_cycles=20, mount_cycles=100, churn_operations=2000, seed=0)
+CONTRACT = Contract(tuple(target.capabilities()), "debug=0", "ro", "rw", 2, 2048, 256, (), "ef" * 32)
 STAGES = list(readiness.CATEGORIES)
 
 
@@ -41,7 +42,7 @@ def a_run(name: str = "run-1", verdicts: dict[str, Verdict] | None = None, **cha
         suite_version="0.1.0", module=MODULE,
         guest=Guest(KERNEL, "tcg", "7.2.0", False, 2048, 2, 2222, "/mnt/source", "0123456789abcdef"), stages=stages,
         evidence={"console": "console.log"}, selected=tuple(STAGES), kernel=KERNEL, suite=content.suite(), applied=True,
-        amounts=USUAL,
+        amounts=USUAL, contract=CONTRACT,
     )  # fmt: skip
     return dataclasses.replace(run, **changes)
 

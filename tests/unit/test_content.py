@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from vexlab import content
@@ -28,3 +31,40 @@ def test_chosen_stages_bring_along_what_they_need_and_no_more(chosen: tuple[str,
 def test_stage_that_nobody_knows() -> None:
     with pytest.raises(UsageProblem, match="unknown stage 'mont'"):
         content.stages_for(("mont",))
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """A checkout in small, with vexlab's own code in it."""
+    for name in (*content.JUDGING, "vexlab", "docs"):
+        path = tmp_path / name if "." in name else tmp_path / name / "inner" / "file"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "place", [
+        "ansible.cfg", "inventory/inner/file", "playbooks/inner/file", "roles/inner/file", "tests/guest/inner/file",
+        "vexlab/inner/file", "vexlab/new.py",
+    ],
+)  # fmt: skip
+def test_another_judge_is_another_suite(shipped: Path, place: str) -> None:
+    before = content.tree_hash(shipped, shipped / "vexlab")
+    (shipped / place).write_text("something else")
+    assert content.tree_hash(shipped, shipped / "vexlab") != before
+
+
+@pytest.mark.parametrize("place", ["docs/inner/file", "vexlab/inner/file.pyc", "vexlab/.hidden", "roles/inner/.cache"])
+def test_what_does_not_judge_makes_no_other_suite(shipped: Path, place: str) -> None:
+    before = content.tree_hash(shipped, shipped / "vexlab")
+    (shipped / place).write_text("something else")
+    assert content.tree_hash(shipped, shipped / "vexlab") == before
+
+
+def test_suite_is_the_same_installed_and_in_a_checkout(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Installed, what is shipped is below the package."""
+    package = tmp_path_factory.mktemp("site-packages") / "vexlab"
+    shutil.copytree(shipped / "vexlab", package)
+    shutil.copytree(shipped, package / "_content", ignore=shutil.ignore_patterns("vexlab"))
+    assert content.tree_hash(package / "_content", package) == content.tree_hash(shipped, shipped / "vexlab")

@@ -12,7 +12,20 @@ import pytest
 
 from vexlab import results
 from vexlab.errors import VexlabError
-from vexlab.results import Amounts, Check, Device, Guest, Machine, Module, Reruns, Run, Stage, Verdict, judge_run
+from vexlab.results import (
+    Amounts,
+    Check,
+    Contract,
+    Device,
+    Guest,
+    Machine,
+    Module,
+    Reruns,
+    Run,
+    Stage,
+    Verdict,
+    judge_run,
+)
 
 PASSED = Check("superblock has the magic", Verdict.PASSED, 0.25)
 FAILED = Check("names survive a remount", Verdict.FAILED, 1.5, "\n  AssertionError: 3 of 5 names are gone\nmore lines")
@@ -155,6 +168,7 @@ def test_garbage_is_an_error_with_its_line(tmp_path: Path, line: str, named: str
     [
         {},
         {"reruns": Reruns("mount/a.b", 3, 1), "amounts": Amounts(True, 5, 25, 500, 7), "kernel": "6.12", "suite": "ab"},
+        {"contract": Contract(("read-write",), "debug=1", "ro", "rw,x", 2, 2048, 256, ("mount/a.b",), "ab" * 32)},
         {"machine": Machine.HARDWARE, "device": Device("/dev/disk/by-id/x", "S1", 2), "guest": None, "applied": True},
         {"module": None, "guest": None, "finished": None, "stages": ()},
     ],
@@ -174,7 +188,7 @@ def test_schema_has_every_field_and_no_other() -> None:
     """The schema is typed by hand, so a field added to a record must be added to it too."""
     definitions = SCHEMA["$defs"]
     records = {"check": Check, "stage": Stage, "module": Module, "guest": Guest, "reruns": Reruns}
-    records |= {"device": Device, "amounts": Amounts}
+    records |= {"device": Device, "amounts": Amounts, "contract": Contract}
     assert set(SCHEMA["properties"]) == {"schema", *(field.name for field in dataclasses.fields(Run))}
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
     assert definitions["verdict"]["enum"] == list(Verdict)
@@ -223,7 +237,7 @@ def test_wrong_document_is_refused_by_field(tmp_path: Path, path: list[Any], val
 def test_document_of_a_former_version_is_read() -> None:
     """It knows nothing of how the run was made, and must not be taken for one that was complete."""
     document = results.to_document(a_run())
-    for field in ("reruns", "machine", "device", "kernel", "suite", "applied", "amounts"):
+    for field in ("reruns", "machine", "device", "kernel", "suite", "applied", "amounts", "contract"):
         del document[field]
     assert results.from_document(document) == a_run(kernel="6.12.0-amd64")
 
