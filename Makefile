@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make up` and `make test`. Each sets up all that it needs.
 .POSIX:
 .DELETE_ON_ERROR:
-.PHONY: help up test lint unit e2e mutants molecule down bench clean
+.PHONY: help up test lint unit e2e mutants faults molecule down bench clean
 
 PYTHON ?= python3
 BENCH =
@@ -14,6 +14,7 @@ help:
 	@echo 'make up    a guest with VexFS built, loaded, formatted and mounted, each stage verified'
 	@echo 'make test  every linter and every test, those in a real guest included'
 	@echo 'make lint | unit | e2e   a part of them; make mutants: every broken variant of VexFS must be caught'
+	@echo 'make faults    every injected fault; what was seen is written to docs/reliability.md'
 	@echo 'make molecule   every molecule scenario; make molecule SCENARIO=reload: one of them'
 	@echo 'make down  stop the guest'
 	@echo 'make bench benchmarks: times, ratios and goals; make bench BENCH="up --runs 1" measures less'
@@ -38,7 +39,7 @@ molecule: $(INSTALLED)
 	@$(BIN)/vexlab doctor --install
 	@$(BIN)/python .ci/molecule.py $(SCENARIO)
 
-lint unit e2e mutants: $(INSTALLED)
+lint unit e2e mutants faults: $(INSTALLED)
 	@$(BIN)/python .ci/test.py $@
 
 # What vexlab is compared with is installed for this alone.

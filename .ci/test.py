@@ -1,6 +1,6 @@
 """Run linters and tests, all of them even when one fails, and close with one line of counts.
 
-Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, mutants. A linter or a test counts as one check.
+Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, mutants, faults. A linter or a test counts as one check.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ TESTS = {
     "unit": ("tests/unit", *AT_ONCE),
     "e2e": ("tests/e2e", *BY_FILE),
     "mutants": ("tests/mutants", *AT_ONCE),
+    "faults": ("tests/faults", *BY_FILE, "--seen=tests/faults/seen.jsonl"),
 }
 
 
@@ -83,6 +84,8 @@ def main() -> int:
     """Run the parts that were named; 0 when nothing failed."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     counts = [lint() if part == "lint" else test(part) for part in sys.argv[1:]]
+    if "faults" in sys.argv:
+        subprocess.run([sys.executable, "-m", "tests.faults.document"], check=True)
     passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0

@@ -1,0 +1,106 @@
+"""What a command left on this machine, looked for the same way after every fault."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from vexlab import lab as labs
+
+PATIENCE = 15.0  # seconds for processes that were told to end
+
+
+def find(home: Path) -> tuple[str, ...]:
+    """Name what is left of what worked in `home`, once what was told to end has had its time.
+
+    A guest that its lab's record calls ready is no leftover, nor are its files: it is what `up` leaves.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while (found := tuple(_look(home))) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return found
+
+
+def _look(home: Path) -> Iterator[str]:
+    guests = _guests(home)
+    processes = {
+        pid: words for pid, words in processes_of(home).items() if pid not in {pid for _, pid in guests.values()}
+    }
+    for pid, words in processes.items():
+        yield f"process {pid}: {words}"
+        yield from (f"port {port} of process {pid}" for port in _listening(pid))
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        if f"{home}/" in line and " tmpfs " not in line:
+            yield f"mount {line}"
+    for device in Path("/sys/block").glob("loop*/loop/backing_file"):
+        if f"{home}/" in _text(device):
+            yield f"loop device {device.parts[3]} on {_text(device)}"
+    sockets = {place for place, _ in guests.values()}  # of guests that are up
+    for place in ("r", "t"):
+        for path in sorted((home / place).rglob("*")):
+            if not path.is_dir() and path.parent not in sockets and path.name != "kvm-probe.json":
+                yield f"{'socket' if path.is_socket() else 'file'} {path.relative_to(home)}"
+        yield from (f"directory {path.relative_to(home)}" for path in sorted((home / place).glob("vexlab-*")))
+    held = Path("/proc/locks").read_text()
+    for path in home.rglob("*.lock"):
+        if not path.is_dir() and f":{path.stat().st_ino} " in held:
+            yield f"lock {path.relative_to(home)}"
+    for path in home.rglob("*"):
+        if path.name.endswith((".partial", ".tmp", ".new")):
+            yield f"half-written file {path.relative_to(home)}"
+
+
+def processes_of(home: Path) -> dict[int, str]:
+    """Processes that have the path of `home` in their command line or environment, this one aside."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            words = _bytes(entry / "cmdline")
+            if f"{home}/".encode() in words + _bytes(entry / "environ"):
+                found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")[:160]
+    return found
+
+
+def _guests(home: Path) -> dict[str, tuple[Path, int]]:
+    """Labs whose guest is up and known to its lab, with the directory of its sockets and its process."""
+    found = {}
+    for path in sorted((home / "state/vexlab/labs").glob("*")):
+        record = labs.Lab(path.name, path).record()
+        pid = labs.guest_pid(record)
+        if record.get("state") == "ready" and pid is not None:
+            found[path.name] = Path(record["qmp"]).parent, pid
+    return found
+
+
+def _listening(pid: int) -> list[str]:
+    """Addresses that a process listens at."""
+    inodes = {_link(path) for path in _entries(Path(f"/proc/{pid}/fd"))}
+    rows = [line.split() for line in _text(Path(f"/proc/{pid}/net/tcp")).splitlines()[1:]]
+    return [str(int(row[1].split(":")[1], 16)) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except OSError:
+        return []
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _text(path: Path) -> str:
+    return _bytes(path).decode(errors="replace").strip()
