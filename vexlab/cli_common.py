@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import content, doctor, runs
+from vexlab import archive, content, doctor, results, runs
 from vexlab import lab as labs
+from vexlab.archive import Unreadable
 from vexlab.errors import HostProblem, UsageProblem
 from vexlab.lab import Lab, name_option
 from vexlab.progress import STYLES, clock
@@ -153,3 +154,23 @@ def existing(name: str) -> Lab:
             f"unknown lab {name!r}", f"known labs: {known}; `vexlab up{name_option(name)}` makes this one"
         )
     return lab
+
+
+def chosen_run(name: str | None, lab: str | None) -> Run:
+    """The run of that name, or the last one of a lab or of all; newer ones that can't be read are named.
+
+    Raises UsageProblem when there is none, and a VexlabError when the one that was asked for can't be read.
+    """
+    if name is not None:
+        return results.read(archive.find(name) / archive.RESULTS)
+    run, unreadable = archive.last(lab)
+    name_unreadable(unreadable)
+    if run is None:
+        raise archive.no_run(lab)
+    return run
+
+
+def name_unreadable(found: Iterable[Unreadable]) -> None:
+    """Tell the person of runs that are passed over because their results can't be read."""
+    for one in found:
+        stderr.print(f"run {one.name} is passed over: {one.why}", style="yellow", markup=False, soft_wrap=True)

@@ -17,7 +17,16 @@ import click
 
 from vexlab import content, device, evidence, hardware, readiness_file, report, results, runs
 from vexlab import lab as labs
-from vexlab.cli_common import Command, amount_options, json_option, source_options, stderr, verbose_option, with_all
+from vexlab.cli_common import (
+    Command,
+    amount_options,
+    json_option,
+    name_unreadable,
+    source_options,
+    stderr,
+    verbose_option,
+    with_all,
+)
 from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.hardware import Host
 from vexlab.lab import Lab
@@ -151,9 +160,11 @@ def test(
         what = "both --backup and --no-backup are given" if file else "no backup is named"
         raise UsageProblem(what, f"{disk.command('backup')} makes one; --no-backup does without")
     saved = file or NO_BACKUP
+    past, unreadable = evidence.on_hardware()
+    name_unreadable(unreadable)
     more = {
         "vexlab_phase": phase, "vexlab_device_backup": saved, "vexlab_device_overwrite": list(overwrite),
-        "vexlab_earlier_modules": device.allowed_modules(evidence.on_hardware(), disk.serial, phase),
+        "vexlab_earlier_modules": device.allowed_modules(past, disk.serial, phase),
     }  # fmt: skip
     if readiness is not None:  # else the one that the inventory names
         more["vexlab_readiness"] = str(Path(readiness).absolute())

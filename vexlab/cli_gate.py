@@ -11,8 +11,8 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from rich.table import Table
 
-from vexlab import content, evidence, readiness, readiness_file, results, runs, statements
-from vexlab.cli_common import Command, stderr, with_all
+from vexlab import content, evidence, readiness, readiness_file, statements
+from vexlab.cli_common import Command, chosen_run, stderr, with_all
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import LEVELS, MAX_AGE_DAYS, Criterion, Decision, Gate, Subject, subject_of
 from vexlab.lab import name_option
@@ -118,8 +118,7 @@ def find_subject(module: Path | None, run: str | None, name: str) -> Subject:
         raise UsageProblem("--module and --run name two modules", "give one of them")
     if module is not None:
         return module_subject(module)
-    directory = runs.find(run, None if run else name)
-    found = results.read(directory / "results.json")
+    found = chosen_run(run, None if run else name)
     subject = subject_of(found)
     if subject is None:
         why = "was interrupted" if found.verdict == "not_run" else f"is {found.verdict}"

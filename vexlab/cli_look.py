@@ -15,9 +15,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import content, doctor, gate, report, results, runs
+from vexlab import archive, content, doctor, gate, report, results, runs
 from vexlab import lab as labs
-from vexlab.cli_common import existing, json_option, lab_option, plain, stderr, verdict_table
+from vexlab.cli_common import (
+    chosen_run,
+    existing,
+    json_option,
+    lab_option,
+    name_unreadable,
+    plain,
+    stderr,
+    verdict_table,
+)
 from vexlab.errors import HostProblem, UsageProblem
 from vexlab.lab import Lab, name_option
 from vexlab.progress import STYLES, clock, summary
@@ -85,9 +94,10 @@ def _status(lab: Lab) -> dict[str, Any]:
             "memory_mb": record["parameters"]["memory_mb"], "cpus": record["parameters"]["cpus"],
             "ssh_port": record.get("port"), "share": record["source"], **labs.process_facts(pid),
         }  # fmt: skip
-    found = runs.directories(lab.name)
-    if found:
-        document["run"] = results.to_document(results.read(found[-1] / "results.json"))
+    run, unreadable = archive.last(lab.name)
+    name_unreadable(unreadable)
+    if run is not None:
+        document["run"] = results.to_document(run)
     return document
 
 
@@ -156,7 +166,7 @@ def logs(name: str, which: str) -> None:
     if which == "qemu":
         paths = [lab.directory / "qemu.log"]
     else:
-        directory = runs.find(None, name)
+        directory = archive.find(None, name)
         within = "stages/*/kernel.log" if which == "kernel" else f"{which}.log"
         paths = [*sorted(directory.glob(within)), *sorted(directory.glob(f"*-[0-9]*/{within}"))]
     present = [path for path in paths if path.is_file()]
@@ -179,8 +189,7 @@ def logs(name: str, which: str) -> None:
 )
 def report_command(run: str | None, name: str | None, kind: str) -> None:
     """Print the report of RUN, or of the last run."""
-    directory = runs.find(run, name)
-    document = results.read(directory / "results.json")
+    document = chosen_run(run, name)
     if kind == "junit":
         with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:  # the one in the run's directory is sealed
             report.write_junit(document, Path(scratch) / "junit.xml")
@@ -196,7 +205,8 @@ def report_command(run: str | None, name: str | None, kind: str) -> None:
 @json_option
 def runs_command(name: str | None, as_json: bool) -> None:
     """List the runs, the oldest first."""
-    found = [results.read(path / "results.json") for path in runs.directories(name)]
+    found, unreadable = archive.read_all(archive.directories(name))
+    name_unreadable(unreadable)
     if as_json:
         click.echo(json.dumps([results.to_document(run) for run in found], indent=2))
         return

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vexlab import chain, content
+from vexlab.archive import Unreadable, directories, read_all
 from vexlab.decode import decode
 from vexlab.errors import VexlabError
 from vexlab.results import Amounts, Contract, Machine, Run, Verdict, read, replace_file
@@ -90,22 +91,33 @@ def verdicts(entry: Entry) -> dict[str, Verdict]:
     return known
 
 
-def on_hardware() -> list[Past]:
-    """Every run on test hardware, the oldest first. A run that was killed was never sealed, and has not passed."""
+def on_hardware() -> tuple[list[Past], list[Unreadable]]:
+    """Every run on test hardware, the oldest first, and runs of which nothing tells what they were.
+
+    A run that was killed was never sealed, and has not passed. Of a sealed one the chain tells, readable or not.
+    """
     sealed = {entry.run: entry for entry in entries()}
-    found = {
-        name: Past(entry.module, entry.verdict, None if problem(entry) else read(entry.directory / "results.json"))
-        for name, entry in sealed.items()
-        if entry.machine is Machine.HARDWARE
-    }
-    for path in content.runs_directory().glob("*/results.json"):
-        if path.parent.name not in sealed and (run := read(path)).machine is Machine.HARDWARE:
+    found = {}
+    for name, entry in sealed.items():
+        if entry.machine is Machine.HARDWARE:
+            runs, _ = read_all([] if problem(entry) else [entry.directory])
+            found[name] = Past(entry.module, entry.verdict, next(iter(runs), None))
+    killed, unreadable = read_all(path for path in directories() if path.name not in sealed)
+    for run in killed:
+        if run.machine is Machine.HARDWARE:
             found[run.run] = Past(run.module.sha256 if run.module else "", Verdict.NOT_RUN, run)
-    return [found[name] for name in sorted(found)]  # names of runs begin with their time
+    return [found[name] for name in sorted(found)], unreadable  # names of runs begin with their time
 
 
 def problem(entry: Entry) -> str:
     """The first thing about a run's evidence that isn't as it was sealed, as a part of a sentence; empty if all is."""
+    try:
+        return _problem(entry)
+    except OSError as error:
+        return f"{Path(error.filename or entry.directory).name} can't be read: {error.strerror}"
+
+
+def _problem(entry: Entry) -> str:
     directory, sealed = entry.directory, entry.directory / SEAL
     if not directory.is_dir():
         return "its directory was removed"

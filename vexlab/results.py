@@ -389,7 +389,7 @@ def read(path: Path) -> Run:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise VexlabError(f"{path} can't be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for what is nested too deep to be results
         raise VexlabError(f"{path} is not JSON: {error}") from error
     try:
         return from_document(document)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vexlab import __version__, content, evidence, forensics, gate, onward, report, results
-from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError
+from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError
 from vexlab.follow import Part, image_detail
 from vexlab.lab import Lab, name_option
 from vexlab.onward import Plan, Seen
@@ -37,31 +37,6 @@ def new_directory(lab: str) -> Path:
             continue
         return path
     raise VexlabError(f"{stem} can't be made unique in {content.runs_directory()}")
-
-
-def directories(lab: str | None = None) -> list[Path]:
-    """Directories of runs that have results, the oldest first; of one lab or of all."""
-    found = sorted(path.parent for path in content.runs_directory().glob("*/results.json"))
-    return [path for path in found if lab is None or _lab_of(path) == lab]
-
-
-def find(name: str | None, lab: str | None = None) -> Path:
-    """Directory of a run by its name, or of the last one; raises UsageProblem when there is none."""
-    if name is not None:
-        path = content.runs_directory() / name
-        if not (path / "results.json").is_file():
-            raise UsageProblem(f"there is no run {name!r}", "vexlab runs lists them")
-        return path
-    found = directories(lab)
-    if not found:
-        raise UsageProblem(f"there is no run{f' of lab {lab}' if lab else ''} yet", "vexlab up, or vexlab test")
-    return found[-1]
-
-
-def _lab_of(path: Path) -> str:
-    """The lab that a run was of."""
-    marker = path / "lab"
-    return marker.read_text().strip() if marker.is_file() else ""
 
 
 def write_contract(directory: Path, variables: dict[str, Any], machine: Machine) -> Contract:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vexlab import __version__, content
-from vexlab.errors import GuestProblem
+from vexlab.errors import GuestProblem, VexlabError
 from vexlab.lab import Lab
 from vexlab.results import Run, Verdict, read, replace_file
 from vexlab.settings import Settings
@@ -44,7 +44,7 @@ def remember(lab: Lab, settings: Settings, run: Run, inputs: str) -> None:
 
 def last_run(lab: Lab, settings: Settings, inputs: str) -> Run | None:
     """The passed run whose verdicts still stand; None when anything differs, or can't be told."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, VexlabError):
         known: dict[str, Any] = json.loads(_record(lab).read_text())
         if known["inputs"] == inputs and known["guest"] == _guest_state(lab, settings):
             return read(content.runs_directory() / known["run"] / "results.json")

@@ -375,7 +375,7 @@ def test_host_that_is_not_one(listed: dict[str, Any], name: str | None, said: st
         (
             ["device", "check", "--device", "/dev/disk/by-id/x", "--serial", "S1"],
             "$ANSIBLE_VAULT;1.1;AES256\n00\n",
-            "read",
+            "can't be read",
         ),
     ],
     ids=["another group", "locked"],

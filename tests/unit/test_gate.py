@@ -223,7 +223,7 @@ def test_phases_of_earlier_are_told_by_what_was_sealed() -> None:
     killed = a_phase(3, 1)
     (content.runs_directory() / killed.run).mkdir()
     results.write(content.runs_directory() / killed.run / "results.json", killed)
-    past = evidence.on_hardware()
+    past, _ = evidence.on_hardware()
     assert {one.module for one in past} == {SUBJECT.sha256}
     assert [(one.verdict, one.run and one.run.run) for one in past] == [
         (Verdict.PASSED, None),
