@@ -62,10 +62,23 @@ class Result:
         return f"`{line if len(line) <= 300 else line[:300] + '…'}`"
 
 
+def crash(code: int) -> str:
+    """What an exit code, as a shell tells it, says of a command that did not decide to end; empty of one that did.
+
+    Programs end with any code they like, 255 (-1 in C) the most. A shell has 126 and 127 for what it can't run, and
+    128 and the number for what a signal ended; the real-time signals, 32 and more, are no crashes. 124 is the deadline.
+    """
+    known = {124: "it did not end in time", 126: "it can't be executed", 127: "it isn't there"}
+    if 128 < code < 160:
+        return f"a signal ended it ({signal.strsignal(code - 128) or code - 128})"
+    return known.get(code, "")
+
+
 def refused(result: Result, because: str = "") -> Result:
     """Assert that a command failed, and said these words; one that hung, crashed or wasn't there didn't refuse."""
     assert result.code != 0, f"{result.command} succeeded and should have been refused"
-    assert result.code < 124, f"{result.command} did not refuse, it ended with {result.code}: {result.said}"
+    crashed = crash(result.code)
+    assert not crashed, f"{result.command} did not refuse, {crashed} (exit code {result.code}): {result.said}"
     found = because.lower() in result.said.lower()
     assert found, f"{result.command} was refused, but not with '{because}': {result.said}"
     return result
@@ -304,7 +317,7 @@ class Lab:
         """What the target claims; in a read-only phase, what of it can be claimed without a writable mount."""
         claimed: list[str] = self._variables["vexlab_capabilities"]
         read_only = self.phase == READ_ONLY_PHASE
-        return [name for name in claimed if not read_only or name.startswith("mkfs-") or name == "label"]
+        return [name for name in claimed if not read_only or name.startswith(("mkfs-", "module-")) or name == "label"]
 
     @property
     def scratch_is_on_device(self) -> bool:
