@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,35 @@ def tree(tmp_path: Path) -> Tree:
     found.add("sda", "8:0")
     found.mount("8:0", "/")
     return found
+
+
+def boot_sector(name: bytes = b"EXFAT   ", table: bytes = bytes(64), jump: bytes = b"\xeb\x76\x90") -> bytes:
+    """The first sector of a disk, with the 55 AA that says that it can be booted."""
+    return (jump + name).ljust(446, b"\0") + table + b"\x55\xaa"
+
+
+ENTRY = struct.pack("<B3sB3sII", 0, b"\0\2\0", 0x83, b"\0\3\0", 2048, 4096)
+
+
+@pytest.mark.parametrize(
+    ("sector", "seen", "left"),
+    [
+        pytest.param(boot_sector(), {"exfat", "dos"}, {"exfat"}, id="exfat"),
+        pytest.param(
+            boot_sector(b"NTFS    ", b"t a disk error o".ljust(64)), {"ntfs", "dos"}, {"ntfs"}, id="boot code"
+        ),
+        pytest.param(boot_sector(jump=b"\xe9\0\0"), {"vfat", "dos"}, {"vfat"}, id="near jump"),
+        pytest.param(boot_sector(table=ENTRY.ljust(64, b"\0")), {"exfat", "dos"}, {"exfat", "dos"}, id="partition"),
+        pytest.param(boot_sector(table=ENTRY.rjust(64, b"\0")), {"exfat", "dos"}, {"exfat", "dos"}, id="fourth one"),
+        pytest.param(boot_sector(jump=b"\xeb\x63\x90"), {"dos"}, {"dos"}, id="boot loader, no partition yet"),
+        pytest.param(boot_sector(jump=b"\0\0\0"), {"ext4", "dos"}, {"ext4", "dos"}, id="no boot sector"),
+        pytest.param(boot_sector(), {"exfat", "gpt", "PMBR"}, {"exfat", "gpt", "PMBR"}, id="GPT"),
+        pytest.param(b"", {"exfat", "dos"}, {"exfat", "dos"}, id="nothing to read"),
+    ],
+)
+def test_boot_sector_is_no_partition_table(sector: bytes, seen: set[str], left: set[str]) -> None:
+    """Unless there is a partition in it: then what is called a boot sector holds somebody's data together."""
+    assert devices.without_boot_sector(seen, sector) == left
 
 
 def test_free_disk_is_free(tree: Tree) -> None:

@@ -180,6 +180,23 @@ def identity(told: str, wanted: str) -> list[str]:
     return [] if told == wanted else [f"its serial number is {told}, not {wanted}: it is another disk"]
 
 
+def without_boot_sector(signatures: set[str], sector: bytes) -> set[str]:
+    """The signatures without `dos`, where the 55 AA that it stands for is that of a filesystem's boot sector.
+
+    FAT, exFAT and NTFS begin with such a sector, as does whatever can be booted, and wipefs takes that of some for a
+    partition table. In doubt it is a table: unless something else is there whose sector it can be, the sector begins
+    with a jump, and where the table would be no entry is in use, or what is there is none to the kernel either (an
+    entry begins with 00 or 80). `sector` is the first 512 bytes.
+    """
+    if len(sector) < 512 or not signatures - {"dos"}:
+        return signatures
+    entries = [sector[place : place + 16] for place in range(446, 510, 16)]
+    jumps = sector[0] == 0xE9 or (sector[0] == 0xEB and sector[2] == 0x90)
+    is_table = all(entry[0] in (0x00, 0x80) for entry in entries)
+    in_use = is_table and any(any(entry[1:]) for entry in entries)
+    return signatures - {"dos"} if jumps and not in_use else signatures
+
+
 def read_at(path: str, offset: int, length: int) -> str:
     """Bytes of a device as hexadecimal digits."""
     with open(path, "rb") as device:  # noqa: PTH123
@@ -207,9 +224,10 @@ def look(by_id: str, serial: str, own: dict[str, Any] | None = None, kernel: Ker
         except OSError as problem:
             used.append(f"it is in use ({problem.strerror})")
     if not used:
-        signatures = sorted(set(output(["wipefs", "--noheadings", "--output", "TYPE", path]).split()))
+        kinds = set(output(["wipefs", "--noheadings", "--output", "TYPE", path]).split())
         if own and own["magic"] and read_at(path, own["offset"], len(own["magic"]) // 2) == own["magic"].lower():
-            signatures = sorted({*signatures, own["type"]})
+            kinds.add(own["type"])
+        signatures = sorted(without_boot_sector(kinds, bytes.fromhex(read_at(path, 0, 512))))
         used = [f"it is a part of something else ({kind})" for kind in memberships(signatures)]
     refusals = [*identity(told, serial), *used]
     size = int(kernel.text(number, "size") or 0) * 512  # the kernel counts sectors of 512 bytes, whatever the disk has
