@@ -206,7 +206,9 @@ def _run_phase(
         of_run = Device(disk.by_id, disk.serial, chosen.phase)
         course = runs.Pass(lab, settings, chosen.stages, progress, applied=chosen.applied, device=of_run)
         try:
-            run = course.execute("device_test", take_down=lambda: _recovered(lab, course.directory, disk))
+            run = course.execute(
+                "device_test", fail_fast=True, take_down=lambda: _recovered(lab, course.directory, disk)
+            )
         except Interrupted as problem:
             raise _with_way_back(problem, course.left_behind or "", disk, saved) from None
         finally:

@@ -24,7 +24,7 @@ from vexlab.cli_common import (
     verdict_table,
     with_options,
 )
-from vexlab.errors import Interrupted, StageFailed, VexlabError
+from vexlab.errors import Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.lab import Lab, name_option
 from vexlab.progress import Progress
 from vexlab.results import Run, Verdict
@@ -77,7 +77,8 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @stage_option("Only this stage, and those before it that it can't do without; may be given more than once.")
 @amount_options
 @click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
-@click.option("--keep-going", is_flag=True, help="Go on after a stage that went wrong with those that don't need it.")
+@click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first stage that isn't passed.")
+@click.option("--keep-going", is_flag=True, hidden=True, help="What is done anyway; for the scripts that say so.")
 @click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Run the check that went wrong N times again.")
 @clean_option
 @with_options
@@ -86,6 +87,7 @@ def test(
     name: str,
     as_json: bool,
     keep: bool,
+    fail_fast: bool,
     keep_going: bool,
     rerun: int | None,
     clean: bool,
@@ -93,7 +95,13 @@ def test(
     options: Options,
     verbose: bool,
 ) -> None:
-    """Run every stage on a pristine guest, and take the guest down at the end."""
+    """Run every stage on a pristine guest, and take the guest down at the end.
+
+    A stage is held back only by what isn't there: a module that wasn't built or loaded, an image that wasn't formatted.
+    After a crash, what is left is run on another guest.
+    """
+    if fail_fast and keep_going:
+        raise UsageProblem("--fail-fast and --keep-going exclude each other", "give one of them")
     selected = content.stages_for(chosen)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
@@ -101,7 +109,8 @@ def test(
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
             end_guest(order.lab, "stopped")
         try:
-            run = run_stages(order, selected, "up", clean=clean, keep_going=keep_going, reruns=rerun or 0)
+            how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not fail_fast, "reruns": rerun or 0}
+            run = run_stages(order, selected, "up", clean=clean, **how)
             if keep:
                 _say_it_is_up(order, run)
         finally:
@@ -186,6 +195,8 @@ def _show(run: Run, course: runs.Pass, lab: Lab, *, apply: bool) -> None:
     for stage, check in results.known_failures(run):
         said = f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}"
         stderr.print(said, markup=False, soft_wrap=True)
+    for stage, check in results.advice(run):
+        stderr.print(f"advice {stage.name}/{check.name}: {check.advice}", markup=False, soft_wrap=True)
     stderr.print(f"evidence: {course.directory}", soft_wrap=True)
     if run.verdict is not Verdict.PASSED:
         culprit = next(

@@ -85,6 +85,7 @@ class Part:
             "vexlab_only_applied": list(self.plan.applied),
             "vexlab_apply": self.plan.apply,
             "vexlab_clean": self.plan.clean,
+            "vexlab_fail_fast": self.plan.fail_fast,
         }
         log = self.directory / "ansible.log"
         self._playbook = Playbook(self.plan.playbook, self._lab.inventory, variables, log, self._on_event)
@@ -163,7 +164,7 @@ class Part:
 
     def _on_ok(self, task: str, result: dict[str, Any]) -> None:
         if task.startswith(VERIFY) and self._current is not None:
-            self._current.tests_ok = True
+            self._current.tests_ok = result.get("rc") == 0  # the task that verifies may go on after failed checks
             self._end_stage()
         elif result.get("changed"):
             if self._current is not None:
@@ -281,7 +282,7 @@ class Part:
         death = self._death if self._current is course and course.tests_ok is not True else None
         seconds = round((course.ended or time.monotonic()) - course.began, 1)
         if not course.judged and death is None and course.role_ok is not False:
-            return Stage(name, seconds=seconds)
+            return Stage(name, seconds=seconds, achieved=self._achieved(course))
         stage = results.judge_stage(
             name, began=True, role_ok=course.role_ok, role_reason=failure.message if failure else "",
             tests_ok=course.tests_ok, checks=self._checks(directory, death),
@@ -293,7 +294,12 @@ class Part:
         return Stage(
             stage.name, stage.verdict, stage.seconds, stage.reason, stage.checks,
             str(log.relative_to(self._root)) if log.is_file() else None, int(taint) if taint else None,
+            self._achieved(course),
         )  # fmt: skip
+
+    def _achieved(self, course: Course) -> bool | None:
+        """Whether what a stage brings about is there: its role says so, if it was applied."""
+        return course.role_ok is True if self._specs[course.name].role and self.plan.apply else None
 
     def _checks(self, directory: Path, death: Death | None) -> tuple[Check, ...]:
         """The checks that ended, the one during which the guest died, and those that did not get to run, as planned."""

@@ -26,7 +26,8 @@ class Plan:
 
     `judged` are the stages whose tests run, `applied` those that are only brought about on a guest that is `fresh`: a
     pristine one, in place of the one before. `apply` is False when no role is to change anything, `clean` has
-    everything built anew, `choices` are of the checks of a stage.
+    everything built anew, `fail_fast` ends it at the first stage in which a check failed, `choices` are of the checks
+    of a stage.
     """
 
     playbook: str
@@ -35,6 +36,7 @@ class Plan:
     apply: bool = True
     clean: bool = False
     fresh: bool = False
+    fail_fast: bool = False
     choices: Mapping[str, Choice] = field(default_factory=dict)
 
 
@@ -53,7 +55,7 @@ def merged(seen: Sequence[Seen]) -> dict[str, Stage]:
 
 
 def next_plan(specs: Sequence[StageSpec], selected: Iterable[str], seen: Sequence[Seen]) -> Plan | None:
-    """What can still be run: stages that need nothing that went wrong, and what a dead guest left of its stage."""
+    """What can still be run: stages that nothing holds back, and what a dead guest left of its stage."""
     if len(seen) >= EXECUTIONS:
         return None
     known, choices = merged(seen), {}
@@ -87,14 +89,14 @@ def needed(specs: Sequence[StageSpec], names: Iterable[str]) -> tuple[str, ...]:
 
 
 def blockers(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage]) -> list[str]:
-    """The stages that this one needs and that didn't pass."""
-    return [need for need in needed(specs, [name]) if need in known and known[need].verdict is not Verdict.PASSED]
+    """The stages that this one needs and whose result isn't there; a check of theirs that failed is no reason."""
+    return [need for need in needed(specs, [name]) if need in known and known[need].achieved is False]
 
 
 def why_not_run(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage], otherwise: str) -> str:
     """Why a stage was not run although others were, after one that went wrong."""
-    words = [f"{need}, whose verdict is {known[need].verdict}" for need in blockers(specs, name, known)]
-    return f"it needs stage {' and '.join(words)}" if words else otherwise
+    words = [f"stage {need}, which is {known[need].verdict}" for need in blockers(specs, name, known)]
+    return f"it needs what isn't there: the result of {' and of '.join(words)}" if words else otherwise
 
 
 def guilty(run: Run) -> tuple[Stage, Check] | None:

@@ -62,6 +62,7 @@ def render_markdown(run: Run, command_options: str = "", decision: Decision | Re
         failures=[_failure(run, stage, command_options) for stage in run.stages if stage.verdict not in _QUIET],
         skips=[(stage.name, check) for stage, check in checks if check.verdict is Verdict.SKIPPED],
         known=[(stage.name, check) for stage, check in results.known_failures(run)],
+        advice=[(stage.name, check) for stage, check in results.advice(run)],
         not_run=[row for stage in run.stages if (row := _not_run(run, stage))],
         risk=readiness.risk(run),
         steps=readiness.next_steps(run, command_options),
@@ -247,6 +248,8 @@ def _case(run: Run, stage: str, check: Check, *, red: bool = False) -> junitpars
     elif check.verdict in (Verdict.SKIPPED, Verdict.XFAILED, Verdict.NOT_RUN):
         result = junitparser.Skipped(title, check.verdict)
     else:
+        if check.advice:
+            case.system_out = _clean(f"advice: {check.advice}")
         return case
     result.text = message
     case.result = [result]

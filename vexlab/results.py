@@ -37,12 +37,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One check: `message` says why it did not pass, and is empty otherwise."""
+    """One check: `message` says why it did not pass, and is empty otherwise.
+
+    `advice` is what it found to be unusual or missing and that changes no verdict; empty when there is nothing.
+    """
 
     name: str
     verdict: Verdict
     seconds: float
     message: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,9 @@ class Stage:
     """One stage of a run.
 
     `reason` is the first cause when it did not pass, `kernel_log` the path of its kernel messages relative to the run
-    directory, `taint` the kernel's taint mask at its end (None when it could not be read).
+    directory, `taint` the kernel's taint mask at its end (None when it could not be read). `achieved` says whether
+    what the stage brings about is there (the module is built, say), whatever its checks found; None when it brings
+    nothing about, or it can't be told.
     """
 
     name: str
@@ -60,6 +66,7 @@ class Stage:
     checks: tuple[Check, ...] = ()
     kernel_log: str | None = None
     taint: int | None = None
+    achieved: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -246,7 +253,7 @@ def _judge_finished(
 def merge_stages(parts: Sequence[Stage]) -> Stage:
     """One stage as several executions showed it, in their order: the worst verdict with its first cause.
 
-    Each check is there once: as the first execution showed it that ran it.
+    Each check is there once: as the first execution showed it that ran it. The last one tells what is achieved.
     """
     worst = min(parts, key=lambda stage: _SEVERITY.index(_severity(stage.verdict)))
     checks: dict[str, Check] = {}
@@ -255,7 +262,7 @@ def merge_stages(parts: Sequence[Stage]) -> Stage:
         if known is None or known.verdict is Verdict.NOT_RUN:
             checks[check.name] = check
     seconds = round(sum(stage.seconds for stage in parts), 1)
-    return dataclasses.replace(worst, checks=tuple(checks.values()), seconds=seconds)
+    return dataclasses.replace(worst, checks=tuple(checks.values()), seconds=seconds, achieved=parts[-1].achieved)
 
 
 _SEVERITY = ("died", Verdict.FAILED, Verdict.NOT_RUN, Verdict.SKIPPED, Verdict.PASSED)
@@ -284,6 +291,11 @@ def judge_run(stages: Sequence[Stage], selected: Sequence[str]) -> Verdict:
 def known_failures(run: Run) -> list[tuple[Stage, Check]]:
     """The checks that failed as expected, with their stages; the first line of their message is the reason."""
     return [(stage, check) for stage in run.stages for check in stage.checks if check.verdict is Verdict.XFAILED]
+
+
+def advice(run: Run) -> list[tuple[Stage, Check]]:
+    """The checks that have advice to give, with their stages."""
+    return [(stage, check) for stage in run.stages for check in stage.checks if check.advice]
 
 
 def _first_line(text: str) -> str:
@@ -322,7 +334,7 @@ def read_checks(path: Path) -> tuple[Check, ...]:
 
 def _check(value: object) -> Check:
     """Read a line of `checks.jsonl`, where only verdicts that the checks can give themselves are right."""
-    check = decode(Check, value, "")
+    check = decode(Check, value if not isinstance(value, dict) else {"advice": ""} | value, "")
     if check.verdict not in (Verdict.PASSED, Verdict.FAILED, Verdict.HUNG, Verdict.SKIPPED, Verdict.XFAILED):
         raise VexlabError(f"verdict is {check.verdict!r}, checks give passed, failed, hung, skipped or xfailed")
     return check
@@ -350,17 +362,29 @@ def from_document(document: dict[str, object]) -> Run:
             f"schema: these results are of version {version!r}, this vexlab reads version {SCHEMA}",
             "Read them with the vexlab that wrote them, or run the stages again.",
         )
-    run = decode(Run, _of_former_versions(document) | {k: v for k, v in document.items() if k != "schema"}, "")
+    run = decode(Run, _complete(document), "")
     _refuse_unfounded(run)
     return run
 
 
-def _of_former_versions(document: dict[str, object]) -> dict[str, object]:
-    """What fields are that documents of former versions don't have."""
+def _complete(document: dict[str, object]) -> dict[str, object]:
+    """The fields of a document, and what they are that documents of former versions don't have."""
     guest = document.get("guest")
     kernel = guest.get("kernel", "") if isinstance(guest, dict) else ""
     absent: dict[str, object] = dict.fromkeys(("reruns", "device", "amounts", "contract"))
-    return absent | {"machine": "vm", "kernel": kernel, "suite": "", "applied": False}
+    stages = document.get("stages")
+    known = {"stages": [_former_stage(stage) for stage in stages]} if isinstance(stages, list) else {}
+    absent |= {"machine": "vm", "kernel": kernel, "suite": "", "applied": False}
+    return absent | {name: value for name, value in document.items() if name != "schema"} | known
+
+
+def _former_stage(stage: object) -> object:
+    """A stage as it is in a document, with what those of former versions lack in it and in its checks."""
+    if not isinstance(stage, dict):
+        return stage
+    checks = stage.get("checks")
+    known = [{"advice": ""} | check if isinstance(check, dict) else check for check in checks or ()]
+    return {"achieved": None} | stage | ({"checks": known} if isinstance(checks, list) else {})
 
 
 def _refuse_unfounded(run: Run) -> None:

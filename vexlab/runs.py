@@ -101,19 +101,20 @@ class Pass:
         return [name for part in self._parts for name, course in part.courses.items() if course.changed]
 
     def execute(
-        self, playbook: str, *, apply: bool = True, clean: bool = False, keep_going: bool = False, reruns: int = 0,
-        take_down: Callable[[], str] | None = None,
+        self, playbook: str, *, apply: bool = True, clean: bool = False, fail_fast: bool = False,
+        keep_going: bool = False, reruns: int = 0, take_down: Callable[[], str] | None = None,
     ) -> Run:  # fmt: skip
         """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised.
 
-        `keep_going`: go on after a stage that went wrong with those that don't need it. `reruns`: run the first check
+        Failed checks don't end it, unless `fail_fast`: then the first stage that didn't pass does. `keep_going`: go on
+        after a role that failed or a guest that died with what doesn't need it. `reruns`: run the first check
         that went wrong so many times again. `take_down`: called at the end if a stage began, whatever came of it;
         tells what could not be taken down, and a run that leaves something has not passed.
         """
         self._applied = apply
         self._write(self._run(None))
         try:
-            plan = Plan(playbook, self._selected, self._unjudged, apply=apply, clean=clean)
+            plan = Plan(playbook, self._selected, self._unjudged, apply=apply, clean=clean, fail_fast=fail_fast)
             problem = self._perform(plan, self.directory)
             while keep_going and problem is None and (following := self._next()):
                 problem = self._perform(following, self.directory / f"part-{len(self._parts) + 1}")

@@ -56,7 +56,7 @@ def done(vexlab: Vexlab, source: Path) -> Done:
         make,
         f"	if (dir->i_mode & S_ISGID)\n		*(volatile int *)NULL = 1;\n{make}",
     )
-    options = ("--quick", "--keep-going", "--rerun", "2", "--json")
+    options = ("--quick", "--rerun", "2", "--json")
     return vexlab("test", "--target", str(target_file(source)), *options)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))  # what roles and vexlab have in common with the checks
 
 import declared
 import kernel_log
@@ -31,6 +32,7 @@ EXECUTED = pytest.StashKey[int]()
 CONNECTION = pytest.StashKey[Guest]()
 SCRATCH_STAGES = ("mkfs", "mount", "stress")  # in which scratch filesystems are made
 SCRATCH = {"scratch", "blank", "fresh", "part"}  # fixtures that make them
+GUEST_LOST = 20  # exit code, beyond pytest's own: the guest hangs or can't be reached; no other stage is to begin
 UNEXPECTED = "[XPASS(strict)] "  # what pytest begins its words with when an expected failure did not come
 
 
@@ -49,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Recorder:
-    """Writes one JSON object per finished check: name, verdict, seconds, message."""
+    """Writes one JSON object per finished check: name, verdict, seconds, message, advice."""
 
     def __init__(self, path: Path) -> None:
         """Start an empty record."""
@@ -110,13 +112,14 @@ class Recorder:
             verdict, message = "skipped", reason_of(skipped)
         elif not any(report.when == "call" for report in reports):
             verdict, message = "failed", "the check did not run"
-        self.write(short_name(nodeid), verdict, message, sum(report.duration for report in reports))
+        advice = [str(text) for name, text in (reports[-1].user_properties if reports else ()) if name == "advice"]
+        self.write(short_name(nodeid), verdict, message, sum(report.duration for report in reports), "; ".join(advice))
         self.path.with_name("running").unlink()
 
-    def write(self, name: str, verdict: str, message: str, seconds: float = 0.0) -> None:
+    def write(self, name: str, verdict: str, message: str, seconds: float = 0.0, advice: str = "") -> None:
         """Append a check to the record."""
         self.failed |= verdict == "failed"
-        line = {"name": name, "verdict": verdict, "seconds": round(seconds, 3), "message": message}
+        line = {"name": name, "verdict": verdict, "seconds": round(seconds, 3), "message": message, "advice": advice}
         with self.path.open("a") as record:
             record.write(json.dumps(line) + "\n")
 
@@ -209,6 +212,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         recorder: Any = session.config.pluginmanager.get_plugin("vexlab-recorder")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED if recorder.failed else pytest.ExitCode.OK
+        if recorder.hung or recorder.gone:
+            session.exitstatus = GUEST_LOST
+            return
     if session.config.stash[EXECUTED] == 0 and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
@@ -271,6 +277,24 @@ def _device_is_given_back(request: pytest.FixtureRequest, lab: Lab, stage: str) 
     yield
     if not (mounted and on_device.is_mounted(guest, lab)):
         on_device.give_back(guest, lab, mounted=mounted)
+
+
+@pytest.fixture
+def advise(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """What a check calls to tell of a matter of taste: it is shown, and changes no verdict."""
+    return lambda text: request.node.user_properties.append(("advice", text))
+
+
+@pytest.fixture
+def claim(lab: Lab, advise: Callable[[str], None]) -> Callable[[str, bool, str], None]:
+    """What a check calls about what only a target that claims it must have: else it is advice that it isn't so."""
+
+    def demand(capability: str, holds: bool, problem: str) -> None:
+        assert holds or capability not in lab.capabilities, f"{problem}; the target claims {capability}"
+        if not holds:
+            advise(problem)
+
+    return demand
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,8 @@ from typing import Any
 import on_device
 from guest import Guest, Lab, Result, refused
 
+from roles.vexfs_mkfs.files.device import without_boot_sector
+
 # What comes before the code of a check: `fs` is the scratch filesystem, its mount point the current directory.
 BEGIN = """\
 fs = Device(arguments.pop(0))
@@ -22,6 +24,19 @@ before = fs.digest()
 holder = os.open(fs.device, os.O_RDONLY | os.O_EXCL) if held else None
 answer([*ended(mkfs), fs.digest() == before])
 """
+
+
+def signatures(guest: Guest, lab: Lab, device: str) -> set[str]:
+    """The types of all that blkid and wipefs see on a device with the target's filesystem; a boot sector is no table.
+
+    The type of the filesystem is among them, whether they know it or not.
+    """
+    kinds = {*guest.ok(f"wipefs --noheadings --output TYPE {device}").split(), str(lab.filesystem_type)}
+    code = """
+    with open(arguments[0], "rb") as file:
+        answer(os.pread(file.fileno(), 512, 0).hex())
+    """
+    return without_boot_sector(kinds, bytes.fromhex(guest.python(code, device)))
 
 
 @dataclass
@@ -104,6 +119,10 @@ class Scratch:
     def digest(self) -> str:
         """Size and hash of the whole image, for telling whether a byte of it changed."""
         return str(self.run("answer(fs.digest())"))
+
+    def signatures(self) -> set[str]:
+        """What blkid and wipefs take what is on the device for."""
+        return signatures(self.guest, self.lab, self.device)
 
     def magic(self) -> str:
         """The bytes on the device where the target's magic belongs, as hexadecimal digits."""

@@ -47,7 +47,7 @@ class Mutant:
     @property
     def arguments(self) -> list[str]:
         """What `vexlab` is called with, beside the source and the lab: all stages that lead to the guilty one."""
-        return ["test", "--quick", "--stage", self.stage, "--variant", self.variant, *self.options]
+        return ["test", "--quick", "--fail-fast", "--stage", self.stage, "--variant", self.variant, *self.options]
 
     def means(self, name: str) -> bool:
         """Whether that is the check that must catch it."""

@@ -60,19 +60,19 @@ def test_range_of_kernels(kernels: str, release: str, applies: bool) -> None:
 
 
 def run_stage(
-    tmp_path: Path, known: list[dict[str, str]], choice: dict[str, list[str]] | None = None
+    tmp_path: Path, known: list[dict[str, str]], choice: dict[str, list[str]] | None = None, text: str = CHECKS
 ) -> tuple[int, dict[str, tuple[str, str]]]:
-    """Run the checks above as stage mount with the real conftest; pytest's exit code, and what was recorded."""
+    """Run checks as stage mount with the real conftest: pytest's exit code, what was recorded. `text` has others."""
     record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
     record.parent.mkdir(parents=True)
     if choice is not None:
         record.with_name("choice.json").write_text(json.dumps({"only": [], "leave_out": []} | choice))
     checks = tmp_path / "test_rename.py"
-    checks.write_text(CHECKS)
+    checks.write_text(text)
     host: dict[str, Any] = {
         "ansible_connection": "local",
         "vexlab_target_name": "toy",
-        "vexlab_capabilities": [],
+        "vexlab_capabilities": ["label"],
         "vexlab_device": "",
         "vexlab_phase": 0,
     }
@@ -87,7 +87,58 @@ def run_stage(
     environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(GUEST)}
     done = subprocess.run(command, env=environment, check=False)
     lines = [json.loads(line) for line in record.read_text().splitlines()]
-    return done.returncode, {line["name"]: (line["verdict"], line["message"]) for line in lines}
+    return done.returncode, {line["name"]: (line["verdict"], line["message"] or line["advice"]) for line in lines}
+
+
+# What a check may call beside assert, and the ways in which a guest goes away.
+FIXTURES = """
+import pytest
+from guest import HungError
+
+@pytest.fixture(scope="session")
+def lab():
+    class Lab:
+        capabilities = ["label"]
+        phase = 0
+        scratch_is_on_device = False
+    return Lab()
+
+@pytest.fixture
+def guest():
+    return None
+
+@pytest.fixture(autouse=True)
+def _no_new_splat():
+    yield
+
+"""
+TASTE = """
+def test_advised(claim):
+    claim("alias", False, "no alias")
+    claim("other", True, "never told")
+
+def test_claimed(claim):
+    claim("label", False, "no label")
+
+def test_kept(claim):
+    claim("label", True, "no label")
+"""
+
+
+def test_matter_of_taste_is_advice_unless_it_is_claimed(tmp_path: Path) -> None:
+    _, found = run_stage(tmp_path, [], text=FIXTURES + TASTE)
+    verdict, message = found.pop("rename.claimed")
+    assert (verdict, message.splitlines()[0]) == ("failed", "no label; the target claims label")
+    assert found == {"rename.advised": ("passed", "no alias"), "rename.kept": ("passed", "")}
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"), [("HungError('stuck')", 20), ("ConnectionError('gone')", 20), ("AssertionError('wrong')", 1)]
+)
+def test_exit_code_tells_a_guest_that_can_not_go_on(tmp_path: Path, problem: str, code: int) -> None:
+    """The playbook goes on with the next stage after failed checks, but not on a guest that is none any more."""
+    text = f"{FIXTURES}\ndef test_before(): pass\ndef test_gone(): raise {problem}\ndef test_after(): pass\n"
+    assert run_stage(tmp_path, [], text=text)[0] == code
 
 
 def test_expected_failure_is_recorded_with_its_reason(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ NAMES = tuple(spec.name for spec in SPECS)
 BEFORE_MOUNT = ("structure", "build", "load", "mkfs")
 
 
-def stage(name: str, verdict: Verdict, checks: str = "") -> Stage:
+def stage(name: str, verdict: Verdict, checks: str = "", *, achieved: bool | None = True) -> Stage:
     """A stage whose checks are given as `module.check=verdict`, separated by blanks."""
     pairs = [word.partition("=") for word in checks.split()]
     found = tuple(Check(check, Verdict(word), 0.5) for check, _, word in pairs)
-    return Stage(name, verdict, 1.0, "" if verdict is Verdict.PASSED else f"{name} {verdict}", found)
+    reason = "" if verdict is Verdict.PASSED else f"{name} {verdict}"
+    return Stage(name, verdict, 1.0, reason, found, achieved=achieved)
 
 
 def passed(*names: str) -> dict[str, Stage]:
@@ -50,17 +51,27 @@ def test_failed_stage_leaves_those_that_do_not_need_it() -> None:
         ("errors", ()),
     ],
 )
-def test_what_needs_a_failed_stage_is_not_run(failed: str, left: tuple[str, ...]) -> None:
+def test_what_needs_what_is_not_there_is_not_run(failed: str, left: tuple[str, ...]) -> None:
     """Not even where there is a stage in between."""
     before = NAMES[: NAMES.index(failed)]
-    plan = next_plan(SPECS, NAMES, [seen(stage(failed, Verdict.FAILED), before=before)])
+    plan = next_plan(SPECS, NAMES, [seen(stage(failed, Verdict.FAILED, achieved=False), before=before)])
     assert (plan.judged if plan else ()) == left
 
 
-def test_skipped_stage_counts_as_one_that_did_not_pass() -> None:
-    plan = next_plan(SPECS, NAMES, [seen(stage("load", Verdict.SKIPPED), before=NAMES[:2])])
-    assert plan is not None
-    assert plan.judged == ("mkfs",)
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.SKIPPED])
+@pytest.mark.parametrize("name", NAMES)
+def test_failed_check_holds_nothing_back(name: str, verdict: Verdict) -> None:
+    """The module is built, loaded, the image formatted, whatever the checks found."""
+    place = NAMES.index(name)
+    plan = next_plan(SPECS, NAMES, [seen(stage(name, verdict, "a.b=failed"), before=NAMES[:place])])
+    assert (plan.judged if plan else ()) == NAMES[place + 1 :]
+
+
+def test_guest_that_a_check_took_down_holds_nothing_back() -> None:
+    """Its module was loaded, and is on the next guest."""
+    load = stage("load", Verdict.PANICKED, "a.x=panicked")
+    plan = next_plan(SPECS, NAMES, [seen(load, died=True, before=NAMES[:2])])
+    assert plan == Plan("up", NAMES[3:], applied=NAMES[:3], fresh=True)
 
 
 def test_only_what_was_selected_is_run() -> None:
@@ -127,7 +138,7 @@ def test_stage_that_fails_when_it_is_brought_about_again_is_judged_by_that() -> 
     """What worked once does not always."""
     found = [
         seen(stage("mount", Verdict.PANICKED, "b.x=panicked c.y=not_run"), died=True),
-        Seen({"load": stage("load", Verdict.FAILED)}, False),
+        Seen({"load": stage("load", Verdict.FAILED, achieved=False)}, False),
     ]
     assert onward.merged(found)["load"].verdict is Verdict.FAILED
     assert next_plan(SPECS, NAMES, found) is None
@@ -158,8 +169,9 @@ def test_verdict_and_reason_are_of_one_execution(verdicts: str, worst: str) -> N
 
 
 def test_not_reached_stage_says_why() -> None:
-    known = passed("structure") | {"build": stage("build", Verdict.FAILED)}
-    assert onward.why_not_run(SPECS, "mount", known, "x") == "it needs stage build, whose verdict is failed"
+    known = passed("structure") | {"build": stage("build", Verdict.FAILED, achieved=False)}
+    said = "it needs what isn't there: the result of stage build, which is failed"
+    assert onward.why_not_run(SPECS, "mount", known, "x") == said
     assert onward.why_not_run(SPECS, "mount", passed("build"), "no guest") == "no guest"
 
 

@@ -134,6 +134,19 @@ def test_known_failure_is_shown_with_its_reason(tmp_path: Path) -> None:
     assert "Known failures" not in report.render_markdown(ALL_PASSED)
 
 
+def test_advice_is_shown_and_changes_nothing(tmp_path: Path) -> None:
+    told = Check("build.alias", Verdict.PASSED, 0.5, "", "the module has no alias fs-toy")
+    stages = [dataclasses.replace(s, checks=(*s.checks, told)) if s.name == "build" else s for s in ALL_PASSED.stages]
+    run = dataclasses.replace(ALL_PASSED, stages=tuple(stages))
+    text = report.render_markdown(run)
+    assert "| build | build.alias | the module has no alias fs-toy |" in section(text, "Advice")
+    assert judge_run(run.stages, run.selected) is Verdict.PASSED
+    assert "### Current Risk Level: LOW\n" in text
+    case = next(case for case in junit(run, tmp_path).iter("testcase") if case.get("name") == "build.alias")
+    assert [(part.tag, part.text) for part in case] == [("system-out", "advice: the module has no alias fs-toy")]
+    assert "### Advice" not in report.render_markdown(ALL_PASSED)
+
+
 def test_known_failure_is_no_readiness() -> None:
     """What fails on a disk doesn't care whether somebody had expected it."""
     run = with_known_failure()
