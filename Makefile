@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make up` and `make test`. Each sets up all that it needs.
 .POSIX:
 .DELETE_ON_ERROR:
-.PHONY: help up test lint unit e2e mutants faults molecule down bench clean
+.PHONY: help up test test-all lint unit e2e mutants faults molecule down bench clean
 
 PYTHON ?= python3
 BENCH =
@@ -12,7 +12,8 @@ INSTALLED = $(VENV)/.installed
 
 help:
 	@echo 'make up    a guest with VexFS built, loaded, formatted and mounted, each stage verified'
-	@echo 'make test  every linter and every test, those in a real guest included'
+	@echo 'make test  every linter, every unit test, and of the tests in real guests those that CI needs'
+	@echo 'make test-all  all of them: every mutant, every injected fault, every molecule scenario'
 	@echo 'make lint | unit | e2e   a part of them; make mutants: every broken variant of VexFS must be caught'
 	@echo 'make faults    every injected fault; what was seen is written to docs/reliability.md'
 	@echo 'make molecule   every molecule scenario; make molecule SCENARIO=reload: one of them'
@@ -33,7 +34,11 @@ down: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/vexlab doctor --install
-	@$(BIN)/python .ci/test.py lint unit e2e
+	@$(BIN)/python .ci/test.py lint unit guests
+
+test-all: $(INSTALLED)
+	@$(BIN)/vexlab doctor --install
+	@$(BIN)/python .ci/test.py lint unit all-guests
 
 molecule: $(INSTALLED)
 	@$(BIN)/vexlab doctor --install

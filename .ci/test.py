@@ -1,6 +1,7 @@
 """Run linters and tests, all of them even when one fails, and close with one line of counts.
 
-Usage: python .ci/test.py PART..., with PART one of lint, unit, e2e, mutants, faults. A linter or a test counts as one check.
+Usage: python .ci/test.py PART..., with PART one of lint, unit, guests, all-guests, e2e, mutants, faults. `guests` is
+what starts guests and isn't marked `thorough` (pyproject.toml). A linter or a test counts as one check.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ LINTERS = (
     ),
     ("zizmor", "--offline", "--no-progress", *WORKFLOWS),  # permissions, pins, what a pull request could inject
 )
-# A guest is busy with one thing most of the time, so two of them are done sooner at once than one after the other. The
-# tests of a file share a lab and build on each other, and the files begin in the order of tests/e2e/conftest.py.
+# A guest is busy with one thing most of the time, so two of them are done sooner at once than one after the other.
+# Which tests stay together, and the order in which they begin, is told by tests/conftest.py.
 AT_ONCE = ("-n", str(min(4, os.cpu_count() or 1)))
-BY_FILE = (*AT_ONCE, "--dist", "loadfile", "--no-loadscope-reorder")
+GROUPED = (*AT_ONCE, "--dist", "loadgroup", "--no-loadscope-reorder")
+GUESTS = ("tests/e2e", "tests/mutants", "tests/faults", *GROUPED)
 TESTS = {
     "unit": ("tests/unit", *AT_ONCE),
-    "e2e": ("tests/e2e", *BY_FILE),
-    "mutants": ("tests/mutants", *AT_ONCE),
-    "faults": ("tests/faults", *BY_FILE, "--seen=tests/faults/seen.jsonl"),
+    "guests": (*GUESTS, "-m", "not thorough"),
+    "all-guests": (*GUESTS, "--seen=tests/faults/seen.jsonl"),
+    "e2e": ("tests/e2e", *GROUPED),
+    "mutants": ("tests/mutants", *GROUPED),
+    "faults": ("tests/faults", *GROUPED, "--seen=tests/faults/seen.jsonl"),
 }
 
 
@@ -84,7 +88,7 @@ def main() -> int:
     """Run the parts that were named; 0 when nothing failed."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     counts = [lint() if part == "lint" else test(part) for part in sys.argv[1:]]
-    if "faults" in sys.argv:
+    if {"faults", "all-guests"} & set(sys.argv):
         subprocess.run([sys.executable, "-m", "tests.faults.document"], check=True)
     passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

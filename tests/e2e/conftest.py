@@ -13,17 +13,6 @@ import pytest
 
 from tests.e2e.harness import ROOT, VEXFS, Vexlab
 
-LONGEST = (
-    "test_gate", "test_molecule", "test_up", "test_devices", "test_keep_going", "test_warm", "test_mutants",
-    "test_another_filesystem", "test_recover", "test_broken_filesystems", "test_collection",
-)  # fmt: skip
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: with several at once, a long one at the end would run alone."""
-    order = {f"{name}.py": place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
-
 
 @pytest.fixture(scope="module")
 def vexlab() -> Iterator[Vexlab]:

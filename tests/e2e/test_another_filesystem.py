@@ -6,6 +6,8 @@ import pytest
 
 from tests.e2e.harness import ROOT, Done, Vexlab
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def run(vexlab: Vexlab) -> Done:

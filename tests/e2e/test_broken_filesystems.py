@@ -8,8 +8,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.harness import Vexlab
 from tests.mutants import catalogue
+
+pytestmark = pytest.mark.thorough
 
 STAGES = ("structure", "build", "load", "mkfs", "mount", "stress", "errors")
 

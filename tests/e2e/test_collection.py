@@ -145,6 +145,7 @@ def ansible(foreign: Path, playbook: str, *, hardware: bool, **inputs: str) -> s
     return done
 
 
+@pytest.mark.thorough
 def test_machine_that_is_no_vm_is_refused(foreign: Path, machine: plain_machine.Machine) -> None:
     """The real systemd-detect-virt takes this machine for hardware, which nobody has declared to be for tests."""
     done = ansible(foreign, "load", hardware=False)
@@ -153,6 +154,7 @@ def test_machine_that_is_no_vm_is_refused(foreign: Path, machine: plain_machine.
     assert "vexfs" not in machine.ssh("cat /proc/modules")
 
 
+@pytest.mark.thorough
 def test_module_without_its_readiness_goes_no_further_than_its_build(
     foreign: Path, machine: plain_machine.Machine
 ) -> None:
@@ -163,6 +165,7 @@ def test_module_without_its_readiness_goes_no_further_than_its_build(
     assert "vexfs" not in machine.ssh("cat /proc/modules")
 
 
+@pytest.mark.thorough
 def test_roles_bring_the_filesystem_up(foreign: Path, tree: Path, machine: plain_machine.Machine) -> None:
     ready = write_readiness(foreign / "readiness.json", module_subject(tree / "ready" / "vexfs.ko"))
     done = ansible(foreign, "all", hardware=True, vexfs_load_readiness=str(ready))
@@ -172,6 +175,7 @@ def test_roles_bring_the_filesystem_up(foreign: Path, tree: Path, machine: plain
     assert machine.ssh("sudo cat /mnt/vexlab/file") == "kept"
 
 
+@pytest.mark.thorough
 def test_roles_take_it_down(foreign: Path, machine: plain_machine.Machine) -> None:
     done = ansible(foreign, "away", hardware=True)
     assert done.returncode == 0

@@ -162,6 +162,7 @@ class TestRefusals:
         refused(bench("test", "CLEAN", "--phase", "1"), 2, "no backup is named", "--no-backup")
 
 
+@pytest.mark.thorough
 def test_device_that_vanishes_while_it_is_read(bench: Bench) -> None:
     """What was written until then doesn't look like a backup, and isn't there any more."""
     process = bench.start("backup", "BIG", "--to", "/var/lib/vexlab-gone")
@@ -194,6 +195,7 @@ def assert_nothing_is_left(bench: Bench) -> None:
     assert left.split() == ["control", "holder"]
 
 
+@pytest.mark.thorough
 def test_module_that_is_not_ready_is_not_loaded(bench: Bench, backup: tuple[str, str], source: Path) -> None:
     """With the readiness of another one it is built there, and goes no further; the phases below have its own."""
     refused(phase(bench, 1, backup, "--source", str(source)), 2, "no readiness file is named", "vexlab gate")
@@ -209,6 +211,7 @@ def test_module_that_is_not_ready_is_not_loaded(bench: Bench, backup: tuple[str,
     write_readiness(path, built)
 
 
+@pytest.mark.thorough
 def test_phase_1_only_reads(bench: Bench, backup: tuple[str, str], source: Path) -> None:
     done = phase(bench, 1, backup, "--source", str(source))
     assert done.code == 0, done.stderr
@@ -220,6 +223,7 @@ def test_phase_1_only_reads(bench: Bench, backup: tuple[str, str], source: Path)
     assert_nothing_is_left(bench)
 
 
+@pytest.mark.thorough
 def test_phase_2_refuses_a_module_that_was_edited(bench: Bench, backup: tuple[str, str], source: Path) -> None:
     path = source / "kernel" / "vexfs_module_entry.c"
     former = path.read_text()
@@ -234,6 +238,7 @@ def test_phase_2_refuses_a_module_that_was_edited(bench: Bench, backup: tuple[st
     assert_nothing_is_left(bench)
 
 
+@pytest.mark.thorough
 def test_content_is_brought_back(bench: Bench, backup: tuple[str, str]) -> None:
     file, before = backup
     assert bench.ssh("sha256sum </dev/disk/by-id/virtio-CLEAN").split()[0] != before
@@ -243,6 +248,7 @@ def test_content_is_brought_back(bench: Bench, backup: tuple[str, str]) -> None:
     assert bench.ssh("sha256sum </dev/disk/by-id/virtio-CLEAN").split()[0] == before
 
 
+@pytest.mark.thorough
 def test_damaged_backup_writes_nothing(bench: Bench, backup: tuple[str, str]) -> None:
     file, before = backup
     bench.ssh(f"printf xyz | dd of={file} bs=1 seek=2000 conv=notrunc status=none")
@@ -250,6 +256,7 @@ def test_damaged_backup_writes_nothing(bench: Bench, backup: tuple[str, str]) ->
     assert bench.ssh("sha256sum </dev/disk/by-id/virtio-CLEAN").split()[0] == before
 
 
+@pytest.mark.thorough
 def test_name_that_moves_to_another_disk_meanwhile(bench: Bench, backup: tuple[str, str]) -> None:
     """Between the look at the device and mkfs: the other disk is left alone."""
     other = bench.ssh("sha256sum </dev/disk/by-id/virtio-OTHER")
@@ -266,11 +273,13 @@ def test_name_that_moves_to_another_disk_meanwhile(bench: Bench, backup: tuple[s
     assert bench.ssh("sha256sum </dev/disk/by-id/virtio-OTHER") == other
 
 
+@pytest.mark.thorough
 def test_what_went_wrong_starts_anew(bench: Bench, backup: tuple[str, str]) -> None:
     """The same module, whose last run on this device did not pass."""
     refused(phase(bench, 3, backup), 2, "no module has passed phase 2", "went wrong since")
 
 
+@pytest.mark.thorough
 def test_bug_stops_everything_and_says_the_way_back(bench: Bench, backup: tuple[str, str], source: Path) -> None:
     former = edit(source / "mkfs" / "mkfs.vexfs.c", "htole32(VEXFS_MAGIC)", "htole32(VEXFS_MAGIC + 1)")
     try:

@@ -161,6 +161,7 @@ def test_evidence_that_was_edited_does_not_count(vexlab: Vexlab, file: Path, tou
     assert json.loads(file.read_text())["level"] == "none"
 
 
+@pytest.mark.thorough
 def test_phases_on_a_device_lead_to_production(vexlab: Vexlab, whole: Done, file: Path, source: Path) -> None:
     """The same module, byte for byte, which the machine itself builds; what was only half done blocks production."""
     assert vexlab("gate", "--for", "device").code == 0
@@ -186,6 +187,7 @@ def test_phases_on_a_device_lead_to_production(vexlab: Vexlab, whole: Done, file
     assert "it was made with --quick" in done.stderr
 
 
+@pytest.mark.thorough
 def test_another_build_is_another_module(vexlab: Vexlab, whole: Done, file: Path, source: Path) -> None:
     assert vexlab("gate", "--for", "device").code == 0
     edit(source / "kernel/vexfs_module_entry.c", 'MODULE_VERSION("1.0")', 'MODULE_VERSION("1.1")')

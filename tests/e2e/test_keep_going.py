@@ -14,6 +14,8 @@ import yaml
 
 from tests.e2e.harness import ROOT, Done, Vexlab, edit
 
+pytestmark = pytest.mark.thorough
+
 GUILTY = "metadata.umask_and_setgid_directory_apply"
 KNOWN = (
     "superblock.label_is_written_as_given[it's $(id)]",

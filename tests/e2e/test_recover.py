@@ -8,6 +8,8 @@ import pytest
 
 from tests.e2e.harness import Done, Vexlab, edit
 
+pytestmark = pytest.mark.thorough
+
 POINT = "/mnt/vexlab"
 MOUNT = f"insmod /var/lib/vexlab/build/vexfs.ko; mount -t vexfs -o loop /var/lib/vexlab/device.img {POINT}"
 

@@ -254,6 +254,7 @@ def test_down_twice_leaves_nothing(vexlab: Vexlab, first: Done) -> None:
     assert vexlab("ssh", "true").code == 4
 
 
+@pytest.mark.thorough
 def test_plain_strategy_builds_anew_and_does_the_same(vexlab: Vexlab, first: Done) -> None:
     """Without mitogen, and without what earlier builds left: the same module, checks and verdicts; only slower."""
     stray = vexlab.labs / "default" / "build" / "build" / "stray.o"

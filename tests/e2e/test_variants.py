@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.harness import Vexlab, edit
+
+pytestmark = pytest.mark.thorough
 
 
 def failed(vexlab: Vexlab, stage: str, *arguments: str) -> str:

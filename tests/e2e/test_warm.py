@@ -145,6 +145,7 @@ def test_a_lab_takes_little_room(vexlab: Vexlab, labs: dict[str, Done]) -> None:
     assert blocks * 512 < 100 << 20
 
 
+@pytest.mark.thorough
 def test_cold_boots(vexlab: Vexlab, labs: dict[str, Done], broken: Path) -> None:
     done = up(vexlab, broken, "one", "--cold")
     assert done.document["guest"]["warm"] is False
@@ -152,6 +153,7 @@ def test_cold_boots(vexlab: Vexlab, labs: dict[str, Done], broken: Path) -> None
     vexlab("destroy", "--name", "one")
 
 
+@pytest.mark.thorough
 def test_state_that_does_not_restore_is_replaced(
     vexlab: Vexlab, labs: dict[str, Done], broken: Path, state: Path
 ) -> None:
@@ -169,6 +171,7 @@ def test_state_that_does_not_restore_is_replaced(
     vexlab("destroy", "--name", "three")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small filesystem")
 def test_no_space_for_a_state(vexlab: Vexlab, labs: dict[str, Done], broken: Path, state: Path) -> None:
     """The guest boots, and the line of the guest says why."""
@@ -185,6 +188,7 @@ def test_no_space_for_a_state(vexlab: Vexlab, labs: dict[str, Done], broken: Pat
         subprocess.run(["umount", str(warm)], check=True)
 
 
+@pytest.mark.thorough
 def test_cache_removed_under_a_running_lab(vexlab: Vexlab, labs: dict[str, Done], broken: Path, cache: Path) -> None:
     """The guest goes on: it holds what it runs on. What it can't do without the image says so."""
     shutil.rmtree(cache)

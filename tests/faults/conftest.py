@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import vexlab
 from tests.e2e.harness import VEXFS, Vexlab
 from tests.faults.fault import Fault
-from tests.faults.site import Site
+from tests.faults.fault_site import Site
 
 __all__ = ["vexlab"]
 
@@ -23,7 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each entry of FAULTS in a file with a test that takes a `fault`."""
     if "fault" in metafunc.fixturenames:
-        metafunc.parametrize("fault", metafunc.module.FAULTS, ids=str)
+        marks = {True: (), False: (pytest.mark.thorough,)}
+        faults = [pytest.param(fault, marks=marks[fault.in_test], id=str(fault)) for fault in metafunc.module.FAULTS]
+        metafunc.parametrize("fault", faults)
 
 
 @pytest.fixture(scope="module")

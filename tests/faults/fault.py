@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from tests.e2e.harness import Done
-    from tests.faults.site import Site
+    from tests.faults.fault_site import Site
 
 SEEN = Path(__file__).with_name("seen.jsonl")  # what was seen last of each fault; docs/reliability.md is made from it
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tests.e2e.harness import Done
 from tests.faults.fault import Fault
-from tests.faults.site import Site
+from tests.faults.fault_site import Site
 
 
 def test_fault(suffer: Callable[[Fault], None], fault: Fault) -> None:
