@@ -194,7 +194,12 @@ def _require_readiness(settings: Settings) -> None:
     named = str(settings.contract["vexlab_readiness"])
     if not named:
         raise UsageProblem("no readiness file is named", "vexlab gate --for device writes it; --readiness FILE")
-    if refusals := readiness_file.refusals(Path(named), {"level": "device"}, datetime.now(UTC)):
+    asked = {
+        "level": "device", "parameters": settings.contract["vexlab_module_parameters"],
+        "options_ro": settings.contract["vexlab_mount_options_ro"],
+        "options_rw": settings.contract["vexlab_mount_options_rw"],
+    }  # fmt: skip
+    if refusals := readiness_file.refusals(Path(named), asked, datetime.now(UTC)):
         raise UsageProblem(f"{named} is refused: {'; '.join(refusals)}", "vexlab gate --for device writes another one")
 
 

@@ -11,10 +11,10 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from rich.table import Table
 
-from vexlab import content, evidence, readiness, readiness_file, statements
+from vexlab import content, evidence, readiness, readiness_file, setbacks, statements
 from vexlab.cli_common import Command, chosen_run, stderr, with_all
 from vexlab.errors import UsageProblem, VexlabError
-from vexlab.gate import LEVELS, MAX_AGE_DAYS, Criterion, Decision, Gate, Subject, subject_of
+from vexlab.gate import LEVELS, MAX_AGE_DAYS, OLDEST_DAYS, Criterion, Decision, Gate, Subject, subject_of
 from vexlab.lab import name_option
 
 
@@ -40,7 +40,7 @@ level_option = click.option(
 @subject_options
 @level_option
 @click.option(
-    "--max-age", type=click.IntRange(min=1), default=MAX_AGE_DAYS, show_default=True, metavar="DAYS",
+    "--max-age", type=click.IntRange(1, OLDEST_DAYS), default=MAX_AGE_DAYS, show_default=True, metavar="DAYS",
     help="How long evidence and statements count.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the readiness file on stdout.")
@@ -65,6 +65,8 @@ def gate_group(
     if as_json:
         click.echo(path.read_text(encoding="utf-8"), nl=False)
     stderr.print(f"module {subject.name}, sha256 {subject.sha256}, kernel {subject.kernel}", soft_wrap=True)
+    if decision.contract:
+        stderr.print(f"not claimed, so not tested: {', '.join(decision.not_claimed) or 'nothing'}", soft_wrap=True)
     stderr.print(table(decision, level))
     stderr.print(f"level {decision.level}; readiness file: {path}", soft_wrap=True)
     if unmet := decision.unmet(level):
@@ -95,6 +97,27 @@ def sign(*, criterion: str, operator: str, note: str, module: Path | None, run: 
     subject = find_subject(module, run, name)
     statements.sign(subject.sha256, criterion, operator, note, datetime.now(UTC))
     stderr.print(f"{operator} signed for {criterion}, for module {subject.name} with sha256 {subject.sha256}")
+
+
+@gate_group.command("excuse")
+@click.argument("run")
+@click.option("--operator", required=True, metavar="NAME", help="Who says so.")
+@click.option("--note", required=True, metavar="TEXT", help="What was to blame, and how that is known.")
+def excuse(*, run: str, operator: str, note: str) -> None:
+    """Vouch, by name and as of now, that the module is not to blame for what went wrong in a run.
+
+    It holds for as long as evidence does. A complete run must have passed since; nothing takes its place.
+    """
+    entry = next((entry for entry in evidence.entries() if entry.run == run), None)
+    if entry is None:
+        raise UsageProblem(f"no run {run!r} was sealed", "vexlab runs lists them; one that was killed was never sealed")
+    wrong = setbacks.went_wrong(entry)
+    if not entry.module or not wrong:
+        why = "nothing went wrong in it" if entry.module else "it is about no module"
+        raise UsageProblem(f"run {run} needs no excuse: {why}", "vexlab gate names the runs that do")
+    statements.excuse(entry.module, run, operator, note, datetime.now(UTC))
+    told = ", ".join(f"{stage} {verdict}" for stage, verdict in wrong.items())
+    stderr.print(f"{operator} signed that the module with sha256 {entry.module} is not to blame for {run}: {told}")
 
 
 @gate_group.command("check")

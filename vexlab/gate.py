@@ -1,7 +1,8 @@
 """THE gate: whether a module may leave the VM, computed from sealed evidence and from what named operators signed.
 
 A run counts for a module only when it was complete, is as it was sealed, and was about the same module, kernel and
-suite. The newest that counts decides, whatever its verdict is. What no run shows and nobody signed is not met.
+suite. The newest that counts decides, whatever its verdict is, and other runs of the module can only take away from it
+(setbacks.py). What no run shows and nobody signed is not met.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from vexlab import chain, content, device, evidence, readiness, statements
-from vexlab.errors import VexlabError
+from vexlab import chain, completeness, content, device, evidence, readiness, setbacks, statements, target
+from vexlab.chain import Record
+from vexlab.errors import UsageProblem, VexlabError
 from vexlab.evidence import Entry
-from vexlab.results import DIED, Amounts, Device, Machine, Run, Verdict, read
+from vexlab.results import Contract, Machine, Run, Verdict, read
 
 MAX_AGE_DAYS = 7  # how long evidence and statements count, unless somebody asks for another limit
 EVIDENCE = "evidence"
 TEXTS = (
     {EVIDENCE: "A complete run in the VM, unaltered and recent, is about this very module"}
+    | {readiness.claims_key("vm"): "What a filesystem can't do without was demanded of it"}
     | readiness.MUST_PASS
+    | {readiness.claims_key("device"): "What a device can't do without was demanded as well"}
     | readiness.PROTOCOL
+    | {readiness.claims_key("production"): "What keeps other disks from harm was demanded as well"}
     | {
         "phase-1": "Phase 1, read-only, passed on a device that nobody needs",
         "phase-2": "Phase 2, read-write, passed on that device",
@@ -62,13 +67,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says of a module, and until when that holds."""
+    """What the gate says of a module, and until when that holds; `contract` is what the run that decides demanded."""
 
     level: str
     criteria: tuple[Criterion, ...]
     sources: tuple[Source, ...]
     made: datetime
     valid_until: datetime
+    contract: Contract | None = None
+
+    @property
+    def not_claimed(self) -> list[str]:
+        """The capabilities of which nothing is known, since the target doesn't claim them; all without a run."""
+        return target.not_claimed(self.contract.claims if self.contract else ())
 
     def unmet(self, level: str) -> list[Criterion]:
         """What keeps the module from a level, first things first."""
@@ -85,6 +96,7 @@ class Refused:
 
 _RULES = content.role_script("vexfs_load", "readiness")
 LEVELS: tuple[str, ...] = _RULES.LEVELS
+OLDEST_DAYS: int = _RULES.OLDEST_DAYS  # how long evidence counts at the most, whatever is asked for
 _FUTURE = timedelta(seconds=_RULES.CLOCKS_DIFFER)
 
 
@@ -109,33 +121,63 @@ class Gate:
     """The evidence about one module at one time. Use once: `decide` computes."""
 
     def __init__(self, subject: Subject, now: datetime, max_age_days: int = MAX_AGE_DAYS, only: str = "") -> None:
-        """Read the chain of runs; a VexlabError when it is broken. `only`: the one run in the VM that may count."""
+        """Read the chain of runs; a VexlabError when it is broken. `only`: the one run in the VM that may count.
+
+        A UsageProblem when evidence is to count for longer than any role would let it.
+        """
+        if not 1 <= max_age_days <= OLDEST_DAYS:
+            raise UsageProblem(
+                f"evidence can't count for {max_age_days} days", f"1 to {OLDEST_DAYS}; test the module again"
+            )
         self._subject = subject
         self._now = now
         self._max_age = timedelta(days=max_age_days)
         self._entries = [entry for entry in evidence.entries() if entry.module == subject.sha256]
         self._only = only
+        self._signed: dict[str, Record] = {}
         self._sources: list[Source] = []
 
     def decide(self) -> Decision:
         """Compute every criterion, and the level that they add up to."""
-        found = [*self._of_the_vm(), *self._of_people(), *self._of_devices()]
+        records = chain.read(statements.file_of(self._subject.sha256))
+        self._signed = {record["criterion"]: record for record in records}  # the newest about each
+        entry, run, why = self._newest_that_counts()
+        contract = entry.contract if entry else None
+        found = [
+            *self._of_the_vm(entry, run, why), *self._of_people(), *self._of_devices(entry), *_of_claims(contract),
+        ]  # fmt: skip
+        found.sort(key=lambda criterion: list(TEXTS).index(criterion.key))
         ends = [_time(source.made) + self._max_age for source in self._sources]
         level = _RULES.reached([asdict(criterion) for criterion in found])
         until = min(ends, default=self._now)
-        return Decision(level, tuple(found), tuple(self._sources), self._now, until)
+        return Decision(level, tuple(found), tuple(self._sources), self._now, until, contract)
 
     # --- the VM
 
-    def _of_the_vm(self) -> Iterator[Criterion]:
+    def _of_the_vm(self, entry: Entry | None, run: Run | None, why: str) -> Iterator[Criterion]:
         """The seed's criteria, by the newest run that counts, and none of them without such a run."""
-        entry, run, why = self._newest_that_counts()
         yield _criterion(EVIDENCE, "vm", run is not None, why)
-        for found in readiness.criteria(run) if run else ():
-            later = self._went_wrong_since(entry, found.key)
-            yield _criterion(found.key, "vm", found.met and not later, later if found.met and later else found.why)
-        for key in readiness.MUST_PASS if run is None else ():
-            yield _criterion(key, "vm", False, "there is no run that counts")
+        if entry is None or run is None:
+            for key in readiness.MUST_PASS:
+                yield _criterion(key, "vm", False, "there is no run that counts")
+            return
+        against = setbacks.of(self._entries, entry)
+        for found in readiness.criteria(run):
+            taken, excused = self._weigh([each for each in against if each.criterion == found.key])
+            met = found.met and not taken
+            yield _criterion(found.key, "vm", met, taken if found.met and taken else f"{found.why}{excused}")
+
+    def _weigh(self, against: Sequence[setbacks.Setback]) -> tuple[str, str]:
+        """The last setback that nobody signed off, in words, and what was signed off of the others."""
+        taken, excused = "", ""
+        for each in against:
+            record, why = self._statement(statements.about_run(each.run)) if each.excusable else (None, "")
+            if record is None:
+                taken = each.why
+                taken += f"; {why or f'vexlab gate excuse {each.run}, if the module is not to blame'}" * each.excusable
+            else:
+                excused += f"; {each.why}; {_said(record)}"
+        return taken, excused
 
     def _newest_that_counts(self) -> tuple[Entry | None, Run | None, str]:
         """The run that decides, or why the best of those that were looked at does not."""
@@ -143,9 +185,9 @@ class Gate:
         asked = [entry for entry in self._entries if entry.machine is Machine.VM and self._only in ("", entry.run)]
         for entry in reversed(asked):
             run, why = self._usable(entry)
-            if run is not None and not (why := incomplete(run)):
+            if run is not None and not (why := completeness.incomplete(run)):
                 self._sources.append(Source(entry.run, entry.evidence, entry.finished))
-                return entry, run, f"{entry.run}: every stage, {_told(run.amounts)}"
+                return entry, run, f"{entry.run}: {completeness.seen(run)}"
             reasons.append((entry.verdict is Verdict.PASSED, f"{entry.run} doesn't count: {why}"))
         nothing = f"no run is about the module with the sha256 {self._subject.sha256}; vexlab test makes one"
         if self._only:
@@ -155,7 +197,9 @@ class Gate:
     def _usable(self, entry: Entry) -> tuple[Run | None, str]:
         """A run about this module, whole and in time; None and why not, otherwise."""
         if entry.suite != content.suite():
-            return None, "its checks, playbooks or roles were of another version than these"
+            bound = entry.contract is not None
+            other = "its checks, playbooks, roles, defaults or vexlab were of another version than these"
+            return None, other if bound else "an earlier vexlab made it, which didn't seal what it demanded"
         if entry.kernel != self._subject.kernel:
             return None, f"it ran on kernel {entry.kernel}, and the module is for {self._subject.kernel}"
         if why := self._out_of_time(entry.finished):
@@ -174,49 +218,40 @@ class Gate:
             return f"it is from the future ({made})"
         return f"it is too old ({made})" if _time(made) + self._max_age < self._now else ""
 
-    def _went_wrong_since(self, since: Entry | None, key: str) -> str:
-        """A run of this module that makes a pass doubtful: any that went wrong later, or ever made the kernel panic.
-
-        The chain tells, so that nothing is gained by removing the directory of such a run.
-        """
-        if since is None or key not in ("tests", "crashes"):
-            return ""
-        later = self._entries[self._entries.index(since) + 1 :]
-        bad = [entry for entry in later if entry.verdict in (Verdict.FAILED, *DIED)]
-        if key == "crashes":
-            bad += [entry for entry in self._entries if entry.verdict is Verdict.PANICKED]
-        known = [e for e in bad if e.kernel == since.kernel and e.suite == since.suite and not self._too_old(e)]
-        return f"the verdict of {known[-1].run}, a run of the same module, is {known[-1].verdict}" if known else ""
-
-    def _too_old(self, entry: Entry) -> bool:
-        return bool(entry.finished) and _time(entry.finished) + self._max_age < self._now
-
     # --- people
 
     def _of_people(self) -> Iterator[Criterion]:
         """What operators signed for this module; the newest statement about each criterion is the one that holds."""
-        signed = {record["criterion"]: record for record in chain.read(statements.file_of(self._subject.sha256))}
         for key in readiness.PROTOCOL:
-            record = signed.get(key)
-            if record is None:
-                yield _criterion(key, "device", False, "nobody signed for it")
-            elif why := self._out_of_time(record["made"]):
-                yield _criterion(key, "device", False, f"signed by {record['operator']}, but {why}")
-            else:
-                self._sources.append(Source(f"statement on {key}", record["sha256"], record["made"]))
-                said = f"signed by {record['operator']} on {record['made']}: {record['note']}"
-                yield _criterion(key, "device", True, said)
+            record, why = self._statement(key)
+            yield _criterion(
+                key, "device", record is not None, _said(record) if record else why or "nobody signed for it"
+            )
+
+    def _statement(self, key: str) -> tuple[Record | None, str]:
+        """What was signed about this, if it holds; else why it doesn't, empty if nobody signed."""
+        record = self._signed.get(key)
+        if record is None:
+            return None, ""
+        if why := self._out_of_time(record["made"]):
+            return None, f"signed by {record['operator']}, but {why}"
+        source = Source(f"statement on {key}", record["sha256"], record["made"])
+        self._sources += [source] if source not in self._sources else []
+        return record, ""
 
     # --- devices
 
-    def _of_devices(self) -> Iterator[Criterion]:
-        """The phases on test hardware: each passed on one device, the later after the earlier, nothing wrong since."""
+    def _of_devices(self, in_vm: Entry | None) -> Iterator[Criterion]:
+        """The phases on test hardware: each passed on one device, the later after the earlier, nothing wrong since.
+
+        Each demanded what the run in the VM that decides did.
+        """
         runs: list[tuple[Entry, Run]] = []
         nothing = "no run on test hardware is about this module"
         reasons: dict[int, str] = {}  # why the last run that was a phase doesn't count
         for entry in [entry for entry in self._entries if entry.machine is Machine.HARDWARE]:
             run, why = self._usable(entry)
-            if run is not None and run.device is not None and not (why := _cut(run.device, run) or reduced(run)):
+            if run is not None and run.device is not None and not (why := _less_than_a_phase(entry, run, in_vm)):
                 runs.append((entry, run))
                 continue
             nothing = f"{entry.run} doesn't count: {why or 'it names no device'}"
@@ -232,7 +267,7 @@ class Gate:
             )
             met = chosen is not None and chosen[1].verdict is Verdict.PASSED
             why = f"the verdict of {chosen[0].run} is {chosen[0].verdict}" if chosen else reasons.get(phase, nothing)
-            if chosen and met and (later := self._went_wrong_since(chosen[0], "tests")):
+            if chosen and met and (later := setbacks.since(self._entries, chosen[0])):
                 met, why = False, later
             elif chosen and met:
                 entry, run = chosen
@@ -249,44 +284,34 @@ def _is_phase(run: Run, phase: int, runs: Sequence[tuple[Entry, Run]]) -> bool:
     return run.device is not None and last is not None and (run.device.phase, run.device.serial) == (phase, last.serial)
 
 
-def _cut(of_run: Device, run: Run) -> str:
-    """Why a run on a device was not the whole of its phase, as a part of a sentence."""
-    left_out = [name for name in device.phase(of_run.phase).stages if name not in run.selected]
-    return f"stages were left out: {', '.join(left_out)}" if left_out else ""
+def _less_than_a_phase(entry: Entry, run: Run, in_vm: Entry | None) -> str:
+    """Why a run on a device was not the whole of its phase, or not what was rehearsed, as a part of a sentence."""
+    of_phase = device.phase(run.device.phase).stages if run.device else ()
+    if why := completeness.cut(of_phase, run) or completeness.reduced(run):
+        return why
+    if in_vm is None or in_vm.contract is None or run.contract is None:
+        return ""
+    if missing := [claim for claim in in_vm.contract.claims if claim not in run.contract.claims]:
+        return f"it didn't claim {', '.join(missing)}, which {in_vm.run} did"
+    return completeness.demanded_otherwise(run.contract, in_vm.contract)
 
 
-def incomplete(run: Run) -> str:
-    """Why a run in the VM is no complete one, as a part of a sentence; empty for one that is, whatever its verdict."""
-    stages = [spec.name for spec in content.stages()]
-    left_out = [name for name in stages if name not in run.selected]
-    if run.finished is None or run.verdict is Verdict.NOT_RUN:
-        return "it was interrupted, or ended before its stages"
-    if left_out:
-        return f"stages were left out: {', '.join(left_out)}"
-    return reduced(run)
-
-
-def reduced(run: Run) -> str:
-    """Why a run shows less than it could, as a part of a sentence."""
-    if not run.applied:
-        return "it only judged what was there, and built nothing"
-    if run.amounts is None:
-        return "it doesn't say how much it did"
-    if run.amounts.quick:
-        return "it was made with --quick"
-    usual = content.contract_defaults()
-    for name, value in asdict(run.amounts).items():
-        if name not in ("quick", "seed") and value < usual[f"vexlab_{name}"]:
-            return f"it did less than usual: {name.replace('_', ' ')} {value}, not {usual[f'vexlab_{name}']}"
-    return ""
+def _of_claims(contract: Contract | None) -> Iterator[Criterion]:
+    """Whether the target claims what each level can't do without."""
+    for level, needed in readiness.CLAIMS.items():
+        missing = [claim for claim in needed if contract is None or claim not in contract.claims]
+        why = f"claimed: {', '.join(needed)}"
+        if missing:
+            why = f"not claimed: {', '.join(missing)}" if contract else "there is no run that counts"
+        yield _criterion(readiness.claims_key(level), level, not missing, why)
 
 
 def _criterion(key: str, level: str, met: bool, why: str) -> Criterion:
     return Criterion(key, level, TEXTS[key], met, why)
 
 
-def _told(amounts: Amounts | None) -> str:
-    return f"{amounts.load_cycles} load and {amounts.mount_cycles} mount cycles" if amounts else ""
+def _said(record: Record) -> str:
+    return f"signed by {record['operator']} on {record['made']}: {record['note']}"
 
 
 def _time(text: str) -> datetime:

@@ -40,6 +40,17 @@ PROTOCOL = {
 }
 """What people have to prepare: no run can show it, a named operator signs for it (`vexlab gate sign`)."""
 
+CLAIMS = {
+    # of a filesystem that was never written to, little was tested
+    "vm": ("read-write",),
+    # what is on a device has to be there tomorrow, and once a program was told that it is; and a mkfs typed by hand on
+    # a machine with other disks must not take one that is in use
+    "device": ("persistent", "sync", "mkfs-refuses-mounted"),
+    # nor one that holds something
+    "production": ("mkfs-refuses-signature",),
+}
+"""The least that the target has to claim, by level; each level needs those of the levels below it as well."""
+
 MUST_PASS = {
     "tests": "All VM tests pass without errors",
     "crashes": "No kernel panics or system crashes",
@@ -67,6 +78,11 @@ class Criterion:
     text: str
     met: bool
     why: str
+
+
+def claims_key(level: str) -> str:
+    """The short name of the criterion about a level's claims."""
+    return f"claims-{level}"
 
 
 def not_covered(run: Run) -> list[str]:

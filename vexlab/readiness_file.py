@@ -20,8 +20,10 @@ def document(subject: Subject, decision: Decision) -> dict[str, Any]:
     told = {
         "schema": _RULES.SCHEMA,
         "level": decision.level,
+        "not_claimed": decision.not_claimed,
         "module": {"name": subject.name, "sha256": subject.sha256, "srcversion": subject.srcversion},
         "kernel": subject.kernel,
+        "contract": asdict(decision.contract) if decision.contract else None,
         "suite": content.suite(),
         "suite_version": __version__,
         "criteria": [asdict(criterion) for criterion in decision.criteria],
@@ -53,8 +55,8 @@ def refusals(path: Path, wanted: dict[str, str], now: datetime) -> list[str]:
         if entry is None:
             if signed and source["what"].startswith("statement") and source["sha256"] not in signed:
                 said.append(f"the {source['what']} that it rests on is not the one that was signed here")
-        elif entry.evidence != source["sha256"]:
-            said.append(f"its evidence {entry.run} was sealed with another content")
+        elif (entry.evidence, entry.finished) != (source["sha256"], source["made"]):
+            said.append(f"its evidence {entry.run} was sealed with another content, or at another time")
         elif entry.directory.is_dir() and (problem := evidence.problem(entry)):
             said.append(f"its evidence {entry.run} is not as it was: {problem}")
     return said

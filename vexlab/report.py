@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 import junitparser
 
-from vexlab import readiness, results
+from vexlab import readiness, results, target
 from vexlab.gate import Decision, Refused
 from vexlab.results import DIED, Check, Run, Stage, Verdict
 
@@ -51,6 +51,7 @@ def render_markdown(run: Run, command_options: str = "", decision: Decision | Re
     return environment.get_template("report.md.j2").render(
         run=run,
         passed=run.verdict is Verdict.PASSED,
+        not_claimed=target.not_claimed(run.contract.claims) if run.contract else [],
         headline=_word(run.verdict).upper() if run.finished else "IN PROGRESS",
         date=run.started.partition("T")[0],
         time=_time(run),

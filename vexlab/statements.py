@@ -19,15 +19,30 @@ def file_of(sha256: str) -> Path:
     return directory(sha256) / "statements.jsonl"
 
 
+def about_run(run: str) -> str:
+    """What a statement is about that says that the module is not to blame for what went wrong in a run."""
+    return f"run {run}"
+
+
+def excuse(sha256: str, run: str, operator: str, note: str, now: datetime) -> None:
+    """Record that a named person says of a run of this module that the module is not to blame, and why."""
+    _append(sha256, about_run(run), operator, note, now)
+
+
 def sign(sha256: str, key: str, operator: str, note: str, now: datetime) -> None:
     """Record that a named person vouches for something; raises UsageProblem for what evidence has to show."""
     hint = f"what people sign for: {', '.join(readiness.PROTOCOL)}"
     if key not in readiness.PROTOCOL:
-        computed = key in ("evidence", *readiness.MUST_PASS) or key.startswith("phase-")
+        computed = key in ("evidence", *readiness.MUST_PASS) or key.startswith(("phase-", "claims-"))
         why = f"{key} is computed from evidence and can't be signed" if computed else f"unknown criterion {key!r}"
         raise UsageProblem(why, hint)
+    _append(sha256, key, operator, note, now)
+
+
+def _append(sha256: str, about: str, operator: str, note: str, now: datetime) -> None:
+    """Add a statement to what was signed for a module; raises UsageProblem without a name or a reason."""
     for what, words in (("--operator", operator), ("--note", note)):
         if not words.strip():
             raise UsageProblem(f"{what} is empty", "a statement needs a person's name, and what was done")
-    record = {"criterion": key, "module": sha256, "operator": operator.strip(), "note": note.strip()}
+    record = {"criterion": about, "module": sha256, "operator": operator.strip(), "note": note.strip()}
     chain.append(file_of(sha256), record | {"made": now.isoformat(timespec="seconds")})

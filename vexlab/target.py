@@ -35,6 +35,12 @@ def capabilities() -> list[str]:
     return [each["const"] for each in schema()["properties"]["vexlab_capabilities"]["items"]["oneOf"]]
 
 
+def not_claimed(claims: Iterable[str]) -> list[str]:
+    """The capabilities that are not among these."""
+    known = set(claims)
+    return [name for name in capabilities() if name not in known]
+
+
 def load_target(path: Path) -> dict[str, object]:
     """Read and check a target file; return the fields that it sets, `vexlab_source` made absolute.
 

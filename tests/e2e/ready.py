@@ -21,8 +21,11 @@ def write_readiness(path: Path, module: Subject) -> Path:
         {"key": key, "level": level, "text": gate.TEXTS[key], "met": level != "production", "why": "for a test"}
         for level, key in (("vm", "tests"), ("device", "backup"), ("production", "phase-1"))
     ]
+    contract = {"module_parameters": "", "mount_options_ro": "ro", "mount_options_rw": "rw"}
+    sources = [{"what": "a-run-for-a-test", "sha256": "", "made": now.isoformat()}]
     document = {
-        "schema": 1, "level": "device", "kernel": module.kernel, "suite": "", "suite_version": "", "sources": [],
+        "schema": 2, "level": "device", "kernel": module.kernel, "suite": "", "suite_version": "", "sources": sources,
+        "contract": contract, "not_claimed": [],
         "module": {"name": module.name, "sha256": module.sha256, "srcversion": module.srcversion},
         "criteria": criteria, "made": now.isoformat(), "valid_until": (now + timedelta(days=1)).isoformat(),
     }  # fmt: skip

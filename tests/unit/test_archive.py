@@ -110,7 +110,7 @@ def test_failure_that_was_sealed_counts_though_it_can_not_be_read(damage: Callab
     sealed(a_run(finished=a_run().started))
     damage(sealed(a_run("worse", {"mount": Verdict.FAILED})) / "results.json")
     assert decide().level == "none"
-    assert "worse, a run of the same module, is failed" in criterion(decide(), "tests").why
+    assert "worse, a run of the same module, went wrong: mount failed" in criterion(decide(), "tests").why
     sealed(a_phase(1, 0.5))
     damage(sealed(a_phase(1, 0.9, Verdict.FAILED)) / "results.json")
     past, unreadable = evidence.on_hardware()

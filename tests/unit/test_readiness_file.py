@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.gate_evidence import KERNEL, NOW, STAGES, SUBJECT, a_run, decide, sealed
+from tests.unit.gate_evidence import CONTRACT, KERNEL, NOW, STAGES, SUBJECT, a_run, decide, sealed
 from vexlab import chain, cli_gate, readiness, readiness_file, results, statements
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import Criterion, Decision
@@ -59,6 +59,23 @@ def test_good_file_is_accepted_everywhere() -> None:
     assert readiness_file.refusals(path, WANTED, datetime.now(UTC)) == []
 
 
+def test_what_was_tested_may_be_used_and_unasked_options_are_not_looked_at() -> None:
+    path = ready(datetime.now(UTC))
+    assert role_refuses(str(path), parameters=" debug=0 ", options_ro="ro", options_rw="rw") == []
+    assert role_refuses(str(path), parameters="debug=0", options_ro="", options_rw="") == []
+
+
+def test_first_lines_say_what_was_not_claimed() -> None:
+    sealed(a_run(contract=dataclasses.replace(CONTRACT, claims=("read-write", "persistent"))))
+    lines = readiness_file.write(SUBJECT, decide()).read_text().splitlines()
+    assert [line.strip() for line in lines[1:5]] == [
+        '"schema": 2,',
+        '"level": "vm",',
+        '"not_claimed": [',
+        '"directories",',
+    ]
+
+
 def test_file_is_as_its_schema_says() -> None:
     schema = json.loads((ROOT / "docs/readiness.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -91,6 +108,13 @@ def unsigned(document: Document) -> None:
     backup.update(met=False, why="nobody signed")
 
 
+def for_a_century(document: Document) -> None:
+    """What --max-age once made: old evidence that holds until another century."""
+    made = datetime.now(UTC) - timedelta(days=31)
+    document["valid_until"] = (made + timedelta(days=36500)).isoformat()
+    document["sources"][0]["made"] = made.isoformat()
+
+
 REFUSED: list[tuple[Callable[[Path], object], dict[str, str], str]] = [
     (lambda path: None, {"sha256": "ef" * 32}, "it is about another module, with the sha256"),
     (lambda path: None, {"srcversion": "FFFF"}, "it is about another module, with the srcversion"),
@@ -101,7 +125,11 @@ REFUSED: list[tuple[Callable[[Path], object], dict[str, str], str]] = [
     (lambda path: path.write_text("{"), {}, "it is not JSON"),
     (lambda path: path.write_bytes(b"\xff"), {}, "it is not JSON"),
     (lambda path: path.write_text("[]"), {}, "it is no readiness file"),
-    (edited(lambda d: d.update(schema=2), hashed=True), {}, "it is no readiness file of version 1"),
+    (
+        edited(lambda d: d.update(schema=1), hashed=True),
+        {},
+        "it is no readiness file of version 2; vexlab gate writes one",
+    ),
     (edited(all_met), {}, "it was edited"),
     (edited(lambda d: d.update(valid_until="2099-01-01T00:00:00+00:00")), {}, "it was edited"),
     (edited(lambda d: d["criteria"][0].update(why="because")), {}, "it was edited"),
@@ -113,7 +141,20 @@ REFUSED: list[tuple[Callable[[Path], object], dict[str, str], str]] = [
     (edited(lambda d: d.pop("module"), hashed=True), {}, "it is no readiness file"),
     (edited(lambda d: d.update(made="yesterday"), hashed=True), {}, "it is no readiness file"),
     (edited(lambda d: d.update(sources=[1]), hashed=True), {}, "it is no readiness file"),
-    (edited(lambda d: d.update(made="2099-01-01T00:00:00+00:00"), hashed=True), {}, "it is from the future"),
+    (edited(lambda d: d.update(made="2099-01-01T00:00:00+00:00"), hashed=True), {}, "is from the future"),
+    (edited(lambda d: d["sources"][1].update(made="2099-01-01T00:00:00+00:00"), hashed=True), {}, "is from the future"),
+    (edited(for_a_century, hashed=True), {}, "it rests on run-1, which is older than 30 days"),
+    (edited(lambda d: d.update(sources=[]), hashed=True), {}, "it names no run and no statement that it rests on"),
+    (edited(lambda d: d.pop("contract"), hashed=True), {}, "it is no readiness file"),
+    (edited(lambda d: d.update(contract={}), hashed=True), {}, "it is no readiness file"),
+    (lambda path: None, {"parameters": "debug=1"}, "tested with the module parameters 'debug=0', not with 'debug=1'"),
+    (lambda path: None, {"parameters": ""}, "tested with the module parameters 'debug=0', not with ''"),
+    (lambda path: None, {"options_ro": "ro,x"}, "mounted read-only with the options 'ro' when tested, not with 'ro,x'"),
+    (
+        lambda path: None,
+        {"options_rw": "rw,dax"},
+        "mounted read-write with the options 'rw' when tested, not with 'rw,",
+    ),
     (edited(lambda d: d.update(valid_until="2020-01-01T00:00:00+00:00"), hashed=True), {}, "it is too old"),
 ]
 
@@ -201,6 +242,9 @@ def test_gate_ends_with_0_or_1_and_writes_the_file_each_time() -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
+        (("excuse", "never", "--operator", "A", "--note", "b"), "no run 'never' was sealed"),
+        (("excuse", "whole", "--operator", "A", "--note", "b"), "run whole needs no excuse: nothing went wrong in it"),
+        (("excuse", "cut", "--operator", "A", "--note", "b"), "run cut needs no excuse: it is about no module"),
         (("--run", "never"), "there is no run 'never'"),
         (("--name", "nobody"), "there is no run of lab nobody"),
         (("--run", "cut"), "run cut was interrupted before its module was known"),
@@ -218,6 +262,24 @@ def test_what_makes_no_sense_is_a_sentence(arguments: tuple[str, ...], why: str)
     code, said = gate(*arguments)
     assert code == UsageProblem.default_exit_code
     assert why in said
+
+
+def test_run_is_excused_by_its_name() -> None:
+    sealed(a_run("died", {"mount": Verdict.HUNG}, finished=(datetime.now(UTC) - timedelta(hours=2)).isoformat()))
+    run = sealed(a_run(finished=datetime.now(UTC).isoformat()))
+    code, said = gate("--run", run.name)
+    assert code == 1
+    assert "mount hung; vexlab gate excuse died, if the module is not to blame" in said
+    assert gate("excuse", "died", "--operator", " ", "--note", "b")[0] == UsageProblem.default_exit_code
+    assert gate("excuse", "died", "--operator", "A", "--note", "the host was suspended")[0] == 0
+    assert gate("--run", run.name)[0] == 0
+
+
+def test_age_beyond_the_limit_is_refused() -> None:
+    """click says it itself, with the range."""
+    done = CliRunner().invoke(cli_gate.gate_group, ("--max-age", "36500"))
+    assert done.exit_code == UsageProblem.default_exit_code
+    assert "is not in the range 1<=x<=30" in done.output
 
 
 def test_run_that_was_killed_is_refused(state: Path) -> None:

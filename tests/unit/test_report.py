@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 import yaml
 
-from vexlab import readiness, report, results
+from vexlab import readiness, report, results, target
 from vexlab.errors import VexlabError
-from vexlab.results import Check, Guest, Module, Run, Stage, Verdict, judge_run
+from vexlab.results import Check, Contract, Guest, Module, Run, Stage, Verdict, judge_run
 
 ROOT = Path(__file__).parents[2]
 NASTY = "first | line\nsecond `tick` \x1b[31mred\x1b[0m <b>&amp; \x00\x07 ```\n# no heading\n- [x] no box \udcff"
@@ -63,6 +63,17 @@ def section(text: str, heading: str) -> str:
 
 ALL_PASSED = with_last(Verdict.PASSED)
 FIVE_PASSED = a_run(dict.fromkeys(list(readiness.CATEGORIES)[:5], Verdict.PASSED))
+
+
+def test_first_lines_say_what_was_not_claimed() -> None:
+    """A target that claims little passes easily."""
+    contract = Contract(("read-write", "persistent"), "", "ro", "rw", 2, 2048, 256, (), "ab" * 32)
+    some = report.render_markdown(dataclasses.replace(ALL_PASSED, contract=contract)).splitlines()[:8]
+    assert any(line.startswith("- **Not claimed, so not tested**: directories, rename, ") for line in some)
+    whole = dataclasses.replace(contract, claims=tuple(target.capabilities()))
+    text = report.render_markdown(dataclasses.replace(ALL_PASSED, contract=whole))
+    assert "- **Not claimed, so not tested**: nothing\n" in text
+    assert "**Not claimed, so not tested**: not known: an earlier vexlab" in report.render_markdown(ALL_PASSED)
 
 
 def test_report_has_the_shape_of_the_seed() -> None:

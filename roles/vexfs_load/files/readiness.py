@@ -3,9 +3,10 @@
 
 Usage: readiness.py JSON
 
-JSON holds `path`, and what the file must be about: `sha256`, `srcversion`, `kernel`, `level`. It prints one JSON object
-with `refusals`, a list of sentences: empty when the module may be loaded. `vexlab gate` writes the file, and checks
-others by the same functions.
+JSON holds `path`, what the file must be about (`sha256`, `srcversion`, `kernel`, `level`), and how the module is to be
+used (`parameters`, `options_ro`, `options_rw`; empty options are not asked for). It prints one JSON object with
+`refusals`, a list of sentences: empty when the module may be loaded. `vexlab gate` writes the file, and checks others
+by the same functions.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 LEVELS = ("none", "vm", "device", "production")
+OLDEST_DAYS = 30  # no run and no statement counts for longer, whatever the file says
 CLOCKS_DIFFER = 300  # seconds by which the clock of the machine that wrote the file may be ahead
 
 
@@ -49,7 +51,7 @@ def read(path: str) -> tuple[dict[str, Any], str]:
     except ValueError:
         return {}, "it is not JSON"
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        return {}, f"it is no readiness file of version {SCHEMA}"
+        return {}, f"it is no readiness file of version {SCHEMA}; vexlab gate writes one"
     if document.get("sha256") != content_hash(document):
         return {}, "it was edited, or is damaged: its content doesn't have the hash that it names"
     try:
@@ -71,8 +73,17 @@ def facts(document: dict[str, Any]) -> dict[str, Any]:
             for each in document["criteria"]
             if each["met"] is not True
         ],
-        "sources": [(str(source["what"]), str(source["sha256"])) for source in document["sources"]],
+        "sources": {
+            str(source["what"]): datetime.fromisoformat(source["made"]).timestamp() for source in document["sources"]
+        },
+        "used": used(document["contract"]),
     }  # fmt: skip
+
+
+def used(contract: dict[str, Any] | None) -> dict[str, str]:
+    """How the module was used when it was tested; nothing without a run that counts."""
+    names = {"parameters": "module_parameters", "options_ro": "mount_options_ro", "options_rw": "mount_options_rw"}
+    return {name: str(contract[field]) for name, field in names.items()} if contract is not None else {}
 
 
 def refusals(document: dict[str, Any], wanted: dict[str, str], now: float) -> list[str]:
@@ -84,16 +95,41 @@ def refusals(document: dict[str, Any], wanted: dict[str, str], now: float) -> li
         for name in words
         if name in wanted and about[name] != wanted[name]
     ]
-    if about["made"] > now + CLOCKS_DIFFER:
-        found.append(f"it is from the future: made at {document['made']}")
-    if about["until"] < now:
-        found.append(f"it is too old: valid until {document['valid_until']}")
+    found += _of_its_age(document, about, now) + _of_its_use(about["used"], wanted)
     if about["level"] != founded:
         found.append(f"it says level {about['level']}, and its criteria bear out {founded}")
     needed = wanted.get("level", LEVELS[0])
     if LEVELS.index(founded) < LEVELS.index(needed):
         unmet = [words for level, words in about["unmet"] if level <= LEVELS.index(needed)]
         found.append(f"it reaches level {founded}, and {needed} is needed; not met: {', '.join(unmet)}")
+    return found
+
+
+def _of_its_age(document: dict[str, Any], about: dict[str, Any], now: float) -> list[str]:
+    """Why it doesn't hold now: by its own dates, and by those of what it rests on, which bound the file's."""
+    found = []
+    if max([about["made"], *about["sources"].values()]) > now + CLOCKS_DIFFER:
+        found.append(f"it, or what it rests on, is from the future: made at {document['made']}")
+    if about["until"] < now:
+        found.append(f"it is too old: valid until {document['valid_until']}")
+    oldest = min(about["sources"], key=about["sources"].__getitem__, default="")
+    if oldest and about["sources"][oldest] + OLDEST_DAYS * 86400 < now:
+        found.append(f"it rests on {oldest}, which is older than {OLDEST_DAYS} days: nothing counts for longer")
+    if not oldest and reached(document["criteria"]) != LEVELS[0]:
+        found.append("it names no run and no statement that it rests on")
+    return found
+
+
+def _of_its_use(tested: dict[str, str], wanted: dict[str, str]) -> list[str]:
+    """Which ways to use the module are not those that were tested."""
+    found = []
+    said = wanted.get("parameters")
+    if said is not None and said.split() != tested.get("parameters", said).split():
+        found.append(f"it was tested with the module parameters '{tested['parameters']}', not with '{said}'")
+    for name, mount in (("options_ro", "read-only"), ("options_rw", "read-write")):
+        said = wanted.get(name)
+        if said and said != tested.get(name, said):
+            found.append(f"it was mounted {mount} with the options '{tested[name]}' when tested, not with '{said}'")
     return found
 
 
