@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,14 +17,14 @@ import yaml
 
 from vexlab.errors import UsageProblem, VexlabError
 
-JUDGING = ("ansible.cfg", "inventory", "playbooks", "roles", "tests/guest")
+JUDGING = ("ansible.cfg", "inventory", "playbooks", "plugins", "roles", "tests/guest")
 """What of the shipped files brings stages about and judges them, beside vexlab's own code."""
 _CONTENT = "_content"  # where an installed package has them
 
 
 @cache
 def root() -> Path:
-    """Directory that holds `playbooks/`, `roles/`, `inventory/`, `tests/guest/` and `examples/`.
+    """Directory that holds `playbooks/`, `plugins/`, `roles/`, `inventory/`, `tests/guest/` and `examples/`.
 
     In a checkout that is the checkout, so that an edit counts at once; an editable install may hold a copy beside it.
     """
@@ -107,11 +108,24 @@ def role_choices(role: str, option: str) -> tuple[str, ...]:
 @cache
 def role_script(role: str, name: str) -> ModuleType:
     """A script of a role as a module: for what a role must be able to do alone, and vexlab does by the same rules."""
-    path = root() / "roles" / role / "files" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"vexlab_role_{role}_{name}", path)
-    if spec is None or spec.loader is None:
+    return _module(f"vexlab_role_{role}_{name}", root() / "roles" / role / "files" / f"{name}.py")
+
+
+@cache
+def module_util(name: str) -> ModuleType:
+    """A module of what roles, the checks and vexlab have in common: plugins/module_utils/.
+
+    It is found beside the playbooks, which in a wheel are no package that could be imported.
+    """
+    return _module(f"vexlab_module_util_{name}", root() / "plugins" / "module_utils" / f"{name}.py")
+
+
+def _module(name: str, path: Path) -> ModuleType:
+    """A module from its file; raises VexlabError when that isn't there."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
         raise VexlabError(f"vexlab is installed without {path}", "install it again")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
 

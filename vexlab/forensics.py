@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vexlab.kernel import kernel_messages
 from vexlab.lab import Lab, qmp
 from vexlab.results import Verdict
 from vexlab.trace import FRAME, Symbols
-from vexlab.watch import CAUSE, CONTROL, TIME, Death
+from vexlab.watch import Death
 
 # Keys of the kernel's sysrq (Documentation/admin-guide/sysrq.rst), and what they make it print.
 SYSRQ = {"w": "tasks that are blocked", "l": "what each CPU does", "t": "all tasks"}
@@ -21,7 +21,6 @@ KEPT = ("trace.txt", "vmcore", "vmcore.failed")  # files of a stage that are mad
 SILENCE_SECONDS = 1.5  # the console is quiet for so long: the answer is complete
 ANSWER_SECONDS = 20.0  # for one key; printing all tasks on an emulated serial line takes a while
 DUMP_SECONDS = 300.0
-MARKER = "vexlab: stage {} begins, taint "
 
 
 @dataclass(frozen=True)
@@ -59,37 +58,59 @@ def collect(scene: Scene, death: Death, *, memory: bool) -> Death:
         dump_memory(scene)
     if death.verdict is Verdict.HUNG and guest:
         stop(scene.lab)
-    log = stage_log(scene.console, scene.stage)
+    log = stage_log(scene.console, scene.stage, token_of(scene.run))
     kernel_log = scene.directory / "kernel.log"
     if log and not kernel_log.exists():
         kernel_log.write_text("".join(f"{line}\n" for line in log))
     symbols = Symbols(scene.lab.module_file, scene.module, scene.build)
-    first = next((index for index, line in enumerate(log) if CAUSE.match(TIME.sub("", line))), None)
-    if first is not None:
-        (scene.directory / "trace.txt").write_text("".join(f"{symbols.annotate(line)}\n" for line in log[first:]))
-    return Death(death.verdict, with_place(death.reason, log[first:] if first is not None else log, symbols))
+    texts = [kernel_messages.text_of(line) for line in log]
+    cause = kernel_messages.explain(texts, hangs=death.verdict is Verdict.HUNG)
+    if cause is not None:
+        trace = log[cause.report.first :]
+        (scene.directory / "trace.txt").write_text("".join(f"{symbols.annotate(line)}\n" for line in trace))
+    # what a kernel that hangs says when it is asked is about the hang; of others, only the report's own lines are
+    asked = death.verdict is Verdict.HUNG or cause is None
+    own = log[cause.report.first if cause else 0 : None if asked or cause is None else cause.report.end]
+    return Death(death.verdict, with_place(death.reason, own, symbols))
 
 
 def with_place(reason: str, trace: list[str], symbols: Symbols) -> str:
-    """The reason with its place in the source; if it names no function of the module, with the trace's first one."""
+    """The reason with its place in the source; if it names no function of the module, with the trace's first one.
+
+    A frame with a question mark is a word that was on the stack, and no evidence of a call.
+    """
     shown = symbols.annotate(reason)
     if shown != reason:
         return shown
-    frames = (found for line in trace for found in FRAME.finditer(line) if found["module"] == symbols.module)
+    sure = (line for line in trace if not kernel_messages.without_stamp(line).lstrip().startswith("? "))
+    frames = (found for line in sure for found in FRAME.finditer(line) if found["module"] == symbols.module)
     frame = next(frames, None)
     return f"{reason}, under {symbols.annotate(frame[0])}" if frame is not None else reason
 
 
-def stage_log(console: Path, stage: str) -> list[str]:
-    """The kernel's lines on the console since the stage began, without control characters."""
+def token_of(run: Path) -> str:
+    """The word by which the markers of a run's stages are told from what a program writes to the kernel's log."""
     try:
-        text = console.read_text(errors="replace")
+        return (run / "marker").read_text().strip()
+    except OSError:
+        return ""
+
+
+def stage_log(console: Path, stage: str, token: str) -> list[str]:
+    """The kernel's lines on the console since the stage began, from their time stamps on."""
+    try:
+        lines = console.read_text(errors="replace").splitlines()
     except OSError:
         return []
-    lines = [CONTROL.sub("", line) for line in text.splitlines()]
-    marker = re.compile(re.escape(MARKER.format(stage)))
-    start = next((index for index in range(len(lines) - 1, -1, -1) if marker.search(lines[index])), None)
-    return [] if start is None else [line for line in lines[start + 1 :] if TIME.match(line)]
+    texts = [kernel_messages.text_of(line) for line in lines]
+    start = kernel_messages.begin_of(texts, stage, token)
+    if start is None:
+        return []
+    return [
+        kernel_messages.stamped(line)
+        for line, text in zip(lines[start[0] + 1 :], texts[start[0] + 1 :], strict=True)
+        if text
+    ]
 
 
 def ask_kernel(lab: Lab, console: Path) -> None:

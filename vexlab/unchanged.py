@@ -54,7 +54,7 @@ def last_run(lab: Lab, settings: Settings, inputs: str) -> Run | None:
 def inputs_of(settings: Settings) -> str:
     """One hash over all that decides what `up` does: the lab's contract, the source, and vexlab itself."""
     total = hashlib.sha256(f"{__version__}\n{json.dumps(settings.contract, sort_keys=True)}".encode())
-    parts = [content.root() / name for name in ("playbooks", "roles", "tests/guest")]
+    parts = [content.root() / name for name in ("playbooks", "plugins", "roles", "tests/guest")]
     for tree in [*parts, Path(settings.source)] if settings.source else parts:
         for path in _files(tree):
             status = path.lstat()

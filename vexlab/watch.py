@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,18 +11,9 @@ from pathlib import Path
 
 from qemu.qmp import QMPClient, QMPError, Runstate
 
+from vexlab.kernel import kernel_messages
 from vexlab.results import Verdict
 
-# What the kernel prints first when it dies; matched after the time stamp.
-CAUSE = re.compile(
-    r"(BUG: .+|kernel BUG at .+|Oops: .+|general protection fault.*|Unable to handle kernel .+|"
-    r"watchdog: BUG: soft lockup.*|INFO: task .+ blocked for more than .+|Kernel panic - not syncing: .+|"
-    r"vexlab: SIGKILL does not end .+)"  # tests/guest/agent.py says that
-)
-FUNCTION = re.compile(r"\bRIP: [0-9a-f]+:(?P<function>[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[\w+\])?)")
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
-TIME = re.compile(r"^\[\s*\d+\.\d+\](?:\[\s*[CT]\d+\])? ?")
-HUNG = re.compile(r"INFO: task .+ blocked for more than|soft lockup|hung_task|SIGKILL does not end")
 TICK = 0.5  # seconds between two looks at whether the watch is over
 PULSE = 2.0  # seconds between two questions how the guest is
 SILENT_SECONDS = 30.0  # until a QEMU that doesn't answer counts as hung, if nothing explains it sooner
@@ -142,12 +132,15 @@ def process_state(pid: int) -> str:
 
 
 def explain_console(text: str, verdict: Verdict, otherwise: str) -> Death:
-    """The verdict and the first cause that a console's text names; `otherwise` is the reason when it names none."""
-    lines = [TIME.sub("", CONTROL.sub("", line)).strip() for line in text.splitlines()]
-    cause = next((found[0] for line in lines if (found := CAUSE.match(line))), None)
+    """The verdict and the cause that a console's text names; `otherwise` is the reason when it names none.
+
+    Words on the console can make a hang of a panic, which QEMU told of, and nothing else of any verdict. What ended the
+    guest otherwise, such as a deadline, stays in the reason.
+    """
+    texts = [kernel_messages.text_of(line) for line in text.splitlines()]
+    cause = kernel_messages.explain(texts, hangs=verdict is Verdict.HUNG)
     if cause is None:
         return Death(verdict, otherwise)
-    function = next((found["function"] for line in lines if (found := FUNCTION.search(line))), None)
-    if HUNG.search(cause):
-        verdict = Verdict.HUNG
-    return Death(verdict, f"{cause} in {function}" if function else cause)
+    if verdict is not Verdict.PANICKED:
+        return Death(verdict, f"{otherwise}: {cause.said}")
+    return Death(Verdict.HUNG if cause.hangs else verdict, cause.said)

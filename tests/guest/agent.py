@@ -247,7 +247,10 @@ def place(process: Path) -> str:
 
 
 def kernel_messages(kmsg: int) -> dict[str, list[str]]:
-    """What the kernel logged since the last time, in the form that dmesg gives it; and what of that is no good news."""
+    """What the kernel logged since the last time, in the form that dmesg gives it; and what of that is no good news.
+
+    What a program wrote there is marked as kernel_messages.py knows it.
+    """
     lines: list[str] = []
     warnings: list[str] = []
     while True:
@@ -259,7 +262,9 @@ def kernel_messages(kmsg: int) -> dict[str, list[str]]:
             continue  # records were overwritten before they were read; the next read goes on behind them
         head, _, text = record.partition(";")
         source_and_level, _, time = (int(field) for field in head.split(",")[:3])
-        lines.append(f"[{time // 1000000:5d}.{time % 1000000:06d}] {text.splitlines()[0] if text else ''}")
+        # The facility is above the three bits of the level; only that of the kernel itself is 0.
+        by = "(program) " if source_and_level >> 3 else ""
+        lines.append(f"[{time // 1000000:5d}.{time % 1000000:06d}] {by}{text.splitlines()[0] if text else ''}")
         if source_and_level <= 4:  # source 0 is the kernel itself, level 4 is a warning, and 0 the worst
             warnings.append(lines[-1])
 

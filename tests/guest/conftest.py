@@ -303,10 +303,10 @@ def _capabilities(request: pytest.FixtureRequest, lab: Lab) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_new_splat(guest: Guest) -> Iterator[None]:
+def _no_new_splat(guest: Guest, stage: str) -> Iterator[None]:
     """Fail the check during which the kernel reported a bug of its own, whatever the check itself found."""
     yield
-    found = kernel_log.splats(guest.new_kernel_messages())
+    found = kernel_log.splats(guest.new_kernel_messages(), stage)
     assert not found, "the kernel reported a bug: " + " / ".join(found[:5])
 
 

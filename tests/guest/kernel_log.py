@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Lines with which the kernel reports that something went badly wrong. They are matched after the time stamp, from the
-# start of the line: a daemon that quotes such words in a message of its own has its name in front of them.
-SPLAT = re.compile(
-    r"^(?:BUG:|WARNING:|Oops:|Oops |Internal error:|kernel BUG at |Kernel panic|general protection fault|"
-    r"KASAN:|KFENCE:|UBSAN:|INFO: task .+ blocked .*for more than|(?:rcu: )?INFO: rcu_\w+ (?:self-)?detected |"
-    r"(?:NMI )?watchdog: (?:BUG: |Watchdog detected )|Call Trace:|unregister_netdevice: waiting|"
-    r"={20,}\s*$|page dumped because|Unable to handle kernel|INFO: trying to register non-static key|refcount_t: |"
-    r"Object (?:already free|not freed)|kmem_cache_destroy .+: Slab cache still has objects|"
-    r"BUG .+ \((?:Not tainted|Tainted: )|VFS: Busy inodes after unmount|list_(?:add|del) corruption|"
-    r"kmemleak: \d+ new suspected memory leaks|slab .*: use-after-free)"
-)
+from plugins.module_utils import kernel_messages
 
 # What of level warning or worse says something of a slow machine or of any such module, and nothing of the filesystem.
 # set_capacity_and_notify() rates the notices of loop devices attached in quick succession; those are of level info.
@@ -42,29 +33,20 @@ class StageLog:
     taint_before: int
 
 
-def without_time(line: str) -> str:
-    """A line of dmesg without its `[   12.345678] ` and, where printk adds it, its caller `[T123]`."""
-    return re.sub(r"^\[\s*\d+\.\d+\](?: ?\[\s*[CT]\d+\])? ?", "", line)
+def since_marker(lines: list[str], stage: str, token: str) -> StageLog | None:
+    """What follows the marker that a stage of this run began with; None when the log holds no such marker."""
+    found = kernel_messages.begin_of([kernel_messages.without_stamp(line) for line in lines], stage, token)
+    return None if found is None else StageLog(tuple(lines[found[0] + 1 :]), found[1])
 
 
-def since_marker(lines: list[str], stage: str) -> StageLog | None:
-    """What follows the last marker of the stage; None when the log holds no such marker."""
-    pattern = re.compile(rf"vexlab: stage {re.escape(stage)} begins, taint (\d+)$")
-    for index in range(len(lines) - 1, -1, -1):
-        found = pattern.search(lines[index].rstrip())
-        if found:
-            return StageLog(tuple(lines[index + 1 :]), int(found[1]))
-    return None
-
-
-def splats(lines: tuple[str, ...] | list[str]) -> list[str]:
-    """The lines that report a bug of the kernel, as they stand in the log."""
-    return [line for line in lines if SPLAT.match(without_time(line))]
+def splats(lines: Sequence[str], stage: str) -> list[str]:
+    """The lines that report a bug of the kernel, as they stand in the log; damage makes some ordinary in `errors`."""
+    return kernel_messages.splats(lines, blocks=stage != "errors")
 
 
 def complaints(warnings: list[str]) -> list[str]:
     """Of lines of level warning or worse, those that may be about the filesystem."""
-    return [line for line in warnings if not OF_THE_MACHINE.match(without_time(line))]
+    return [line for line in warnings if not OF_THE_MACHINE.match(kernel_messages.without_stamp(line))]
 
 
 def unexpected_taint(before: int, now: int) -> list[str]:

@@ -4,7 +4,8 @@ Usage: verifier.py RUN_DIRECTORY HOSTS INVENTORY [pytest argument…]
 
 pytest, the inventory and a Python in the guest take three seconds to start, for a stage whose checks take one. So the
 first call leaves a process behind that has all of them ready; it forks for each stage. Called without pytest arguments
-it is only made ready. It ends when nobody asked it for a while, or with the run (vexlab ends what a run has started).
+it is only made ready, and writes RUN_DIRECTORY/marker: the word by which the markers of this run in the kernel's log
+are known. It ends when nobody asked it for a while, or with the run (vexlab ends what a run has started).
 The exit code is pytest's. Whoever runs pytest by hand needs none of this.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import select
 import signal
 import socket
@@ -131,7 +133,16 @@ def main() -> int:
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
     os.chdir(directory)
+    if not sys.argv[4:]:
+        make_marker(directory)
     return ask(sys.argv[4:])
+
+
+def make_marker(directory: Path) -> None:
+    """Make up the word that the markers of this run's stages have; no program in the guest knows it beforehand."""
+    temporary = directory / f".marker.{os.getpid()}"
+    temporary.write_text(secrets.token_hex(8) + "\n")
+    temporary.replace(directory / "marker")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,8 @@ def shipped(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "place", [
-        "ansible.cfg", "inventory/inner/file", "playbooks/inner/file", "roles/inner/file", "tests/guest/inner/file",
+        "ansible.cfg", "inventory/inner/file", "playbooks/inner/file", "plugins/inner/file", "roles/inner/file",
+        "tests/guest/inner/file",
         "vexlab/inner/file", "vexlab/new.py",
     ],
 )  # fmt: skip
@@ -60,6 +62,14 @@ def test_what_does_not_judge_makes_no_other_suite(shipped: Path, place: str) -> 
     before = content.tree_hash(shipped, shipped / "vexlab")
     (shipped / place).write_text("something else")
     assert content.tree_hash(shipped, shipped / "vexlab") == before
+
+
+def test_wheel_has_all_that_judges_where_it_is_looked_for() -> None:
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    included = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {name: included.get(name) for name in content.JUDGING} == {
+        name: f"vexlab/_content/{name}" for name in content.JUDGING
+    }
 
 
 def test_suite_is_the_same_installed_and_in_a_checkout(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vexlab.results import Verdict
-from vexlab.watch import explain_console
+from vexlab.watch import Death, explain_console
 
 NULL_POINTER = """\
 [   83.101010] loop0: detected capacity change from 0 to 131072
@@ -53,18 +53,39 @@ SYSRQ = "[   41.200000] sysrq: Trigger a crash\n[   41.200100] Kernel panic - no
             SOFT_LOCKUP, Verdict.HUNG,
             "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [ls:992] in vexfs_readdir+0x10/0x200 [vexfs]",
         ),
-        (
-            UNKILLABLE, Verdict.HUNG,
-            "vexlab: SIGKILL does not end umount (process 974, state D) in toyfs_put_super+0x3e/0x140 [toyfs]",
-        ),
         (BUG, Verdict.PANICKED, "kernel BUG at fs/inode.c:1835! in iput+0x1f0/0x200"),
         (SYSRQ, Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash"),
     ],
-    ids=["null pointer", "hung task", "soft lockup", "stuck process", "BUG", "panic"],
+    ids=["null pointer", "hung task", "soft lockup", "BUG", "panic"],
 )  # fmt: skip
 def test_first_cause_is_named(console: str, verdict: Verdict, reason: str) -> None:
     death = explain_console(console, Verdict.PANICKED, "the guest's kernel panicked")
     assert (death.verdict, death.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("console", "cause"),
+    [
+        (UNKILLABLE, UNKILLABLE.splitlines()[0].partition("] ")[2]),
+        (HUNG_TASK.splitlines()[0], "INFO: task umount:1034"),
+    ],
+    ids=["stuck process", "hung task"],
+)
+def test_deadline_stays_in_the_reason(console: str, cause: str) -> None:
+    otherwise = "the stage did not end within its deadline of 900 s"
+    death = explain_console(console, Verdict.HUNG, otherwise)
+    assert death.verdict is Verdict.HUNG
+    assert death.reason.startswith(f"{otherwise}: {cause}")
+
+
+@pytest.mark.parametrize("verdict", [Verdict.LOST, Verdict.PANICKED])
+def test_program_on_the_terminal_changes_no_verdict(verdict: Verdict) -> None:
+    """Without a time stamp it isn't the kernel; with one, what comes after the last panic is only the kernel."""
+    faked = "[   50.000000] Kernel panic - not syncing: hung_task: blocked tasks\n" + HUNG_TASK.splitlines()[0]
+    death = explain_console(f"{faked}\n{SYSRQ if verdict is Verdict.PANICKED else ''}", verdict, "gone")
+    assert death.verdict is verdict
+    bare = "INFO: task umount:1034 blocked for more than 60 seconds.\nKernel panic - not syncing: hung_task: x\n"
+    assert explain_console(bare, verdict, "gone") == Death(verdict, "gone")
 
 
 def test_console_without_a_cause_leaves_the_event_to_speak() -> None:

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 import shlex
 import socket
 import subprocess
@@ -14,11 +13,12 @@ import tempfile
 import time
 from collections.abc import Callable
 
+from plugins.module_utils import kernel_messages
+
 from .lab import GuestError, Lab
 from .process import lasting_environment
 
 DISKS_SECONDS = 60
-PRINTK_TIME = re.compile(rb"^\[ *\d+\.\d+\] ", re.MULTILINE)
 
 
 def make_keys(lab: Lab, identity: str) -> None:
@@ -67,7 +67,7 @@ def see_that_it_lives(lab: Lab, alive: Callable[[], bool]) -> None:
     if not alive():
         raise GuestError(f"QEMU ended while the guest started; the console's last lines:\n{console_tail(lab)}")
     with contextlib.suppress(OSError):
-        if b"\nKernel panic - not syncing" in PRINTK_TIME.sub(b"", lab.console.read_bytes()):
+        if kernel_messages.panicked(lab.console.read_text(errors="replace")):
             raise GuestError(
                 f"the guest's kernel died while it started; the console's last lines:\n{console_tail(lab)}"
             )
@@ -136,8 +136,7 @@ def console_tail(lab: Lab, lines: int = 15) -> str:
         text = lab.console.read_text(errors="replace")
     except OSError:
         return "(nothing was written to the console)"
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
-    kept = [line for line in text.splitlines() if line.strip()][-lines:]
+    kept = [line for line in kernel_messages.CONTROL.sub("", text).splitlines() if line.strip()][-lines:]
     return "\n".join(f"  | {line}" for line in kept) or "(nothing was written to the console)"
 
 

@@ -25,15 +25,16 @@ def seen(guest: Guest, evidence: Path) -> tuple[list[str], int]:
 @pytest.fixture(scope="module")
 def stage_log(seen: tuple[list[str], int], stage: str, evidence: Path) -> kernel_log.StageLog:
     """The kernel's messages since the stage began, kept as evidence as well."""
-    log = kernel_log.since_marker(seen[0], stage)
+    token = (evidence.parents[1] / "marker").read_text().strip()
+    log = kernel_log.since_marker(seen[0], stage, token)
     assert log is not None, f"the kernel's log has no marker of stage {stage}; was it overwritten?"
     (evidence / "kernel.log").write_text("".join(f"{line}\n" for line in log.lines))
     return log
 
 
-def test_log_has_no_bug(stage_log: kernel_log.StageLog) -> None:
+def test_log_has_no_bug(stage_log: kernel_log.StageLog, stage: str) -> None:
     """An oops, BUG, WARNING or call trace during the stage fails it, even when every command returned 0."""
-    found = kernel_log.splats(stage_log.lines)
+    found = kernel_log.splats(stage_log.lines, stage)
     assert not found, "the kernel reported a bug: " + " / ".join(found[:5])
 
 
