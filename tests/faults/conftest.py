@@ -12,6 +12,7 @@ from tests.e2e.conftest import vexlab
 from tests.e2e.harness import VEXFS, Vexlab
 from tests.faults.fault import Fault
 from tests.faults.fault_site import Site
+from tests.mutants import catalogue
 
 __all__ = ["vexlab"]
 
@@ -49,5 +50,4 @@ def suffer(site: Site, request: pytest.FixtureRequest) -> Iterator[Callable[[Fau
         assert not seen.wrong, "\n".join(seen.wrong)
 
     yield demand
-    shutil.rmtree(site.source)  # a fault may have spoilt it
-    shutil.copytree(VEXFS, site.source)
+    catalogue.refresh(site.source)  # a fault may have spoilt it

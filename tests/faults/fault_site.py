@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.harness import ROOT, Done, Vexlab, wait_until
+from tests.e2e.harness import ROOT, RUN_DEADLINE, Done, Vexlab, wait_until
 from tests.faults import leftovers
 from tests.faults.fault import Fault, Seen
 
@@ -47,7 +47,8 @@ class Site:
 
     def runs(self) -> set[Path]:
         """Directories of all runs so far."""
-        return set(self.vexlab.runs.glob("*")) if self.vexlab.runs.is_dir() else set()
+        found = self.vexlab.runs.glob("*") if self.vexlab.runs.is_dir() else ()
+        return {path for path in found if path.is_dir()}  # beside them are the chain and its lock
 
     def wait_for_stage(self, process: subprocess.Popen[str], stage: str, before: set[Path]) -> None:
         """Until a run that isn't in `before` has begun to judge a stage; fails when the command ends first."""
@@ -67,6 +68,37 @@ class Site:
         wait_until(lambda: record().get("state") == state and pid_file.is_file(), process)
         return int(pid_file.read_text())
 
+    def wait_for_log(self, process: subprocess.Popen[str], words: str, before: set[Path]) -> Path:
+        """Until Ansible's log of a run that isn't in `before` has these words; returns the run's directory."""
+        found: list[Path] = []
+
+        def told() -> bool:
+            found[:] = [run for run in self.runs() - before if words in self.log(run)]
+            return bool(found)
+
+        wait_until(told, process)
+        return found[0]
+
+    def log(self, run: Path) -> str:
+        """What Ansible has said so far in a run."""
+        path = run / "ansible.log"
+        return path.read_text(errors="replace") if path.is_file() else ""
+
+    def checks(self, run: Path, stage: str) -> list[str]:
+        """What a run has judged of a stage so far, one line per check."""
+        path = run / "stages" / stage / "checks.jsonl"
+        return path.read_text().splitlines() if path.is_file() else []
+
+    def up_under(self, *prefix: str) -> Done:
+        """`vexlab up` to its end, run by a command that takes a command: unshare, setpriv, …"""
+        command = [*prefix, *self.vexlab.command(*self.words())]
+        done = subprocess.run(
+            command, cwd=self.home, env=self.vexlab.environment, text=True, stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=RUN_DEADLINE, check=False,
+        )  # fmt: skip
+        print(f"$ {' '.join(prefix)} vexlab up → {done.returncode}\n{done.stderr[-4000:]}")
+        return Done(done.returncode, done.stdout, done.stderr)
+
     def end_with(self, process: subprocess.Popen[str], number: signal.Signals, *, group: bool = False) -> Done:
         """Send a signal to the command, or as a terminal does to its whole group, and wait for its end."""
         (os.killpg if group else os.kill)(process.pid, number)
@@ -84,7 +116,11 @@ class Site:
         """Bring about what the fault finds, inject it, and measure what came of it."""
         self._prepare(fault)
         before = self.runs()
-        done = fault.inject(self)
+        try:
+            done = fault.inject(self)
+        except (AssertionError, OSError, subprocess.SubprocessError) as problem:
+            said = next(iter(str(problem).splitlines()), "")[:200]
+            return Seen(topic, fault.title, fault.how, "", None, (), "", (f"{type(problem).__name__}: {said}",))
         left = leftovers.find(self.home)
         verdict = self._verdict(before)
         next_up = self._next_up() if fault.next_up else ""

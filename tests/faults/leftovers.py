@@ -15,7 +15,8 @@ PATIENCE = 15.0  # seconds for processes that were told to end
 def find(home: Path) -> tuple[str, ...]:
     """Name what is left of what worked in `home`, once what was told to end has had its time.
 
-    A guest that its lab's record calls ready is no leftover, nor are its files: it is what `up` leaves.
+    A guest that its lab's record calls ready is no leftover: it is what `up` leaves. Nor are its sockets, which the
+    next command takes away if the guest has died.
     """
     deadline = time.monotonic() + PATIENCE
     while (found := tuple(_look(home))) and time.monotonic() < deadline:
@@ -25,31 +26,35 @@ def find(home: Path) -> tuple[str, ...]:
 
 def _look(home: Path) -> Iterator[str]:
     guests = _guests(home)
-    processes = {
-        pid: words for pid, words in processes_of(home).items() if pid not in {pid for _, pid in guests.values()}
-    }
-    for pid, words in processes.items():
-        yield f"process {pid}: {words}"
-        yield from (f"port {port} of process {pid}" for port in _listening(pid))
+    yield from _processes(home, guests)
     for line in Path("/proc/self/mounts").read_text().splitlines():
-        if f"{home}/" in line and " tmpfs " not in line:
+        if f"{home}/" in line:
             yield f"mount {line}"
     for device in Path("/sys/block").glob("loop*/loop/backing_file"):
         if f"{home}/" in _text(device):
             yield f"loop device {device.parts[3]} on {_text(device)}"
-    sockets = {place for place, _ in guests.values()}  # of guests that are up
-    for place in ("r", "t"):
-        for path in sorted((home / place).rglob("*")):
-            if not path.is_dir() and path.parent not in sockets and path.name != "kvm-probe.json":
-                yield f"{'socket' if path.is_socket() else 'file'} {path.relative_to(home)}"
-        yield from (f"directory {path.relative_to(home)}" for path in sorted((home / place).glob("vexlab-*")))
     held = Path("/proc/locks").read_text()
     for path in home.rglob("*.lock"):
-        if not path.is_dir() and f":{path.stat().st_ino} " in held:
+        if f":{path.stat().st_ino} " in held:
             yield f"lock {path.relative_to(home)}"
+    sockets = {place for place, _ in guests}
+    for name in ("r", "t"):
+        for path in sorted((home / name).rglob("*")):
+            if not path.is_dir() and path.parent not in sockets and path.name != "kvm-probe.json":
+                yield f"{'socket' if path.is_socket() else 'file'} {path.relative_to(home)}"
+        yield from (f"directory {path.relative_to(home)}" for path in sorted((home / name).glob("vexlab-*")))
     for path in home.rglob("*"):
         if path.name.endswith((".partial", ".tmp", ".new")):
             yield f"half-written file {path.relative_to(home)}"
+
+
+def _processes(home: Path, guests: list[tuple[Path, int | None]]) -> Iterator[str]:
+    """Processes of this home, and what they listen at. The connection that Ansible keeps open is the guest's, too."""
+    live = [(place, guest) for place, guest in guests if guest is not None]
+    for pid, words in processes_of(home).items():
+        if not any(pid == guest or words.startswith(f"ssh: {place}/") for place, guest in live):
+            yield f"process {pid}: {words.strip()}"
+            yield from (f"port {port} of process {pid}" for port in _listening(pid))
 
 
 def processes_of(home: Path) -> dict[int, str]:
@@ -63,14 +68,13 @@ def processes_of(home: Path) -> dict[int, str]:
     return found
 
 
-def _guests(home: Path) -> dict[str, tuple[Path, int]]:
-    """Labs whose guest is up and known to its lab, with the directory of its sockets and its process."""
-    found = {}
-    for path in sorted((home / "state/vexlab/labs").glob("*")):
+def _guests(home: Path) -> list[tuple[Path, int | None]]:
+    """Of each guest that its lab calls ready, the directory of its sockets and its process, if it lives."""
+    found = []
+    for path in (home / "state/vexlab/labs").glob("*"):
         record = labs.Lab(path.name, path).record()
-        pid = labs.guest_pid(record)
-        if record.get("state") == "ready" and pid is not None:
-            found[path.name] = Path(record["qmp"]).parent, pid
+        if record.get("state") == "ready":
+            found.append((Path(record["qmp"]).parent, labs.guest_pid(record)))
     return found
 
 

@@ -28,6 +28,20 @@ def hit_qemu(number: signal.Signals, stage: str) -> Callable[[Site], Done]:
     return inject
 
 
+def flood(site: Site) -> Done:
+    """Lines on the console as if the guest had written them: an emulated serial port takes minutes for so many."""
+    before = site.runs()
+    process = site.start("verify", "--stage", "load")
+    run = site.wait_for_log(process, "TASK [Begin stage load]", before)
+    with (site.vexlab.labs / "default" / "console.log").open("ab") as console:
+        for _ in range(100):
+            console.write(b"[   99.000000] the same again and again and again, which is nothing bad\n" * 14000)
+    done = site.vexlab.finish(process)
+    kept = (run / "console.log").stat().st_size
+    assert kept < 50 << 20, f"{kept >> 20} MiB of the console are kept with the run"
+    return done
+
+
 FAULTS = (
     Fault(
         "QEMU is stopped", "SIGSTOP to QEMU while stage mount is judged", hit_qemu(signal.SIGSTOP, "mount"),
@@ -40,5 +54,9 @@ FAULTS = (
     Fault(
         "QEMU is ended", "SIGTERM to QEMU while stage load is judged", hit_qemu(signal.SIGTERM, "load"),
         verdict="lost", exit_code=1, lab="up",
+    ),
+    Fault(
+        "100 MB on the console", "lines of 100 MB in the guest's console log while stage load is judged", flood,
+        verdict="passed", exit_code=0, lab="up",
     ),
 )  # fmt: skip

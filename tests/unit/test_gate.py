@@ -248,7 +248,10 @@ def test_what_went_wrong_after_the_pass_is_excused_by_nobody() -> None:
     ("demanded", "why"),
     [
         ({"contract": LESS}, "it didn't claim read-write, persistent"),
-        ({"contract": dataclasses.replace(CONTRACT, claims=CONTRACT.claims[:-1])}, f"it didn't claim {CONTRACT.claims[-1]}"),
+        (
+            {"contract": dataclasses.replace(CONTRACT, claims=CONTRACT.claims[:-1])},
+            f"it didn't claim {CONTRACT.claims[-1]}",
+        ),
         ({"contract": dataclasses.replace(CONTRACT, cpus=1)}, "it had fewer CPUs: 1, not 2"),
         ({"contract": dataclasses.replace(CONTRACT, device_size_mb=64)}, "it had fewer MiB of the device: 64, not 256"),
     ],
