@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 
 from vexlab.cli import cli
-from vexlab.errors import Interrupted, VexlabError
+from vexlab.errors import OF_THE_DISK, HostProblem, Interrupted, VexlabError
 
 
 def _terminate(*_: object) -> None:
@@ -34,7 +34,7 @@ def main() -> None:
             raise
         where = f": {problem.filename}" if problem.filename else ""
         stderr.print(f"vexlab: {os.strerror(problem.errno)}{where}", markup=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(HostProblem.default_exit_code if problem.errno in OF_THE_DISK else 1)
     except KeyboardInterrupt:
         sys.exit(Interrupted.default_exit_code)
 

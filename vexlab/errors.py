@@ -5,7 +5,12 @@ Raised anywhere, printed once, at the top. The names say whose the problem is, s
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import ClassVar
+
+# What a write fails with when the disk is at fault, not who wrote.
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 class VexlabError(Exception):
@@ -57,3 +62,14 @@ class Interrupted(VexlabError):  # noqa: N818
     """The person ended the run, by Ctrl-C or SIGTERM."""
 
     default_exit_code: ClassVar[int] = 130
+
+
+def write_problem(path: Path, problem: OSError) -> VexlabError:
+    """A failed write for people: a problem of the machine when its disk is at fault."""
+    message = f"{path} can't be written: {problem.strerror}"
+    return HostProblem(message, make_room(path.parent)) if problem.errno in OF_THE_DISK else VexlabError(message)
+
+
+def make_room(directory: Path) -> str:
+    """What to do when the disk of a directory is full."""
+    return f"make room there (df -h {directory}) and run it again; what old runs and images take can go"

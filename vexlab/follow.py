@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vexlab import content, forensics, results
-from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError
+from vexlab import content, forensics, machine, results, tracker
+from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError, make_room, write_problem
 from vexlab.lab import Lab, name_option
 from vexlab.onward import Plan, Seen
 from vexlab.playbook import Event, Outcome, Playbook
 from vexlab.progress import Progress
 from vexlab.results import DIED, Check, Stage, Verdict
 from vexlab.settings import Settings
-from vexlab.watch import Death, Watch
+from vexlab.tracker import Death, MachineProblem, StageProgress, State
+from vexlab.watch import Watch
 
 # How playbooks/tasks/stage.yml names the tasks that frame a stage; tests/unit/test_layout.py compares.
 BEGIN = "Begin stage "
 VERIFY = "Verify stage "
+MACHINE_EXIT = 74  # of the checks, when they can't write what they found; tests/guest/conftest.py ends with it
+SILENCE_SECONDS = 5.0  # for the watch to say why a guest did not answer
+LOOK_SECONDS = 2.0  # between two looks at this machine's disks
+GUEST_IS_FULL = "take a pristine guest (vexlab down, vexlab up); a source tree that big needs a bigger image"
 CHOICE = "choice.json"  # in a stage's directory: which of its checks to run; tests/guest/conftest.py reads it
-
-
-@dataclass
-class Course:
-    """What was seen of a stage so far; times are of the monotonic clock. `judged`: its tests are to run."""
-
-    name: str
-    began: float
-    judged: bool = True
-    role_ok: bool | None = None
-    tests_ok: bool | None = None
-    ended: float | None = None
-    changed: bool = False
 
 
 class Part:
@@ -54,21 +46,23 @@ class Part:
         self.plan = plan
         self.outcome: Outcome | None = None
         self.build: dict[str, Any] = {}
-        self.courses: dict[str, Course] = {}
         self._root = root
         self._lab = lab
         self._settings = settings
         self._progress = progress
         self._on_stage: Callable[[], None] = lambda: None
         self._specs = {spec.name: spec for spec in content.stages()}
-        self._current: Course | None = None
+        self._first = next(name for name in self._specs if name in (*plan.judged, *plan.applied))
+        self._state = State()
+        self._state_changes = threading.Lock()
+        self._ended = threading.Event()
         self._phase = ""
         self._phase_changed = False
-        self._death: Death | None = None
-        self._died = threading.Event()
+        self._guest_is_new = plan.fresh
         self._watch: Watch | None = None
         self._playbook: Playbook | None = None
         self._began = time.time()
+        self._looked = time.monotonic()
 
     # --- executing
 
@@ -92,50 +86,124 @@ class Part:
         try:
             self.outcome = self._playbook.run(self._tick)
         except Interrupted:
-            self._death = self._death or Death(Verdict.NOT_RUN, "interrupted")
+            self._happened(tracker.Interruption())
             raise
+        except HostProblem as problem:
+            self._happened(MachineProblem(problem.message, problem.hint))
         finally:
             self._settle()
 
+    @property
+    def stages(self) -> Mapping[str, StageProgress]:
+        """The stages that began, in their order."""
+        return self._state.stages
+
+    @property
+    def machine_failed(self) -> bool:
+        """Whether the machine's failing ended the execution, which says nothing about the filesystem."""
+        return self._state.machine_problem is not None
+
+    @property
+    def began(self) -> bool:
+        """Whether it came to a stage, or something went wrong with a guest that stages had been run on before."""
+        return bool(self.stages) or self._dead_before_first()
+
     def seen(self) -> Seen:
         """The stages that were judged, or that went wrong while they were only brought about; of those that ended."""
-        ended = [name for name, course in self.courses.items() if course.ended is not None]
+        ended = [name for name, stage in self.stages.items() if stage.ended is not None]
+        ended += [self._first] if self._dead_before_first() else []
         stages = {name: self._judge(name) for name in ended}
-        return Seen({name: stage for name, stage in stages.items() if self._tells(stage)}, self._death is not None)
+        return Seen(
+            {name: stage for name, stage in stages.items() if self._tells(stage)}, self._state.death is not None
+        )
 
     def problem(self) -> VexlabError | None:
-        """What kept the first stage from beginning, as a problem of the machine or of the guest."""
+        """What the machine failed with, or what kept the first stage from beginning."""
+        if (failed := self._state.machine_problem) is not None:
+            return HostProblem(failed.reason, failed.hint)
         failure = self.outcome.failure if self.outcome else None
-        if self.courses or self.outcome is None:
+        if self.began or self.outcome is None:
             return None
         kind: type[VexlabError] = HostProblem if self._phase == "image" else GuestProblem
         if failure is not None and not failure.unreachable and not self._lab.record():
             kind = VexlabError  # test hardware, which is there and which refused
+        if self._state.death is not None:
+            return GuestProblem(self._state.death.reason, f"vexlab console{name_option(self._lab.name)}")
         if failure is not None:
             message, _, hint = failure.message.rpartition("\n")
             return kind(message or hint, hint if message else "")
-        if self._death is not None:
-            return GuestProblem(self._death.reason, f"vexlab console{name_option(self._lab.name)}")
         return GuestProblem("Ansible ended before the first stage", f"its output is in {self.directory}/ansible.log")
 
+    def _dead_before_first(self) -> bool:
+        """Whether a guest that was up already died before the first stage: of a module that it had in it, say."""
+        return self._state.death is not None and not self.stages and not self._guest_is_new
+
+    def _happened(self, event: tracker.Event) -> None:
+        """Take note of an event; called in any thread. What ends the execution has the playbook stopped."""
+        with self._state_changes:
+            self._state = tracker.advance(self._state, event)
+            ended = self._state.end is not None
+        if ended and not self._ended.is_set():
+            self._ended.set()
+            if self._playbook is not None:
+                self._playbook.stop()
+
     def _settle(self) -> None:
-        """Give the watch the time to tell a dead guest from a lost connection, then end it and the open stage."""
+        """Look at the guest one last time, tell a dead guest from a lost connection, keep what there is of evidence."""
         failure = self.outcome.failure if self.outcome else None
+        current = self._state.current
+        lost = failure is not None and failure.unreachable
         if self._watch is not None:
-            if failure is not None and (failure.unreachable or (self._current and self._current.ended is None)):
-                self._died.wait(2)
+            if failure is not None and (lost or (current and current.ended is None)):
+                self._ended.wait(2)
+            if not self._ended.is_set() and not lost:
+                self._last_look(failed=failure is not None)
             self._watch.close()
-        if failure is not None and failure.unreachable and self._death is None and self._current is not None:
-            self._death = Death(Verdict.LOST, f"the connection to the guest was lost: {failure.message}")
-        if self._death is not None and self._death.verdict in DIED and self._current is not None:
+        if failure is not None and lost and current is not None:
+            self._happened(Death(Verdict.LOST, f"the connection to the guest was lost: {failure.message}"))
+        if failure is not None or self._state.end is not None:
+            self._look_at_machine(write=True)
+        try:
+            self._keep_evidence()
+        except HostProblem as problem:  # the disk is full, which may be what this is about
+            self._happened(MachineProblem(problem.message, problem.hint))
+        except OSError as problem:
+            full = write_problem(self.directory, problem)
+            self._happened(MachineProblem(full.message, full.hint))
+
+    def _keep_evidence(self) -> None:
+        """Collect what a dead guest leaves, end the stage that is open, and copy the console."""
+        death, charged = self._state.death, self._state.charged or self._first
+        if death is not None and self.began:
             self._progress.say("keeping the evidence")
-            self._death = forensics.collect(
-                self._scene(self._current.name), self._death, memory=bool(self._settings.contract["vexlab_vmcore"])
-            )
+            memory = bool(self._settings.contract["vexlab_vmcore"])
+            self._state = tracker.explained(self._state, forensics.collect(self._scene(charged), death, memory=memory))
         self._end_stage()
+        if death is not None and self.began and (self._state.after or not self._state.charged):
+            self._progress.stage(self._judge(charged))
+            self._on_stage()
         console = self._lab.directory / "console.log"
         if console.is_file():
             shutil.copy(console, self.directory / "console.log")
+
+    def _last_look(self, *, failed: bool) -> None:
+        """Have the guest answer once more: what its kernel was about to say is said then, and the watch hears it."""
+        try:
+            free = self._lab.free_bytes(("/", str(self._settings.contract["vexlab_work_directory"])))
+        except (GuestProblem, TimeoutError) as problem:
+            self._ended.wait(SILENCE_SECONDS)  # the watch knows more about a guest that doesn't answer
+            verdict = Verdict.HUNG if isinstance(problem, TimeoutError) else Verdict.LOST
+            self._happened(Death(verdict, str(problem)))
+            return
+        if failed and free < machine.ROOM:
+            self._happened(MachineProblem("the guest's own disk is full", GUEST_IS_FULL))
+
+    def _look_at_machine(self, *, write: bool = False) -> None:
+        """Whether this machine still can what a run needs of it."""
+        places = (self._root, self._lab.directory, Path(tempfile.gettempdir()))
+        problem = machine.full_disk(places) or (machine.unwritable(places) if write else None)
+        if problem is not None:
+            self._happened(problem)
 
     def _scene(self, stage: str) -> forensics.Scene:
         """Where evidence of a stage is to be found."""
@@ -149,28 +217,28 @@ class Part:
         kind, data = event["event"], event.get("event_data", {})
         task, role = str(data.get("task") or ""), str(data.get("role") or "")
         if kind == "playbook_on_task_start":
+            if role in ("vexlab_image", "vexlab_guest"):
+                self._begin_phase(role.removeprefix("vexlab_"))
+            else:
+                self._begin_watch()
             if task.startswith(BEGIN):
                 self._begin_stage(task.removeprefix(BEGIN))
-            elif role in ("vexlab_image", "vexlab_guest"):
-                self._begin_phase(role.removeprefix("vexlab_"))
-            elif task.startswith(VERIFY) and self._current is not None:
-                self._current.role_ok = True if self._specs[self._current.name].role else None
+            elif task.startswith(VERIFY) and self._state.current is not None:
+                self._happened(tracker.RoleEnded(True if self._specs[self._state.current.name].role else None))
         elif kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
-            self._on_failure(task)
+            self._on_failure(task, data.get("res") or {})
         elif kind == "runner_on_ok":
             self._on_ok(task, data.get("res") or {})
         elif kind == "runner_on_skipped" and task.startswith(VERIFY):
             self._end_stage()
 
     def _on_ok(self, task: str, result: dict[str, Any]) -> None:
-        if task.startswith(VERIFY) and self._current is not None:
-            self._current.tests_ok = result.get("rc") == 0  # the task that verifies may go on after failed checks
+        if task.startswith(VERIFY) and self._state.current is not None:
+            self._on_checks(result)  # the task that verifies may go on after failed checks
             self._end_stage()
         elif result.get("changed"):
-            if self._current is not None:
-                self._current.changed = True
-            else:
-                self._phase_changed = True
+            self._happened(tracker.Changed())
+            self._phase_changed |= not self.stages
         facts = result.get("ansible_facts") or {}
         if "vexfs_build_result" in facts:
             self.build = facts["vexfs_build_result"]
@@ -178,17 +246,29 @@ class Part:
         if "vexlab_image_result" in facts:
             self._lab.remember_image(facts["vexlab_image_result"]["key"])
 
-    def _on_failure(self, task: str) -> None:
-        """A task failed: the one that verifies means failed checks, any other that the role didn't get there."""
-        if self._current is None:
+    def _on_failure(self, task: str, result: dict[str, Any]) -> None:
+        """A task failed: the one that verifies means what its checks say, any other that the role didn't get there."""
+        if self._state.current is None:
             return
         if task.startswith(VERIFY):
-            self._current.tests_ok = False
-            checks = results.read_checks(self.directory / "stages" / self._current.name / "checks.jsonl")
-            if hung := next((check for check in checks if check.verdict is Verdict.HUNG), None):
-                self._on_death(Death(Verdict.HUNG, f"{hung.name}: {hung.message}"))
+            self._on_checks(result)
         else:
-            self._current.role_ok = False
+            self._look_at_machine(write=True)
+            self._happened(tracker.RoleEnded(False))
+
+    def _on_checks(self, result: dict[str, Any]) -> None:
+        """The checks of the stage ended, with this result of the task that ran them."""
+        current = self._state.current
+        if current is not None and result.get("rc") != 0:
+            self._look_at_machine(write=True)
+            checks = results.read_checks(self.directory / "stages" / current.name / "checks.jsonl")
+            unusable = next((check for check in checks if check.verdict in (*DIED, Verdict.NOT_RUN)), None)
+            if result.get("rc") == MACHINE_EXIT:
+                reason = f"what the checks found could not be written below {self.directory}"
+                self._happened(MachineProblem(reason, make_room(self.directory)))
+            elif unusable is not None:
+                self._happened(_of_check(unusable))
+        self._happened(tracker.ChecksEnded(result.get("rc") == 0))
 
     def _begin_phase(self, phase: str) -> None:
         if phase != self._phase:
@@ -197,9 +277,11 @@ class Part:
             self._progress.begin(phase, self._image_detail if phase == "image" else self._guest_detail)
 
     def _end_phase(self) -> None:
-        if self._phase and not self.courses:
+        if self._phase and not self.stages:
             self._progress.end(self._phase, self._how_started() if self._phase_changed else "unchanged")
+            self._guest_is_new |= self._phase == "guest" and self._phase_changed
             self._phase_changed = False
+            self._phase = ""
 
     def _how_started(self) -> str:
         if self._phase == "image":
@@ -207,45 +289,49 @@ class Part:
         record = self._lab.record()
         return f"{'restored from a state' if record.get('warm') else 'booted:'} {record.get('warm_reason', '')}"
 
+    def _begin_watch(self) -> None:
+        """Watch the guest as soon as it is there and nobody replaces it any more; QEMU tells what came before that."""
+        if self._watch is not None or (self.plan.playbook == "up" and self._phase != "guest"):
+            return
+        record = self._lab.record()
+        if record.get("state") == "ready":  # a machine that isn't a guest has no QEMU that could tell of it
+            self._end_phase()
+            console = self._lab.directory / "console.log"
+            self._watch = Watch(Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._happened)
+
     def _begin_stage(self, name: str) -> None:
         self._end_phase()
-        record = self._lab.record()
-        if self._watch is None and record:  # a machine that isn't a guest has no QEMU that could tell of it
-            console = self._lab.directory / "console.log"
-            self._watch = Watch(Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._on_death)
-        self._current = Course(name, time.monotonic(), judged=name in self.plan.judged)
-        self.courses[name] = self._current
-        self._progress.begin(name, self._stage_detail)
+        self._happened(tracker.StageBegan(name, time.monotonic(), judged=name in self.plan.judged))
+        if name in self.stages:  # nothing begins in a guest that died meanwhile
+            self._progress.begin(name, self._stage_detail)
 
     def _end_stage(self) -> None:
-        course = self._current
-        if course is None or course.ended is not None:
+        current = self._state.current
+        if current is None or current.ended is not None:
             return
-        course.ended = time.monotonic()
-        stage = self._judge(course.name)
+        self._happened(tracker.StageEnded(time.monotonic()))
+        stage = self._judge(current.name)
         if self._tells(stage):
             self._progress.stage(stage)
         else:
-            self._progress.end(course.name, "brought about on the new guest")
+            self._progress.end(current.name, "brought about on the new guest")
         self._on_stage()
 
-    def _on_death(self, death: Death) -> None:
-        """The guest can't go on: note why and end the playbook, in the watch's thread."""
-        self._death = self._death or death
-        self._died.set()
-        if self._playbook is not None:
-            self._playbook.stop()
-
     def _tick(self) -> None:
-        """Called often by the main thread: progress, and the stage's deadline."""
+        """Called often by the main thread: progress, this machine's disks, and the stage's deadline."""
         self._progress.tick()
-        course = self._current
-        if course is None or course.ended is not None or self._death is not None:
+        if self._state.end is not None:
             return
-        deadline = self._specs[course.name].deadline
-        if time.monotonic() - course.began > deadline:
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._look_at_machine()
+        current = self._state.current
+        if current is None or current.ended is not None:
+            return
+        deadline = self._specs[current.name].deadline
+        if time.monotonic() - current.began > deadline:
             otherwise = f"the stage did not end within its deadline of {deadline} s"
-            self._on_death(
+            self._happened(
                 self._watch.explain(Verdict.HUNG, otherwise) if self._watch else Death(Verdict.HUNG, otherwise)
             )
 
@@ -259,10 +345,11 @@ class Part:
         return _last_line(self._lab.directory / "console.log")
 
     def _stage_detail(self) -> str:
-        if self._current is None:
+        current = self._state.current
+        if current is None:
             return ""
-        directory = self.directory / "stages" / self._current.name
-        if self._current.role_ok is None and self._specs[self._current.name].role:
+        directory = self.directory / "stages" / current.name
+        if current.role_ok is None and self._specs[current.name].role:
             return "applying the role"
         planned = len(_lines(directory / "planned"))
         done = len(_lines(directory / "checks.jsonl"))
@@ -272,43 +359,52 @@ class Part:
 
     def _tells(self, stage: Stage) -> bool:
         """Whether a stage that ended tells of the filesystem: not when it was only to be brought about, and was."""
-        return self.courses[stage.name].judged or stage.verdict is not Verdict.NOT_RUN
+        seen = self.stages.get(stage.name)
+        return seen is None or seen.judged or stage.verdict is not Verdict.NOT_RUN
 
     def _judge(self, name: str) -> Stage:
         """The stage as far as it was seen; one that was only brought about stays not_run unless it went wrong."""
-        course = self.courses[name]
+        seen = self.stages.get(name) or StageProgress(name, self._looked)  # the guest died before it began
         directory = self.directory / "stages" / name
         failure = self.outcome.failure if self.outcome else None
-        death = self._death if self._current is course and course.tests_ok is not True else None
-        seconds = round((course.ended or time.monotonic()) - course.began, 1)
-        if not course.judged and death is None and course.role_ok is not False:
-            return Stage(name, seconds=seconds, achieved=self._achieved(course))
+        verdict, reason = tracker.spoils(self._state, name, self._first) or (None, "")
+        seconds = round((seen.ended or time.monotonic()) - seen.began, 1)
+        if not seen.judged and verdict is None and seen.role_ok is not False:
+            return Stage(name, seconds=seconds, achieved=self._achieved(seen))
         stage = results.judge_stage(
-            name, began=True, role_ok=course.role_ok, role_reason=failure.message if failure else "",
-            tests_ok=course.tests_ok, checks=self._checks(directory, death),
-            interruption=death.verdict if death else None, interruption_reason=death.reason if death else "",
-            seconds=seconds,
+            name, began=True, role_ok=seen.role_ok, role_reason=failure.message if failure else "",
+            tests_ok=seen.checks_ok, checks=self._checks(directory, verdict, reason),
+            interruption=verdict, interruption_reason=reason, seconds=seconds,
         )  # fmt: skip
         log = directory / "kernel.log"
         taint = "".join(_lines(directory / "taint"))
         return Stage(
             stage.name, stage.verdict, stage.seconds, stage.reason, stage.checks,
             str(log.relative_to(self._root)) if log.is_file() else None, int(taint) if taint else None,
-            self._achieved(course),
+            self._achieved(seen),
         )  # fmt: skip
 
-    def _achieved(self, course: Course) -> bool | None:
+    def _achieved(self, seen: StageProgress) -> bool | None:
         """Whether what a stage brings about is there: its role says so, if it was applied."""
-        return course.role_ok is True if self._specs[course.name].role and self.plan.apply else None
+        return seen.role_ok is True if self._specs[seen.name].role and self.plan.apply else None
 
-    def _checks(self, directory: Path, death: Death | None) -> tuple[Check, ...]:
+    def _checks(self, directory: Path, verdict: Verdict | None, reason: str) -> tuple[Check, ...]:
         """The checks that ended, the one during which the guest died, and those that did not get to run, as planned."""
         checks = results.read_checks(directory / "checks.jsonl")
-        if death is not None and (running := _lines(directory / "running")):
-            checks = (*checks, Check(running[0], death.verdict, 0.0, death.reason))
+        if self._state.machine_problem is not None and verdict is not None:
+            checks = tuple(results.without_verdict(check, reason) for check in checks)
+        if verdict is not None and (running := _lines(directory / "running")):
+            checks = (*checks, Check(running[0], verdict, 0.0, reason))
         known = {check.name for check in checks}
         planned = [name for name in _lines(directory / "planned") if name not in known]
         return (*checks, *(Check(name, Verdict.NOT_RUN, 0.0, "it was not reached") for name in planned))
+
+
+def _of_check(check: Check) -> Death | MachineProblem:
+    """What a check says that found the guest unusable, or unfit to judge anything in."""
+    if check.verdict in DIED:
+        return Death(check.verdict, f"{check.name}: {check.message}")
+    return MachineProblem(check.message)
 
 
 def image_detail(since: float) -> str:

@@ -13,7 +13,7 @@ from vexlab.kernel import kernel_messages
 from vexlab.lab import Lab, qmp
 from vexlab.results import Verdict
 from vexlab.trace import FRAME, Symbols
-from vexlab.watch import Death
+from vexlab.tracker import Death
 
 # Keys of the kernel's sysrq (Documentation/admin-guide/sysrq.rst), and what they make it print.
 SYSRQ = {"w": "tasks that are blocked", "l": "what each CPU does", "t": "all tasks"}

@@ -7,8 +7,9 @@ import contextlib
 import json
 import os
 import shlex
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from vexlab import content
 from vexlab.errors import GuestProblem, UsageProblem
 from vexlab.results import replace_file
 from vexlab.settings import Options, Settings, check_lab_name
+
+ANSWER_SECONDS = 30.0  # for a guest on a busy machine to run one command
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,27 @@ class Lab:
         where = f"{entry['ansible_user']}@{entry['ansible_host']}"
         key = ["-i", entry["ansible_ssh_private_key_file"], "-p", str(entry["ansible_port"])]
         return ["ssh", *options, *key, where, *arguments]
+
+    def free_bytes(self, directories: Sequence[str]) -> int:
+        """Free room of the fullest of these directories of the guest, in bytes; those that aren't there don't count.
+
+        Raises GuestProblem when the guest can't be reached, TimeoutError when it doesn't answer.
+        """
+        script = f'for d in {shlex.join(directories)}; do if [ -d "$d" ]; then stat -f -c "%f %S" "$d"; fi; done'
+        ssh, *rest = self.ssh_command((script,))
+        # One that became the master of later connections would stay, and hold the pipes open.
+        command = [ssh, "-o", "ControlMaster=no", *rest]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"the guest did not answer within {ANSWER_SECONDS:.0f} s") from None
+        if done.returncode:
+            said = " ".join(done.stderr.split()) or f"ssh ended with {done.returncode}"
+            raise GuestProblem(f"the guest did not answer: {said}", f"vexlab console{name_option(self.name)}")
+        numbers = [[int(word) for word in line.split()] for line in done.stdout.splitlines()]
+        return min(blocks * size for blocks, size in numbers)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

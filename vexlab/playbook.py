@@ -19,7 +19,7 @@ from typing import Any
 from ansible_runner.interface import run
 
 from vexlab import content
-from vexlab.errors import Interrupted, VexlabError
+from vexlab.errors import OF_THE_DISK, Interrupted, VexlabError, write_problem
 
 Event = dict[str, Any]
 GRACE = 10.0  # seconds that ansible-playbook gets to end by itself
@@ -85,6 +85,10 @@ class Playbook:
             except KeyboardInterrupt:
                 self._end()
                 raise Interrupted("interrupted", "") from None
+            if isinstance(self._problem, VexlabError):  # what `on_event` met
+                raise self._problem
+            if isinstance(self._problem, OSError) and self._problem.errno in OF_THE_DISK:
+                raise write_problem(self._log, self._problem)
             if self._problem is not None:
                 raise VexlabError(f"ansible-runner failed: {self._problem}", f"Ansible's output is in {self._log}")
             return Outcome(

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from vexlab.decode import decode
-from vexlab.errors import VexlabError
+from vexlab.errors import VexlabError, write_problem
 
 SCHEMA = 1
 """Version of the document that `to_document` makes; `from_document` reads this one only."""
@@ -228,7 +228,7 @@ def _judge_finished(
     """Verdict and reason of a stage that began and that nothing interrupted."""
     wrong = [check for check in checks if check.verdict not in _HARMLESS]
     culprit = min(wrong, key=lambda check: check.verdict is Verdict.NOT_RUN, default=None)
-    hung = next((check for check in checks if check.verdict is Verdict.HUNG), None)
+    died = next((check for check in checks if check.verdict in DIED), None)
     if role_ok is False:
         problem = role_reason or "the role of the stage failed"
     elif culprit is not None:
@@ -245,8 +245,8 @@ def _judge_finished(
         problem = f"no check passed: {silent} was skipped without a reason"
     else:
         return Verdict.SKIPPED, _first_line(checks[0].message)
-    if hung is not None:
-        return Verdict.HUNG, f"{hung.name}: {_first_line(hung.message)}"
+    if died is not None:
+        return died.verdict, f"{died.name}: {_first_line(died.message)}"
     return Verdict.FAILED, problem
 
 
@@ -286,6 +286,13 @@ def judge_run(stages: Sequence[Stage], selected: Sequence[str]) -> Verdict:
     if not seen or Verdict.NOT_RUN in seen:
         return Verdict.NOT_RUN
     return Verdict.PASSED if set(seen) == {Verdict.PASSED} else Verdict.SKIPPED
+
+
+def without_verdict(check: Check, reason: str) -> Check:
+    """The check of a stage that something else than the filesystem spoiled: what it blames may come from that."""
+    if check.verdict not in (Verdict.FAILED, *DIED):
+        return check
+    return dataclasses.replace(check, verdict=Verdict.NOT_RUN, message=f"{reason}; it had said: {check.message}")
 
 
 def known_failures(run: Run) -> list[tuple[Stage, Check]]:
@@ -335,8 +342,8 @@ def read_checks(path: Path) -> tuple[Check, ...]:
 def _check(value: object) -> Check:
     """Read a line of `checks.jsonl`, where only verdicts that the checks can give themselves are right."""
     check = decode(Check, value if not isinstance(value, dict) else {"advice": ""} | value, "")
-    if check.verdict not in (Verdict.PASSED, Verdict.FAILED, Verdict.HUNG, Verdict.SKIPPED, Verdict.XFAILED):
-        raise VexlabError(f"verdict is {check.verdict!r}, checks give passed, failed, hung, skipped or xfailed")
+    if check.verdict is Verdict.PANICKED:  # a check that could say this would have died with its guest
+        raise VexlabError(f"verdict is {check.verdict!r}, which no check can give itself")
     return check
 
 
@@ -436,6 +443,6 @@ def replace_file(path: Path, text: str) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise VexlabError(f"{path} can't be written: {error.strerror}") from error
+        raise write_problem(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)

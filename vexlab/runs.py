@@ -98,7 +98,7 @@ class Pass:
 
     def changed_stages(self) -> list[str]:
         """Names of the stages whose role changed something."""
-        return [name for part in self._parts for name, course in part.courses.items() if course.changed]
+        return [name for part in self._parts for name, stage in part.stages.items() if stage.changed]
 
     def execute(
         self, playbook: str, *, apply: bool = True, clean: bool = False, fail_fast: bool = False,
@@ -123,7 +123,7 @@ class Pass:
                     self._progress.say(f"it is not possible to go on: {problem.message}")
             self._take_down(take_down)
             run = self._run(None)
-            if reruns and (problem is None or self._parts[0].courses):
+            if reruns and (problem is None or self._parts[0].began) and not self._machine_failed():
                 self._run_again(run, reruns)
         except (Interrupted, KeyboardInterrupt):
             self._left = "interrupted"
@@ -131,17 +131,27 @@ class Pass:
                 self._take_down(take_down)
             self._write(self._run(datetime.now(UTC), keep_going=keep_going))
             raise Interrupted("interrupted", f"what was seen so far: {self.directory}") from None
+        failed = self._machine_failed()
         run = self._run(datetime.now(UTC), keep_going=keep_going)
-        self._write(run)
-        if problem is not None and not self._parts[0].courses:
+        try:
+            self._write(run)
+        except HostProblem as unwritten:
+            raise failed or unwritten from None
+        if failed is not None:
+            raise HostProblem(failed.message, f"{failed.hint}; what was seen so far: {self.directory}")
+        if problem is not None and not self._parts[0].began:
             raise problem
         return run
 
     # --- executing
 
+    def _machine_failed(self) -> VexlabError | None:
+        """What this machine failed with in the last execution, which says nothing about the filesystem."""
+        return self._parts[-1].problem() if self._parts and self._parts[-1].machine_failed else None
+
     def _take_down(self, take_down: Callable[[], str] | None) -> None:
         """What was refused before its first stage has nothing to be taken down, and what is there is not ours."""
-        if take_down is not None and self._parts and self._parts[0].courses:
+        if take_down is not None and self._parts and self._parts[0].began:
             self.left_behind = take_down()
 
     def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:
@@ -199,7 +209,9 @@ class Pass:
     def _run(self, finished: datetime | None, *, keep_going: bool = False) -> Run:
         known, guest = onward.merged(self._seen()), self._guest()
         stages = [known.get(spec.name, Stage(spec.name)) for spec in self._specs]
-        if keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values()):
+        if failed := self._machine_failed():
+            self._left = failed.message
+        if failed or (keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values())):
             stages = [stage if stage.name in known else self._explained(stage, known) for stage in stages]
         if self.left_behind:
             stages = onward.spoilt(stages, self._selected, NOT_TAKEN_DOWN)
@@ -243,11 +255,10 @@ class Pass:
 
     def _module(self) -> Module | None:
         """Identity of the module that this run built, or found built and judged; none after a build that failed."""
-        courses = self._parts[0].courses if self._parts else {}
-        build = courses.get("build")
-        judged = build is None or build.role_ok is True or build.tests_ok is True
+        build = self._parts[0].stages.get("build") if self._parts else None
+        judged = build is None or build.role_ok is True or build.checks_ok is True
         made = self._parts[0].build.get("module") if self._parts else None
-        known = made or (self._lab.module() if courses and judged else {})
+        known = made or (self._lab.module() if self._parts and self._parts[0].began and judged else {})
         if not known:
             return None
         variant = str(self._settings.contract["vexlab_variant"])

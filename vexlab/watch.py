@@ -1,120 +1,51 @@
-"""Watches the guest while stages run: QEMU's events first, the serial console for the words of the cause."""
+"""Watches the guest from its first look to its last: QEMU's events, how QEMU says the guest is, the console's words."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from qemu.qmp import QMPClient, QMPError, Runstate
 
+from vexlab.errors import make_room
 from vexlab.kernel import kernel_messages
 from vexlab.results import Verdict
+from vexlab.tracker import Death, MachineProblem
 
-TICK = 0.5  # seconds between two looks at whether the watch is over
+TICK = 0.1  # seconds between two looks at whether the watch is over
 PULSE = 2.0  # seconds between two questions how the guest is
-SILENT_SECONDS = 30.0  # until a QEMU that doesn't answer counts as hung, if nothing explains it sooner
+STOPPED_SECONDS = 0.5  # without an answer, until the state of QEMU's process is looked at
+SILENT_SECONDS = 30.0  # until a QEMU that doesn't answer is given up, if nothing explains it sooner
+LAST_WORDS = 16384  # bytes of the console in which the cause stands of a death that was there before the watch
+AGAIN = "the next vexlab up of this lab starts a pristine guest"
 
-
-@dataclass(frozen=True)
-class Death:
-    """Why the guest can't go on: panicked, hung or lost, and the cause in a sentence."""
-
-    verdict: Verdict
-    reason: str
+End = Death | MachineProblem
 
 
 class Watch:
-    """A thread that reads QEMU's events until it is closed; `on_death` is called once, in that thread."""
+    """A thread that reads QEMU's events until it is closed; `on_end` is called at most once, in that thread."""
 
-    def __init__(self, qmp: Path, pid: int, console: Path, on_death: Callable[[Death], None]) -> None:
+    def __init__(self, qmp: Path, pid: int, console: Path, on_end: Callable[[End], None]) -> None:
         """Begin to watch QEMU, process `pid`; what the console holds already is not of this watch."""
         self._qmp = qmp
         self._pid = pid
         self._console = console
-        self._from = console.stat().st_size if console.exists() else 0
-        self._on_death = on_death
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._listen()), name="watch", daemon=True)
+        self._begin = console.stat().st_size if console.exists() else 0
+        self._from = max(0, self._begin - LAST_WORDS)
+        self._on_end = on_end
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the watch."""
-        self._over.set()
-        self._thread.join(5)
-
-    async def _listen(self) -> None:
-        client = QMPClient("vexlab-watch")
-        try:
-            await client.connect(str(self._qmp))
-        except (QMPError, OSError) as problem:
-            self._report(Death(Verdict.LOST, f"QEMU does not answer on its QMP socket ({problem})"))
-            return
-        pulse: asyncio.Task[Death | None] | None = None
-        try:
-            while not self._over.is_set():
-                with contextlib.suppress(TimeoutError):
-                    message = await asyncio.wait_for(client.events.get(), TICK)
-                    if death := self._meaning(str(message["event"]), message.get("data")):
-                        self._report(death)
-                        return
-                if client.runstate is not Runstate.RUNNING:
-                    self._report(self.explain(Verdict.LOST, "QEMU ended"))
-                    return
-                if pulse is None:
-                    pulse = asyncio.create_task(self._feel_pulse(client))
-                elif pulse.done():
-                    if death := pulse.result():
-                        self._report(death)
-                        return
-                    pulse = None
-        finally:
-            if pulse is not None:
-                pulse.cancel()
-            with contextlib.suppress(QMPError, OSError, EOFError):
-                await client.disconnect()
-
-    async def _feel_pulse(self, client: QMPClient) -> Death | None:
-        """Ask QEMU how the guest is; why it can't go on, if so. A process that was stopped sends no event of it."""
-        await asyncio.sleep(PULSE)
-        question = asyncio.create_task(client.execute("query-status"))
-        waited = 0.0
-        while not (await asyncio.wait({question}, timeout=TICK))[0]:
-            waited += TICK
-            if process_state(self._pid) in ("T", "t"):
-                question.cancel()
-                return Death(
-                    Verdict.HUNG, f"QEMU, process {self._pid}, was stopped from outside (SIGSTOP or a debugger)"
-                )
-            if waited > SILENT_SECONDS:
-                question.cancel()
-                return self.explain(Verdict.HUNG, f"QEMU, process {self._pid}, does not answer any more")
-        try:
-            answer = question.result()
-        except (QMPError, EOFError, OSError):
-            return None  # it ended: the run state tells
-        status = str(answer["status"]) if isinstance(answer, dict) else ""
-        return (
-            Death(Verdict.HUNG, "the guest was paused from outside (QEMU says: paused)") if status == "paused" else None
-        )
-
-    def _meaning(self, event: str, data: object) -> Death | None:
-        if event == "GUEST_PANICKED":
-            return self.explain(Verdict.PANICKED, "the guest's kernel panicked")
-        if event == "WATCHDOG":
-            return self.explain(Verdict.HUNG, "the guest's watchdog was not fed")
-        if event in ("SHUTDOWN", "RESET"):
-            why = data.get("reason", "") if isinstance(data, dict) else ""
-            return self.explain(Verdict.LOST, f"the guest went down ({event.lower()}, {why or 'no reason given'})")
-        return None
-
-    def _report(self, death: Death) -> None:
-        if not self._over.is_set():
-            self._over.set()
-            self._on_death(death)
+        """Ask QEMU one last time how the guest is, hear what it had still to tell, and end the watch."""
+        self._closing.set()
+        self._thread.join(SILENT_SECONDS + PULSE)
 
     def explain(self, verdict: Verdict, otherwise: str) -> Death:
         """The verdict with the console's words for the cause, if it has any since the watch began."""
@@ -122,6 +53,131 @@ class Watch:
             console.seek(self._from)
             return explain_console(console.read().decode(errors="replace"), verdict, otherwise)
         return Death(verdict, otherwise)
+
+    def _work(self) -> None:
+        """Watch; a watch that fails says so, since nobody would hear of a death any more."""
+        try:
+            end = asyncio.run(self._listen())
+        except Exception as problem:  # noqa: BLE001  whatever it is
+            end = MachineProblem(f"QEMU could not be watched any more: {type(problem).__name__}: {problem}", AGAIN)
+        if end is not None:
+            self._on_end(end)
+
+    async def _listen(self) -> End | None:
+        """What the guest ended with; None when the watch was closed before that."""
+        client = QMPClient("vexlab-watch")
+        try:
+            if end := await self._patiently(asyncio.ensure_future(client.connect(str(self._qmp)))):
+                return end
+        except (QMPError, OSError) as problem:
+            return Death(Verdict.LOST, f"QEMU does not answer on its QMP socket ({problem})")
+        try:
+            asked = 0.0
+            while True:
+                is_last = self._closing.is_set()  # read before QEMU is asked: what it told until then is heard
+                if is_last or time.monotonic() - asked > PULSE:
+                    end = await self._ask(client)
+                    asked = time.monotonic()
+                else:
+                    end = await self._wait(client)
+                self._from = self._from if end else self._begin  # it lived when the watch began
+                if end is None and client.runstate is not Runstate.RUNNING:
+                    end = self.explain(Verdict.LOST, "QEMU ended")
+                if end is not None or is_last:
+                    return end
+        finally:
+            with contextlib.suppress(QMPError, OSError, EOFError):
+                await client.disconnect()
+
+    async def _wait(self, client: QMPClient) -> End | None:
+        """Wait a moment for an event; what it means."""
+        try:
+            message = await asyncio.wait_for(client.events.get(), TICK)
+        except TimeoutError:
+            return None
+        return await self._meaning(client, str(message["event"]), message.get("data"))
+
+    async def _ask(self, client: QMPClient) -> End | None:
+        """Ask QEMU how the guest is. The answer comes behind the events before it, and those say more."""
+        status = await self._status(client)
+        while not client.events.empty():
+            message = await client.events.get()
+            if end := await self._meaning(client, str(message["event"]), message.get("data")):
+                return end
+        return self._of_status(status) if isinstance(status, str) else status
+
+    async def _status(self, client: QMPClient) -> str | End:
+        """What QEMU says of the guest: running, paused, …; empty if it ended. A stopped process tells nobody."""
+        question = asyncio.ensure_future(client.execute("query-status"))
+        try:
+            if end := await self._patiently(question):
+                return end
+        except (QMPError, EOFError, OSError):
+            return ""  # it ended: the run state tells
+        answer = question.result()
+        return str(answer["status"]) if isinstance(answer, dict) else ""
+
+    async def _patiently(self, question: asyncio.Future[Any]) -> End | None:
+        """Wait until QEMU has answered; what it ended with if it doesn't. Raises what the question raises."""
+        waited = 0.0
+        while not (await asyncio.wait({question}, timeout=STOPPED_SECONDS))[0]:
+            waited += STOPPED_SECONDS
+            end = self._stopped() or (self._silent() if waited > SILENT_SECONDS else None)
+            if end is not None:
+                question.cancel()
+                return end
+        question.result()
+        return None
+
+    def _stopped(self) -> MachineProblem | None:
+        """A QEMU that somebody stopped."""
+        if process_state(self._pid) not in ("T", "t"):
+            return None
+        reason = f"QEMU, process {self._pid}, was stopped from outside (SIGSTOP or a debugger)"
+        return MachineProblem(reason, AGAIN)
+
+    def _silent(self) -> End:
+        """A QEMU that doesn't answer: the guest's doing if its console says why, else the machine's."""
+        otherwise = f"QEMU, process {self._pid}, does not answer any more (state {process_state(self._pid)})"
+        death = self.explain(Verdict.HUNG, otherwise)
+        return MachineProblem(otherwise, AGAIN) if death.reason == otherwise else death
+
+    def _of_status(self, status: str) -> End | None:
+        """What a state of the guest means that no event told of."""
+        if status in ("", "running"):
+            return None
+        if status == "guest-panicked":
+            return self.explain(Verdict.PANICKED, "the guest's kernel panicked")
+        if status == "watchdog":
+            return self.explain(Verdict.HUNG, "the guest's watchdog was not fed")
+        if status in ("shutdown", "suspended"):
+            return self.explain(Verdict.LOST, f"the guest went down ({status})")
+        if status == "io-error":
+            return MachineProblem("this machine could not read or write the guest's disk", self._room())
+        return MachineProblem(f"the guest was paused from outside (QEMU says: {status})", AGAIN)
+
+    async def _meaning(self, client: QMPClient, event: str, data: object) -> End | None:
+        facts = data if isinstance(data, dict) else {}
+        if event == "GUEST_PANICKED":
+            return self.explain(Verdict.PANICKED, "the guest's kernel panicked")
+        if event == "WATCHDOG":
+            return self.explain(Verdict.HUNG, "the guest's watchdog was not fed")
+        if event in ("SHUTDOWN", "RESET"):
+            why = facts.get("reason") or "no reason given"
+            return self.explain(Verdict.LOST, f"the guest went down ({event.lower()}, {why})")
+        if event == "BLOCK_IO_ERROR":
+            what = (
+                f"{facts.get('operation', 'use')} of the guest's disk failed: {facts.get('reason', 'no reason given')}"
+            )
+            return MachineProblem(f"on this machine, {what}", self._room())
+        if event == "STOP":  # also one that is over: the guest's clock and every deadline in it went on meanwhile
+            status = await self._status(client)
+            end = self._of_status(status) if isinstance(status, str) else status
+            return end or MachineProblem("the guest was paused from outside for a while", AGAIN)
+        return None
+
+    def _room(self) -> str:
+        return f"{make_room(self._console.parent)}; {AGAIN}"
 
 
 def process_state(pid: int) -> str:

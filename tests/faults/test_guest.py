@@ -45,7 +45,7 @@ def flood(site: Site) -> Done:
 FAULTS = (
     Fault(
         "QEMU is stopped", "SIGSTOP to QEMU while stage mount is judged", hit_qemu(signal.SIGSTOP, "mount"),
-        verdict="hung", exit_code=1, lab="up", says=("was stopped from outside",), in_test=True,
+        verdict="not_run", exit_code=3, lab="up", says=("was stopped from outside",), in_test=True,
     ),
     Fault(
         "QEMU is killed", "SIGKILL to QEMU while stage mount is judged", hit_qemu(signal.SIGKILL, "mount"),

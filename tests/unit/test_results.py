@@ -78,6 +78,7 @@ def a_run(**changes: Any) -> Run:
         ({"checks": [FAILED], "tests_ok": None}, Verdict.FAILED, "names survive"),
         ({"checks": [Check("x", Verdict.NOT_RUN, 0), FAILED]}, Verdict.FAILED, "names survive"),
         ({"checks": [FAILED, Check("x", Verdict.HUNG, 70, "SIGKILL")], "tests_ok": False}, Verdict.HUNG, "x: SIGKILL"),
+        ({"checks": [FAILED, Check("x", Verdict.LOST, 9, "killed")], "tests_ok": False}, Verdict.LOST, "x: killed"),
         ({"checks": [PASSED, Check("x", Verdict.NOT_RUN, 0)]}, Verdict.FAILED, "x: not_run"),
         ({"tests_ok": False}, Verdict.FAILED, "pytest failed without a failed check"),
         ({"checks": []}, Verdict.FAILED, "no check ran"),
@@ -161,6 +162,16 @@ def test_garbage_is_an_error_with_its_line(tmp_path: Path, line: str, named: str
         results.read_checks(path)
     assert f"{path}:2" in caught.value.message
     assert named in caught.value.message
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_what_a_check_blames_while_the_machine_fails_is_no_verdict(verdict: Verdict) -> None:
+    """What had passed stays, and what it said is kept."""
+    found = results.without_verdict(Check("x", verdict, 1.5, "names survive"), "the disk is full")
+    if verdict in (Verdict.FAILED, *results.DIED):
+        assert found == Check("x", Verdict.NOT_RUN, 1.5, "the disk is full; it had said: names survive")
+    else:
+        assert found == Check("x", verdict, 1.5, "names survive")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from vexlab.results import Verdict
-from vexlab.watch import Death, explain_console
+from vexlab.tracker import Death, MachineProblem
+from vexlab.watch import End, Watch, explain_console
 
 NULL_POINTER = """\
 [   83.101010] loop0: detected capacity change from 0 to 131072
@@ -92,3 +105,161 @@ def test_console_without_a_cause_leaves_the_event_to_speak() -> None:
     text = "[    1.000000] systemd[1]: Reached target multi-user.target.\n[    2.0] EXT4-fs error (device vda)\n"
     death = explain_console(text, Verdict.LOST, "QEMU ended")
     assert (death.verdict, death.reason) == (Verdict.LOST, "QEMU ended")
+
+
+class Monitor:
+    """The side of QEMU: a QMP socket, and a process that can be stopped. `status` is what it says of the guest."""
+
+    def __init__(self, directory: Path) -> None:
+        self.status = "running"
+        self.before_answer: list[dict[str, Any]] = []  # events that are sent ahead of the next answer
+        self.asked = 0
+        self.console = directory / "console.log"
+        self.console.write_text(SYSRQ)  # of an earlier life
+        self.process = subprocess.Popen(["sleep", "600"])
+        self.ends: queue.Queue[End] = queue.Queue()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(directory / "qmp"))
+        self._listener.listen()
+        self._connected = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+        self.watch = Watch(directory / "qmp", self.process.pid, self.console, self.ends.put)
+
+    def _serve(self) -> None:
+        self._connection = self._listener.accept()[0]
+        self._say(
+            {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": ""}, "capabilities": []}}
+        )
+        while data := self._connection.recv(65536):  # one order, which has no line's end; the next waits for the answer
+            order = json.loads(data)
+            answer: dict[str, Any] = {}
+            if order["execute"] == "query-status":
+                self.asked += 1
+                if self.status == "silent":
+                    continue
+                for event in self.before_answer:
+                    self.event(**event)
+                self.before_answer = []
+                answer = {"status": self.status, "running": self.status == "running", "singlestep": False}
+            self._say({"return": answer, **({"id": order["id"]} if "id" in order else {})})
+            self._connected.set()
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self._connection.sendall(json.dumps(message).encode() + b"\r\n")
+
+    def event(self, event: str, **data: Any) -> None:
+        self._connected.wait(5)
+        self._say({"event": event, "data": data, "timestamp": {"seconds": 1, "microseconds": 0}})
+
+    def end(self, seconds: float = 5) -> End:
+        return self.ends.get(timeout=seconds)
+
+    def wait_until_asked(self) -> None:
+        deadline = time.monotonic() + 5
+        while not self.asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.05)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.watch.close()
+        self._listener.close()
+
+
+@pytest.fixture
+def monitor(tmp_path: Path) -> Iterator[Monitor]:
+    made = Monitor(tmp_path)
+    yield made
+    made.status = "running"
+    made.close()
+
+
+NO_SPACE = {"operation": "write", "action": "stop", "nospace": True, "reason": "No space left on device"}
+
+
+def test_a_quiet_guest_has_no_end(monitor: Monitor) -> None:
+    monitor.wait_until_asked()
+    monitor.watch.close()
+    assert monitor.ends.empty()
+
+
+def test_a_panic_is_told_with_its_cause(monitor: Monitor) -> None:
+    monitor.wait_until_asked()
+    with monitor.console.open("a") as console:
+        console.write(NULL_POINTER)
+    monitor.event("GUEST_PANICKED", action="pause")
+    end = monitor.end()
+    assert isinstance(end, Death)
+    assert end.verdict is Verdict.PANICKED
+    assert end.reason.startswith("BUG: kernel NULL pointer dereference")
+
+
+def test_a_guest_that_had_died_before_is_no_quiet_one(tmp_path: Path) -> None:
+    """Of a panic between two watches there is no event; its words are on the console already."""
+    made = Monitor(tmp_path)
+    made.status = "guest-panicked"
+    assert made.end() == Death(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "verdict"),
+    [
+        ("guest-panicked", [], Verdict.PANICKED),
+        ("running", [{"event": "GUEST_PANICKED", "action": "pause"}], Verdict.PANICKED),
+        ("running", [{"event": "WATCHDOG", "action": "none"}], Verdict.HUNG),
+        ("shutdown", [{"event": "SHUTDOWN", "guest": True, "reason": "guest-shutdown"}], Verdict.LOST),
+    ],
+)
+def test_the_last_question_brings_what_was_still_to_be_told(
+    monitor: Monitor, status: str, events: list[dict[str, Any]], verdict: Verdict
+) -> None:
+    """A guest that dies while its run ends has died in it."""
+    monitor.wait_until_asked()
+    monitor.status, monitor.before_answer = status, events
+    monitor.watch.close()
+    end = monitor.ends.get_nowait()
+    assert isinstance(end, Death)
+    assert end.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "reason"),
+    [
+        ("io-error", [{"event": "BLOCK_IO_ERROR", **NO_SPACE}, {"event": "STOP"}], "failed: No space left on device"),
+        ("io-error", [{"event": "STOP"}], "could not read or write the guest's disk"),
+        ("paused", [{"event": "STOP"}], "paused from outside (QEMU says: paused)"),
+        ("running", [{"event": "STOP"}, {"event": "RESUME"}], "paused from outside for a while"),
+        ("internal-error", [], "QEMU says: internal-error"),
+    ],
+)
+def test_a_pause_that_nobody_asked_for_is_the_machines_problem(
+    monitor: Monitor, status: str, events: list[dict[str, Any]], reason: str
+) -> None:
+    monitor.wait_until_asked()
+    monitor.status = status
+    for event in events:
+        monitor.event(**event)
+    end = monitor.end()
+    assert isinstance(end, MachineProblem)
+    assert reason in end.reason
+    assert end.hint
+
+
+def test_a_process_that_was_stopped_is_the_machines_problem(monitor: Monitor) -> None:
+    monitor.wait_until_asked()
+    monitor.status = "silent"
+    os.kill(monitor.process.pid, signal.SIGSTOP)
+    end = monitor.end()
+    assert isinstance(end, MachineProblem)
+    assert f"QEMU, process {monitor.process.pid}, was stopped from outside" in end.reason
+
+
+def test_a_panic_pauses_the_guest_and_is_a_panic(monitor: Monitor) -> None:
+    monitor.wait_until_asked()
+    monitor.status = "guest-panicked"
+    monitor.event("STOP")
+    end = monitor.end()
+    assert isinstance(end, Death)
+    assert end.verdict is Verdict.PANICKED
