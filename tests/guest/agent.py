@@ -5,10 +5,13 @@ In an emulated guest a new ssh command costs a tenth of a second and more, a new
 started from a process that is there, Python code runs in a process that was forked for an earlier check and found
 unchanged after it, and /dev/kmsg is open already.
 
-One JSON object per line each way. In, once: {"inside"}, the text of inside.py, which all code can use. Then {"script"}
-or {"code", "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings"}, the last being the
-kernel's messages that are of level warning or worse; code 124 is a command that was killed at its deadline. "stuck"
-is there too when even that didn't end it, which means that the kernel hangs, and tells where.
+One JSON object per line each way. Out, once: {"ready"}, the process's number. In, once: {"inside"}, the text of
+inside.py, which all code can use, and {"disks"}, directories whose disks must have room. Then {"script"} or {"code",
+"arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings", "lost"}. "warnings" are those of
+the kernel's messages that are of level warning or worse, "lost" is how many it overwrote before they could be read.
+Code 124 is a command that was killed at its deadline. "stuck" is there too when even that didn't end it, which means
+that the kernel hangs, and tells where; "killed" when somebody else ended the process that ran the code, and is its
+number; "full" when one of the disks has no room left, and is its directory.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+ROOM = 1 << 20  # bytes that a disk must have free; with less, nothing on it can be relied on
 KILL_SECONDS = 10.0  # from SIGKILL until a process that is still there counts as stuck in the kernel
 # What of /proc/PID/status the next check would meet as well: proc_pid_status(5).
 KEPT = ("Umask", "Uid", "Gid", "Groups", "Threads", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "SigCgt", "CapEff")
@@ -119,8 +123,8 @@ class Worker:
         self.streams = [os.memfd_create(name) for name in ("stdout", "stderr")]
         orders, self._orders = os.pipe()
         self._ends, ends = os.pipe()
-        self._process = os.fork()
-        if self._process == 0:
+        self.process = os.fork()
+        if self.process == 0:
             code = 127
             try:
                 os.close(self._orders)
@@ -132,7 +136,7 @@ class Worker:
             os._exit(code)
         os.close(orders)
         os.close(ends)
-        self._pidfd = os.pidfd_open(self._process)
+        self._pidfd = os.pidfd_open(self.process)
 
     def run(self, order: dict[str, Any]) -> tuple[int, str, bool]:
         """Run the code of a check: its exit code, where it is stuck, and whether this process can run another."""
@@ -143,7 +147,7 @@ class Worker:
         ready = select.select([self._ends], [], [], order["seconds"])[0]
         if ready and os.read(self._ends, 1):
             return 0, "", True
-        return *ended(self._process, self._pidfd, deadline), False
+        return *ended(self.process, self._pidfd, deadline), False
 
     def close(self) -> None:
         """Let go of it, once it has ended."""
@@ -185,6 +189,8 @@ class Runner:
                 os.ftruncate(stream, 0)
                 os.lseek(stream, 0, os.SEEK_SET)
         else:
+            if code == 128 + signal.SIGKILL:  # ours comes at the deadline, and tells 124
+                answer["killed"] = self._worker.process
             self._worker.close()
             self._worker = Worker(self._names)
         return answer
@@ -246,41 +252,65 @@ def place(process: Path) -> str:
     return f"{name} (process {process.name}, state {(fields(process) or '?')[0]}) in {where}"
 
 
-def kernel_messages(kmsg: int) -> dict[str, list[str]]:
-    """What the kernel logged since the last time, in the form that dmesg gives it; and what of that is no good news.
+class KernelLog:
+    """The kernel's messages from a descriptor of /dev/kmsg, and how many were overwritten before they could be read.
 
+    A flood of messages takes room from those that nobody has read yet. The kernel numbers its records, so a gap shows.
     What a program wrote there is marked as kernel_messages.py knows it.
     """
-    lines: list[str] = []
-    warnings: list[str] = []
-    while True:
-        try:
-            record = os.read(kmsg, 8192).decode(errors="replace")
-        except BlockingIOError:
-            return {"kernel": lines, "warnings": warnings}
-        except BrokenPipeError:
-            continue  # records were overwritten before they were read; the next read goes on behind them
-        head, _, text = record.partition(";")
-        source_and_level, _, time = (int(field) for field in head.split(",")[:3])
-        # The facility is above the three bits of the level; only that of the kernel itself is 0.
-        by = "(program) " if source_and_level >> 3 else ""
-        lines.append(f"[{time // 1000000:5d}.{time % 1000000:06d}] {by}{text.splitlines()[0] if text else ''}")
-        if source_and_level <= 4:  # source 0 is the kernel itself, level 4 is a warning, and 0 the worst
-            warnings.append(lines[-1])
+
+    def __init__(self, kmsg: int) -> None:
+        """Read from where the descriptor is."""
+        self._kmsg = kmsg
+        self._next: int | None = None  # the number that the next record has if none is missing
+
+    def new(self) -> dict[str, Any]:
+        """What the kernel logged since the last time, in the form of dmesg; what of that is no good news; the lost."""
+        lines: list[str] = []
+        warnings: list[str] = []
+        lost = 0
+        while True:
+            try:
+                record = os.read(self._kmsg, 8192).decode(errors="replace")
+            except BlockingIOError:
+                return {"kernel": lines, "warnings": warnings, "lost": lost}
+            except BrokenPipeError:  # the next read goes on behind what was overwritten, and its number tells how many
+                lost += self._next is None
+                continue
+            head, _, text = record.partition(";")
+            source_and_level, number, time = (int(field) for field in head.split(",")[:3])
+            lost += number - self._next if self._next is not None else 0
+            self._next = number + 1
+            # The facility is above the three bits of the level; only that of the kernel itself is 0.
+            by = "(program) " if source_and_level >> 3 else ""
+            lines.append(f"[{time // 1000000:5d}.{time % 1000000:06d}] {by}{text.splitlines()[0] if text else ''}")
+            if source_and_level <= 4:  # source 0 is the kernel itself, level 4 is a warning, and 0 the worst
+                warnings.append(lines[-1])
+
+
+def full_disk(directories: list[str]) -> dict[str, str]:
+    """The first of these directories whose disk has no room left; those that aren't there don't count."""
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError):
+            disk = os.statvfs(directory)
+            if disk.f_bfree * disk.f_frsize < ROOM:
+                return {"full": directory}
+    return {}
 
 
 def main() -> None:
     """Serve until standard input ends."""
     kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     os.lseek(kmsg, 0, os.SEEK_END)
-    answers = os.fdopen(os.dup(1), "w")
-    print(json.dumps({"ready": True}), file=answers, flush=True)
+    answers, log = os.fdopen(os.dup(1), "w"), KernelLog(kmsg)
+    print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
+    begin = json.loads(sys.stdin.readline())
     inside = sys.modules["inside"] = ModuleType("inside")
-    inside.__dict__["kernel_messages"] = kernel_messages
-    exec(compile(json.loads(sys.stdin.readline())["inside"], "inside.py", "exec"), inside.__dict__)
+    inside.__dict__["KernelLog"] = KernelLog
+    exec(compile(begin["inside"], "inside.py", "exec"), inside.__dict__)
     runner = Runner(inside.__dict__)
     for line in sys.stdin:
-        answer = {**runner.run(json.loads(line)), **kernel_messages(kmsg)}
+        answer = runner.run(json.loads(line)) | log.new() | full_disk(begin["disks"])
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -7,6 +7,7 @@ act only inside scratch resources that a fixture makes and removes.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,17 +23,18 @@ import declared
 import kernel_log
 import known_failures
 import on_device
-from guest import READ_ONLY_PHASE, Guest, HungError, Lab, contract, host_variables
+from guest import READ_ONLY_PHASE, Guest, Lab, UnusableError, contract, host_variables
 from reload import taken_down
 from scratch import Master, Scratch
 from victim import Victim
 
+MACHINE_EXIT = 74  # exit code when the record of the checks can't be written; vexlab/follow.py knows it
 GONE_SECONDS = 5.0  # within which a guest's death is noticed
 EXECUTED = pytest.StashKey[int]()
 CONNECTION = pytest.StashKey[Guest]()
 SCRATCH_STAGES = ("mkfs", "mount", "stress")  # in which scratch filesystems are made
 SCRATCH = {"scratch", "blank", "fresh", "part"}  # fixtures that make them
-GUEST_LOST = 20  # exit code, beyond pytest's own: the guest hangs or can't be reached; no other stage is to begin
+GUEST_LOST = 20  # exit code, beyond pytest's own: nothing can be judged in the guest; no other stage is to begin
 UNEXPECTED = "[XPASS(strict)] "  # what pytest begins its words with when an expected failure did not come
 
 
@@ -56,58 +58,69 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         """Start an empty record."""
         self.path = path
-        self.path.write_text("")
         self.reports: dict[str, list[pytest.TestReport]] = {}
         self.failed = False
-        self.hung = ""
-        self.gone = False  # whether the connection was lost once
+        self.over = ""  # the check that found the guest unusable
+        self.over_as = ("failed", "")  # the verdict that this gives it, and why
+        self.keep(path, "", "w")
+
+    def keep(self, path: Path, text: str, mode: str) -> None:
+        """Write what has to be known afterwards; a disk that is full ends the session, and is no verdict."""
+        try:
+            with path.open(mode) as file:
+                file.write(text)
+        except OSError as problem:
+            pytest.exit(f"{path} can't be written: {problem.strerror}", returncode=MACHINE_EXIT)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say which checks there will be, for whoever shows progress, or tells what was not run."""
         names = [short_name(item.nodeid) for item in session.items]
-        self.path.with_name("planned").write_text("".join(f"{name}\n" for name in names))
+        self.keep(self.path.with_name("planned"), "".join(f"{name}\n" for name in names), "w")
 
     def pytest_runtest_setup(self) -> None:
-        """Skip what comes after a hang; it isn't written down, since it did not run."""
-        if self.hung:
-            pytest.skip(f"the guest's kernel hangs since {self.hung}")
+        """Skip what comes after a guest became unusable; it isn't written down, since it did not run."""
+        if self.over:
+            pytest.skip(f"nothing can be judged in this guest since {self.over}")
 
-    def pytest_exception_interact(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-        """Note during which check the kernel began to hang, and stay with the one during which the guest went away.
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Note during which check the guest became unusable, and stay with it if the guest may be gone.
 
-        Whoever watches the guest ends this process when it is dead, and names the check that is going on then.
+        Whoever watches the guest ends this process when it is dead, and names the check that is going on then. That a
+        check is known to fail excuses no guest.
         """
-        if call.excinfo is None:
-            return
-        if not self.hung and call.excinfo.errisinstance(HungError):
-            self.hung = report.nodeid
-        if not self.gone and call.excinfo.errisinstance(ConnectionError):
-            self.gone = True
-            time.sleep(GONE_SECONDS)
+        problem = call.excinfo.value if call.excinfo else None
+        if not self.over and isinstance(problem, UnusableError):
+            self.over, self.over_as = item.nodeid, (problem.verdict, str(problem))
+            if problem.verdict == "lost":
+                time.sleep(GONE_SECONDS)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Say which check is going on, for whoever finds the guest dead."""
-        if self.hung:
-            return
-        self.path.with_name("running").write_text(f"{short_name(nodeid)}\n")
+        if not self.over:
+            self.keep(self.path.with_name("running"), f"{short_name(nodeid)}\n", "w")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the reports of a check's three phases."""
         self.reports.setdefault(report.nodeid, []).append(report)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Write the check down: xfailed or failed if one phase was, skipped if one was skipped, else passed."""
+        """Write the check down: xfailed or failed if one phase was, skipped if one was skipped, else passed.
+
+        What found the guest unusable has the verdict of that.
+        """
         reports = self.reports.pop(nodeid, [])
-        if self.hung not in ("", nodeid):
+        if self.over not in ("", nodeid):
             return
         expected = next((report for report in reports if report.skipped and hasattr(report, "wasxfail")), None)
         failed = next((report for report in reports if report.failed), None)
         skipped = next((report for report in reports if report.skipped), None)
         verdict, message = "passed", ""
-        if expected is not None:  # in whatever phase it came: a splat is noticed after a call that passed
+        if self.over:
+            verdict, message = self.over_as
+        elif expected is not None:  # in whatever phase it came: a splat is noticed after a call that passed
             verdict, message = "xfailed", f"{expected.wasxfail}\n{message_of(expected)}"
         elif failed is not None:
-            verdict, message = "hung" if self.hung else "failed", message_of(failed)
+            verdict, message = "failed", message_of(failed)
         elif skipped is not None:
             verdict, message = "skipped", reason_of(skipped)
         elif not any(report.when == "call" for report in reports):
@@ -118,10 +131,9 @@ class Recorder:
 
     def write(self, name: str, verdict: str, message: str, seconds: float = 0.0, advice: str = "") -> None:
         """Append a check to the record."""
-        self.failed |= verdict == "failed"
+        self.failed |= verdict not in ("passed", "skipped", "xfailed")
         line = {"name": name, "verdict": verdict, "seconds": round(seconds, 3), "message": message, "advice": advice}
-        with self.path.open("a") as record:
-            record.write(json.dumps(line) + "\n")
+        self.keep(self.path, json.dumps(line) + "\n", "a")
 
 
 def short_name(nodeid: str) -> str:
@@ -134,7 +146,7 @@ def message_of(report: pytest.TestReport) -> str:
     """What an assertion said, without the source around it."""
     crash = getattr(report.longrepr, "reprcrash", None)
     said = str(crash.message if crash is not None else report.longrepr).strip()
-    said = said.removeprefix("AssertionError: ").removeprefix("guest.HungError: ")
+    said = re.sub(r"^(?:AssertionError|guest\.\w+): ", "", said)
     if said.startswith(UNEXPECTED):
         said = f"it passed, and vexlab_known_failures says that it fails: {said.removeprefix(UNEXPECTED)}"
     return said
@@ -212,7 +224,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         recorder: Any = session.config.pluginmanager.get_plugin("vexlab-recorder")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED if recorder.failed else pytest.ExitCode.OK
-        if recorder.hung or recorder.gone:
+        if recorder.over:
             session.exitstatus = GUEST_LOST
             return
     if session.config.stash[EXECUTED] == 0 and exitstatus == pytest.ExitCode.OK:
@@ -304,10 +316,10 @@ def _capabilities(request: pytest.FixtureRequest, lab: Lab) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_new_splat(guest: Guest, stage: str) -> Iterator[None]:
-    """Fail the check during which the kernel reported a bug of its own, whatever the check itself found."""
+    """Fail the check during which the kernel reported a bug, or ran out of memory, or too much was said to tell."""
     yield
-    found = kernel_log.splats(guest.new_kernel_messages(), stage)
-    assert not found, "the kernel reported a bug: " + " / ".join(found[:5])
+    wrong = kernel_log.judge(guest.new_kernel_messages(), guest.lost_kernel_messages(), stage)
+    assert not wrong, wrong
 
 
 @pytest.fixture(scope="session")

@@ -15,15 +15,36 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import kernel_log
 import pytest
 import testinfra
 
 
-class HungError(Exception):
-    """The guest's kernel hangs: a process that can't be killed, or no answer any more. Nothing more can be judged."""
+class UnusableError(Exception):
+    """Nothing more can be judged in this guest; `verdict` is what that makes of the check that found it out."""
+
+    verdict = "not_run"
 
 
+class HungError(UnusableError):
+    """The guest's kernel hangs: a process that can't be killed, or no answer any more."""
+
+    verdict = "hung"
+
+
+class LostError(UnusableError):
+    """The process in the guest that runs the checks is gone, or the connection to it."""
+
+    verdict = "lost"
+
+
+class FullError(UnusableError):
+    """The guest's own disk is full. What a check finds then says nothing about the filesystem."""
+
+
+GONE = "the connection to the guest ended"
 START_SECONDS = 60.0  # until a loaded guest has started a Python
+WHY_SECONDS = 20.0  # until the guest has told why it ended a process
 GRACE_SECONDS = 30.0  # beyond a command's own deadline, until the guest counts as hung
 READ_ONLY_PHASE = 1  # of a test on a device
 OWN_SECONDS = 150  # for a command of the target's own checks
@@ -96,9 +117,16 @@ class Agent:
             [*ssh_command(variables), shlex.join([*sudo, python, "-c", code])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        self._read(START_SECONDS)
+        # A connection that became the master of later ones would stay, and hold the pipes open.
+        ssh, *reach = ssh_command(variables)
+        self._look = [ssh, "-o", "ControlMaster=no", *reach, shlex.join([*sudo, "dmesg"])]
+        try:
+            self._number = int(self._read(START_SECONDS)["ready"])
+        except OSError:
+            self.close()
+            raise
         inside = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
-        self._send({"inside": inside})
+        self._send({"inside": inside, "disks": ["/", *filter(None, [variables.get("vexlab_work_directory")])]})
 
     def _send(self, order: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -106,16 +134,37 @@ class Agent:
         self._process.stdin.flush()
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have one command run; raises HungError when the guest doesn't answer, ConnectionError when it is gone."""
+        """Have one command run; raises UnusableError when the guest doesn't answer, or is no place to judge in."""
         try:
             self._send(order)
-            return self._read(order["seconds"] + GRACE_SECONDS)
+            answer = self._read(order["seconds"] + GRACE_SECONDS)
         except TimeoutError as problem:
             self.close()
             raise HungError(str(problem)) from None
+        except ConnectionError:
+            self.close()
+            raise LostError(self._why_gone()) from None
         except BaseException:
             self.close()  # what comes next would be the answer to this order
             raise
+        if "stuck" in answer:
+            raise HungError(f"the kernel hangs: after {order['seconds']} s, SIGKILL did not end {answer['stuck']}")
+        if "killed" in answer:
+            raise LostError(killed(answer["killed"], answer["kernel"]))
+        if "full" in answer:
+            raise FullError(f"the guest's own disk is full, at {answer['full']}")
+        return answer
+
+    def _why_gone(self) -> str:
+        """Why the process is gone: the guest says it, if it still answers."""
+        try:
+            done = subprocess.run(
+                self._look, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                timeout=WHY_SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return GONE
+        return GONE if done.returncode else killed(self._number, done.stdout.splitlines())
 
     def is_alive(self) -> bool:
         """Whether its connection still stands."""
@@ -128,7 +177,7 @@ class Agent:
             raise TimeoutError(f"the guest did not answer within {seconds:.0f} s")
         line = self._process.stdout.readline()
         if not line:
-            raise ConnectionError("the connection to the guest ended")
+            raise ConnectionError(GONE)
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -137,6 +186,13 @@ class Agent:
         if self._process.returncode is None:
             os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+def killed(process: int, lines: list[str]) -> str:
+    """What ended the process that runs the checks: of the kernel's lines, the one that says so; else somebody."""
+    who = "the process in the guest that runs the checks"
+    line = next((line for line in kernel_log.out_of_memory(lines) if f" process {process} " in line), None)
+    return f"{who} was killed: the guest ran out of memory: {line}" if line else f"{who} was killed by somebody"
 
 
 def ssh_command(variables: dict[str, Any]) -> list[str]:
@@ -190,7 +246,8 @@ class Guest:
         self._variables = variables
         self._agent: Agent | None = None
         self._is_ours = True
-        self._hung = ""
+        self._over: UnusableError | None = None
+        self._lost = 0
         self._kernel: list[str] = []
         self._warnings: list[str] = []
 
@@ -199,27 +256,41 @@ class Guest:
         return self._order({"script": script, "seconds": seconds}, script)
 
     def _order(self, order: dict[str, Any], shown: str) -> Result:
-        if self._hung:
-            raise HungError(self._hung)
-        if self._agent is None:
-            self._is_ours = not _ready
-            self._agent = Agent(self._variables) if self._is_ours else _ready.pop()[1]
+        if self._over is not None:
+            raise self._over
         try:
+            if self._agent is None:
+                self._is_ours = not _ready
+                self._agent = self._started() if self._is_ours else _ready.pop()[1]
             answer = self._agent.ask(order)
-            if "stuck" in answer:
-                raise HungError(f"the kernel hangs: after {order['seconds']} s, SIGKILL did not end {answer['stuck']}")
-        except BaseException as problem:
+        except UnusableError as problem:
+            self._agent, self._over = None, problem
+            raise
+        except BaseException:
             self._agent = None
-            self._hung = str(problem) if isinstance(problem, HungError) else ""
             raise
         self._kernel += answer["kernel"]
         self._warnings += answer["warnings"]
+        self._lost += answer["lost"]
         return Result(shown, answer["code"], answer["stdout"], answer["stderr"])
+
+    def _started(self) -> Agent:
+        try:
+            return Agent(self._variables)
+        except TimeoutError as problem:
+            raise HungError(str(problem)) from None
+        except ConnectionError as problem:
+            raise LostError(str(problem)) from None
 
     def new_kernel_messages(self) -> list[str]:
         """What the kernel logged since the last call, as far as commands have brought it along."""
         lines, self._kernel = self._kernel, []
         return lines
+
+    def lost_kernel_messages(self) -> int:
+        """How many of the kernel's messages since the last call of this it overwrote before they could be read."""
+        lost, self._lost = self._lost, 0
+        return lost
 
     def new_kernel_warnings(self) -> list[str]:
         """What of level warning or worse the kernel itself logged since the last call of this."""

@@ -16,6 +16,9 @@ OF_THE_MACHINE = re.compile(
     r"\S+: loading out-of-tree module taints kernel|\S+: module verification failed: )"
 )
 
+# What the OOM killer says when all of the machine's memory is used up; a limit that somebody set is his own affair.
+OUT_OF_MEMORY = re.compile(r"^Out of memory(?: \(oom_kill_allocating_task\))?: Kill(?:ed)? process \d+ ")
+
 # Bits of /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). An out-of-tree, unsigned module
 # sets O and E by being loaded; a proprietary one would set P, which says nothing about a crash.
 EXPECTED_TAINT = {0: "P", 12: "O", 13: "E"}
@@ -42,6 +45,22 @@ def since_marker(lines: list[str], stage: str, token: str) -> StageLog | None:
 def splats(lines: Sequence[str], stage: str) -> list[str]:
     """The lines that report a bug of the kernel, as they stand in the log; damage makes some ordinary in `errors`."""
     return kernel_messages.splats(lines, blocks=stage != "errors")
+
+
+def out_of_memory(lines: Sequence[str]) -> list[str]:
+    """The lines with which the kernel tells whom it killed for want of memory, as they stand in the log."""
+    return [line for line in lines if OUT_OF_MEMORY.match(kernel_messages.without_stamp(line))]
+
+
+def judge(lines: Sequence[str], lost: int, stage: str) -> str:
+    """What is wrong with a stage's messages of the kernel, of which so many more were lost; empty when nothing is."""
+    if killed := out_of_memory(lines):  # its report has a call trace, and is no bug
+        return "the guest ran out of memory: " + " / ".join(killed[:5])
+    if found := splats(lines, stage):
+        return "the kernel reported a bug: " + " / ".join(found[:5])
+    if lost:
+        return f"{lost} messages of the kernel were overwritten before they could be read; one may have told of a bug"
+    return ""
 
 
 def complaints(warnings: list[str]) -> list[str]:

@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
+
+import agent
+
 GUEST = Path(__file__).parents[1] / "guest"
 # The agent without what only a guest has: its kernel's log.
 SERVE = """
@@ -147,9 +151,61 @@ def test_code_is_killed_at_its_deadline_with_all_it_started(runner: Runner) -> N
 
 
 def test_a_worker_that_somebody_killed_is_replaced(runner: Runner) -> None:
-    os.kill(worker(runner), 9)
-    assert runner.run({"code": "answer(1)", "arguments": [], "seconds": 20})["code"] == 137
+    """And it is told from a check that failed: the code that it ran said nothing."""
+    killed = worker(runner)
+    os.kill(killed, 9)
+    seen = runner.run({"code": "answer(1)", "arguments": [], "seconds": 20})
+    assert (seen["code"], seen["killed"]) == (137, killed)
     assert ask(runner, "answer(1)") == 1
+    assert "killed" not in runner.run({"code": "sleep(60)", "arguments": [], "seconds": 1})
+    assert "killed" not in runner.run({"script": "kill -9 $$", "seconds": 20})
+
+
+@pytest.fixture
+def kmsg() -> Iterator[tuple[agent.KernelLog, int]]:
+    """A log whose records come as they do from /dev/kmsg, one per read, and where they are written."""
+    reading, writing = os.pipe2(os.O_DIRECT | os.O_NONBLOCK)
+    yield agent.KernelLog(reading), writing
+    os.close(reading)
+    os.close(writing)
+
+
+def log(writing: int, *numbers: int) -> None:
+    for number in numbers:
+        os.write(writing, f"{4 if number % 2 else 6},{number},{number}000000,-;record {number}\n KEY=value\n".encode())
+
+
+def test_messages_of_the_kernel_come_once(kmsg: tuple[agent.KernelLog, int]) -> None:
+    messages, writing = kmsg
+    log(writing, 41, 42)
+    told = ["[   41.000000] record 41", "[   42.000000] record 42"]
+    assert messages.new() == {"kernel": told, "warnings": told[:1], "lost": 0}
+    assert messages.new() == {"kernel": [], "warnings": [], "lost": 0}
+    log(writing, 43)
+    assert messages.new()["lost"] == 0
+
+
+@pytest.mark.parametrize(("numbers", "lost"), [([50], 7), ([43, 45, 48], 3), ([44], 1)])
+def test_messages_that_were_overwritten_are_counted(
+    kmsg: tuple[agent.KernelLog, int], numbers: list[int], lost: int
+) -> None:
+    """A flood takes the room of what nobody has read yet, a report of a bug among it."""
+    messages, writing = kmsg
+    log(writing, 42)
+    messages.new()
+    log(writing, *numbers)
+    seen = messages.new()
+    assert (len(seen["kernel"]), seen["lost"]) == (len(numbers), lost)
+    log(writing, numbers[-1] + 1)
+    assert messages.new()["lost"] == 0
+
+
+def test_a_full_disk_is_told_from_one_with_room(tmp_path: Path) -> None:
+    assert agent.full_disk([str(tmp_path), str(tmp_path / "not there")]) == {}
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import agent; print(agent.full_disk(['/', '/mnt']))"
+    small = ["bwrap", "--dev-bind", "/", "/", "--size", "65536", "--tmpfs", "/mnt"]
+    done = subprocess.run([*small, sys.executable, "-c", code, str(GUEST)], capture_output=True, text=True, check=True)
+    assert done.stdout == "{'full': '/mnt'}\n"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
 import known_failures
+
+from vexlab import follow, results
+from vexlab.results import Verdict
 
 GUEST = Path(__file__).parents[1] / "guest"
 
@@ -60,11 +64,15 @@ def test_range_of_kernels(kernels: str, release: str, applies: bool) -> None:
 
 
 def run_stage(
-    tmp_path: Path, known: list[dict[str, str]], choice: dict[str, list[str]] | None = None, text: str = CHECKS
+    tmp_path: Path,
+    known: list[dict[str, str]],
+    choice: dict[str, list[str]] | None = None,
+    text: str = CHECKS,
+    before: tuple[str, ...] = (),
 ) -> tuple[int, dict[str, tuple[str, str]]]:
     """Run checks as stage mount with the real conftest: pytest's exit code, what was recorded. `text` has others."""
     record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
-    record.parent.mkdir(parents=True)
+    record.parent.mkdir(parents=True, exist_ok=True)
     if choice is not None:
         record.with_name("choice.json").write_text(json.dumps({"only": [], "leave_out": []} | choice))
     checks = tmp_path / "test_rename.py"
@@ -79,7 +87,7 @@ def run_stage(
     host["vexlab_known_failures"] = known
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": host}}}))
     command = [
-        sys.executable, "-m", "pytest", "-q", f"--config-file={GUEST}/pytest.ini", f"--confcutdir={GUEST}",
+        *before, sys.executable, "-m", "pytest", "-q", f"--config-file={GUEST}/pytest.ini", f"--confcutdir={GUEST}",
         "-p", "conftest", f"--rootdir={tmp_path}", "--hosts=ansible://here",
         f"--ansible-inventory={tmp_path}/inventory.yml", "--stage=mount", f"--run-directory={tmp_path}/run",
         str(checks),
@@ -93,7 +101,7 @@ def run_stage(
 # What a check may call beside assert, and the ways in which a guest goes away.
 FIXTURES = """
 import pytest
-from guest import HungError
+from guest import HungError, LostError
 
 @pytest.fixture(scope="session")
 def lab():
@@ -133,7 +141,7 @@ def test_matter_of_taste_is_advice_unless_it_is_claimed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "code"), [("HungError('stuck')", 20), ("ConnectionError('gone')", 20), ("AssertionError('wrong')", 1)]
+    ("problem", "code"), [("HungError('stuck')", 20), ("LostError('gone')", 20), ("AssertionError('wrong')", 1)]
 )
 def test_exit_code_tells_a_guest_that_can_not_go_on(tmp_path: Path, problem: str, code: int) -> None:
     """The playbook goes on with the next stage after failed checks, but not on a guest that is none any more."""
@@ -198,3 +206,50 @@ def test_choice_is_kept(tmp_path: Path, choice: dict[str, list[str]], left: list
     code, found = run_stage(tmp_path, [{"check": "mount/rename.bad[a b]", "reason": "issue 7"}], choice)
     assert list(found)[: len(left) or None] == left == planned(tmp_path)[: len(left) or None]
     assert code == (5 if not left else 1 if "rename.splat" in left else 0)
+
+
+# The check in the middle finds the guest unusable, and says so through the class that is put in.
+UNUSABLE = """
+import guest as guests
+import pytest
+
+@pytest.fixture
+def guest():
+    return None
+
+@pytest.fixture(autouse=True)
+def _no_new_splat():
+    yield
+
+def test_before(): pass
+def test_finds_out(): raise guests.{}("the words")
+def test_after(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("problem", "verdict"), [("HungError", "hung"), ("LostError", "lost"), ("FullError", "not_run")]
+)
+@pytest.mark.parametrize("known", [[], [{"check": "mount/rename.finds_out", "reason": "issue 7"}]], ids=["", "known"])
+def test_an_unusable_guest_ends_the_stage(
+    tmp_path: Path, problem: str, verdict: str, known: list[dict[str, str]]
+) -> None:
+    """It is no check that failed, and what comes after it didn't run. That a check is known to fail excuses nothing."""
+    code, found = run_stage(tmp_path, known, text=UNUSABLE.format(problem))
+    assert code == 20  # beyond pytest's own: the play must not go on
+    assert found == {"rename.before": ("passed", ""), "rename.finds_out": (verdict, "the words")}
+    assert planned(tmp_path) == ["rename.before", "rename.finds_out", "rename.after"]
+    record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
+    assert results.read_checks(record)[-1].verdict is Verdict(verdict)
+
+
+def test_a_record_that_can_not_be_written_is_no_verdict(tmp_path: Path) -> None:
+    """The disk of whoever judges is full: the exit code says so, which vexlab knows, and no check has failed."""
+    record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
+    record.parent.mkdir(parents=True)
+    record.touch()  # what the checks see in its place is on a disk of their own
+    bwrap, dd = shutil.which("bwrap"), shutil.which("dd")
+    fill = f'{dd} if=/dev/zero of="$0/all" bs=4096 status=none 2>/dev/null; exec "$@"'
+    small = (str(bwrap), "--dev-bind", "/", "/", "--size", "65536", "--tmpfs", str(record.parent))
+    code, found = run_stage(tmp_path, [], before=(*small, "/bin/sh", "-c", fill, str(record.parent)))
+    assert (code, found) == (follow.MACHINE_EXIT, {})

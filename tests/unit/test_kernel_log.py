@@ -41,6 +41,41 @@ def test_harmless_line_is_left_alone(line: str) -> None:
     assert kernel_log.splats([f"[   41.002113] {line}"], "mount") == []
 
 
+OOM = [
+    "[   61.000000] python3 invoked oom-killer: gfp_mask=0x140dca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0",
+    "[   61.000100] Call Trace:",
+    "[   61.000900] oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task=python3,pid=812,uid=0",
+    "[   61.001000] Out of memory: Killed process 812 (python3) total-vm:1925000kB, anon-rss:1801232kB, file-rss:128kB",
+]
+
+
+def test_out_of_memory_is_named_as_that() -> None:
+    """The report of the OOM killer has a call trace, and is no bug that the kernel reports."""
+    assert kernel_log.judge(OOM, 0, "mount").startswith(f"the guest ran out of memory: {OOM[-1]}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Memory cgroup out of memory: Killed process 812 (python3) total-vm:1925000kB",  # a limit that somebody set
+        "sh: Out of memory: Killed process 812 (python3)",
+        "Out of memory: nobody was killed",
+    ],
+)
+def test_what_is_no_want_of_memory(line: str) -> None:
+    assert kernel_log.out_of_memory([f"[   61.001000] {line}"]) == []
+
+
+def test_lost_messages_are_no_quiet_kernel() -> None:
+    quiet = ["[   21.000000] loop0: detected capacity change from 0 to 524288"]
+    assert kernel_log.judge(quiet, 0, "mount") == ""
+    assert kernel_log.judge(quiet, 7, "mount").startswith(
+        "7 messages of the kernel were overwritten before they could be read"
+    )
+    bug = "[   22.000000] BUG: Bad page state in process mount  pfn:1a2b3"
+    assert kernel_log.judge([*quiet, bug], 7, "mount") == f"the kernel reported a bug: {bug}"
+
+
 def test_log_begins_at_the_marker_of_this_run() -> None:
     """A stage that was run twice is judged by what happened since this run began it."""
     log = kernel_log.since_marker(
