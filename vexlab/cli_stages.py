@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,14 +110,25 @@ def test(
         if order.lab.is_up():
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
             end_guest(order.lab, "stopped")
-        try:
+        with contextlib.nullcontext() if keep else _ending(order.lab):
             how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not fail_fast, "reruns": rerun or 0}
             run = run_stages(order, selected, "up", clean=clean, **how)
             if keep:
                 _say_it_is_up(order, run)
-        finally:
-            if not keep:
-                end_guest(order.lab, "stopped")
+
+
+@contextlib.contextmanager
+def _ending(lab: Lab) -> Iterator[None]:
+    """End the guest afterwards. If that fails, on a full disk, say, it doesn't hide what went wrong before."""
+    try:
+        yield
+    except BaseException:
+        try:
+            end_guest(lab, "stopped")
+        except (VexlabError, OSError) as problem:
+            stderr.print(f"the guest is still there: {problem}", markup=False, soft_wrap=True)
+        raise
+    end_guest(lab, "stopped")
 
 
 @click.command()

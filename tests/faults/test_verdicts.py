@@ -1,0 +1,181 @@
+"""Deaths of the guest at moments where nothing is judged, and what is no fault of the module at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Done, wait_until
+from tests.faults.fault import Fault
+from tests.faults.fault_site import NO_RUN, Site
+from vexlab.lab import qmp
+
+PANIC = "echo c > /proc/sysrq-trigger"
+# The process that runs the checks, and the one that it forks for their code. The shell of this script has other words.
+AGENT = 'kill -9 "$(pgrep -of "[R]uns in the guest, over one ssh connection")"'
+WORKER = 'kill -9 "$(pgrep -nf "[R]uns in the guest, over one ssh connection")"'
+# Not to the console, where an emulated serial line would be the brake.
+FLOOD = """dmesg -n 1; sysctl -qw kernel.printk_devkmsg=on; python3 -c '
+import os
+log = os.open("/dev/kmsg", os.O_WRONLY)
+for number in range(20000):
+    os.write(log, b"<7>flood " + b"x" * 200)
+'; dmesg -n 8"""
+STARVE = "python3 -c 'b\"x\" * (16 << 30)' || true"  # it is killed itself
+FILL = "n=0; for s in 1G 64M 1M 64K 4K; do while fallocate -l $s /fill.$n; do n=$((n + 1)); done 2>/dev/null; done"
+
+
+def test_fault(suffer: Callable[[Fault], None], fault: Fault) -> None:
+    suffer(fault)
+
+
+@contextlib.contextmanager
+def armed(site: Site, script: str) -> Iterator[Callable[[], None]]:
+    """A script that waits in the guest, since to log in takes longer than the moment lasts; what sets it off."""
+    command = site.vexlab.command("ssh", f"read -r _; {script}")
+    process = subprocess.Popen(command, env=site.vexlab.environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        yield lambda: process.stdin.close() if process.stdin else None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def has_passed(site: Site, before: set[Path], stage: str) -> bool:
+    """Whether a new run has written down that a stage passed."""
+    for run in site.runs() - before:
+        with contextlib.suppress(OSError, ValueError):
+            stages = json.loads((run / "results.json").read_text())["stages"]
+            return any((found["name"], found["verdict"]) == (stage, "passed") for found in stages)
+    return False
+
+
+def after(stage: str, *stages: str) -> Callable[[Site], Done]:
+    """The kernel panics as soon as vexlab verify has told that a stage passed; these stages are judged."""
+
+    def inject(site: Site) -> Done:
+        before = site.runs()
+        with armed(site, PANIC) as go:
+            process = site.start("verify", *(word for name in stages for word in ("--stage", name)))
+            wait_until(lambda: has_passed(site, before, stage), process)
+            go()
+            return site.vexlab.finish(process, patience=180)
+
+    return inject
+
+
+def during(act: Callable[[Site], None]) -> Callable[[Site], Done]:
+    """Something happens while the checks of stage load run in vexlab verify."""
+
+    def inject(site: Site) -> Done:
+        before = site.runs()
+        process = site.start("verify", "--stage", "load")
+        wait_until(lambda: any((run / "stages/load/running").is_file() for run in site.runs() - before), process)
+        act(site)
+        return site.vexlab.finish(process, patience=180)
+
+    return inject
+
+
+def in_guest(script: str) -> Callable[[Site], None]:
+    """A script is run in the guest; it may be ended by what it brings about."""
+
+    def act(site: Site) -> None:
+        site.vexlab("ssh", script)
+
+    return act
+
+
+def pause(site: Site) -> None:
+    qmp(Path(site.vexlab.record()["qmp_control"]), "stop")
+
+
+def guest_full(site: Site) -> Done:
+    done = during(in_guest(FILL))(site)
+    site.ssh("rm /fill.*")
+    return done
+
+
+@contextlib.contextmanager
+def small_disk(place: Path, megabytes: int) -> Iterator[None]:
+    """A disk of its own for a directory."""
+    if os.geteuid():
+        pytest.skip("only root may mount a disk that is small enough")
+    place.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "vexlab-fault", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def lab_disk_full(site: Site) -> Done:
+    """The overlay of the guest doesn't fit, which QEMU finds out when the guest writes."""
+    with small_disk(site.vexlab.labs / "default", 48):
+        done = site.up()
+        site.vexlab("down")
+        return done
+
+
+def run_disk_full(site: Site) -> Done:
+    """What the checks find can't be written."""
+
+    def fill(site: Site) -> None:
+        with contextlib.suppress(OSError), (site.vexlab.runs / "fill").open("wb", buffering=0) as file:
+            while file.write(bytes(65536)):
+                pass
+
+    with small_disk(site.vexlab.runs, 8):
+        return during(fill)(site)
+
+
+FAULTS = (
+    Fault(
+        "panic after the last check", "sysrq-c as soon as the only stage of vexlab verify has passed",
+        after("load", "load"), verdict="panicked", exit_code=1, lab="up",
+        says=("after its checks: Kernel panic - not syncing: sysrq triggered crash",), in_test=True,
+    ),
+    Fault(
+        "panic between two stages", "sysrq-c as soon as the first of two stages has passed",
+        after("structure", "structure", "load"), verdict="panicked", exit_code=1, lab="up",
+        says=("sysrq triggered crash",),
+    ),
+    Fault(
+        "guest is paused", "QMP stop by somebody while checks run", during(pause), verdict="not_run", exit_code=3,
+        lab="up", says=("paused from outside",),
+    ),
+    Fault(
+        "process for the checks is killed", "SIGKILL to it in the guest, while checks run", during(in_guest(AGENT)),
+        verdict="lost", exit_code=1, lab="up", says=("the process in the guest that runs the checks was killed",),
+    ),
+    Fault(
+        "process of a check is killed", "SIGKILL to it in the guest, while checks run", during(in_guest(WORKER)),
+        verdict="lost", exit_code=1, lab="up", says=("the process in the guest that runs the checks was killed",),
+    ),
+    Fault(
+        "flood of kernel messages", "20,000 lines to /dev/kmsg while checks run", during(in_guest(FLOOD)),
+        verdict="failed", exit_code=1, lab="up", says=("overwritten before they could be read",),
+    ),
+    Fault(
+        "guest runs out of memory", "a program in the guest takes all of it while checks run",
+        during(in_guest(STARVE)), verdict="failed", exit_code=1, lab="up", says=("the guest ran out of memory",),
+    ),
+    Fault(
+        "guest's disk is full", "files fill it while checks run", guest_full, verdict="not_run", exit_code=3,
+        lab="up", says=("the guest's own disk is full",),
+    ),
+    Fault(
+        "disk of the lab is full", "the lab is on a disk of 48 MB, which vexlab up fills", lab_disk_full,
+        verdict="not_run", exit_code=3, lab="gone", says=("make room there",),
+    ),
+    Fault(
+        "disk of the runs is full", "it is filled while checks run", run_disk_full, verdict=NO_RUN, exit_code=3,
+        lab="up", says=("make room there",),
+    ),
+)  # fmt: skip
