@@ -28,7 +28,6 @@ def run(scenario: str) -> bool:
     with tempfile.TemporaryDirectory(prefix=f"vexlab-molecule-{scenario}-", dir="/var/tmp") as state:
         environment = os.environ | {
             "MOLECULE_EPHEMERAL_DIRECTORY": state,
-            "NO_COLOR": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         command = ["molecule", "test", "--no-command-borders", "--scenario-name", scenario]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 
 from rich.console import Console
 
 from vexlab.cli import cli
-from vexlab.errors import OF_THE_DISK, HostProblem, Interrupted, VexlabError
+from vexlab.errors import Interrupted, VexlabError, of_system
 
 
 def _terminate(*_: object) -> None:
@@ -23,18 +22,13 @@ def main() -> None:
     stderr = Console(stderr=True, highlight=False)
     try:
         cli()
-    except VexlabError as problem:
+    except (VexlabError, OSError) as raised:
+        problem = of_system(raised) if isinstance(raised, OSError) else raised
         stderr.print("vexlab: ", style="bold red", end="")
         stderr.print(problem.message, markup=False, soft_wrap=True)
         if problem.hint:
             stderr.print(f"  → {problem.hint}", markup=False, soft_wrap=True)
         sys.exit(problem.exit_code)
-    except OSError as problem:
-        if problem.errno is None:
-            raise
-        where = f": {problem.filename}" if problem.filename else ""
-        stderr.print(f"vexlab: {os.strerror(problem.errno)}{where}", markup=False, soft_wrap=True)
-        sys.exit(HostProblem.default_exit_code if problem.errno in OF_THE_DISK else 1)
     except KeyboardInterrupt:
         sys.exit(Interrupted.default_exit_code)
 

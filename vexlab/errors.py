@@ -6,11 +6,21 @@ Raised anywhere, printed once, at the top. The names say whose the problem is, s
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import ClassVar
 
 # What a write fails with when the disk is at fault, not who wrote.
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+# What else this machine keeps from anybody, whatever was asked for, and what helps.
+OF_THE_MACHINE = {
+    errno.EACCES: "make it yours to write",
+    errno.EPERM: "make it yours to write",
+    errno.EMFILE: "ulimit -n tells how many files may be open",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.ENOMEM: "make memory free",
+}
+PLACES = "or name another directory: XDG_STATE_HOME, XDG_CACHE_HOME, XDG_RUNTIME_DIR, TMPDIR"
 
 
 class VexlabError(Exception):
@@ -73,3 +83,18 @@ def write_problem(path: Path, problem: OSError) -> VexlabError:
 def make_room(directory: Path) -> str:
     """What to do when the disk of a directory is full."""
     return f"make room there (df -h {directory}) and run it again; what old runs and images take can go"
+
+
+def of_system(problem: OSError) -> VexlabError:
+    """A refusal of the operating system that nobody had an answer to, in words: HostProblem if it is the machine's."""
+    if problem.errno is None:
+        return VexlabError(str(problem))
+    where = Path(os.fsdecode(problem.filename)) if isinstance(problem.filename, (str, bytes)) else None
+    message = os.strerror(problem.errno) + (f": {where}" if where else "")
+    if problem.errno in OF_THE_DISK:
+        return HostProblem(message, f"{make_room(where.parent)}; {PLACES}" if where else PLACES)
+    if problem.errno in OF_THE_MACHINE:
+        return HostProblem(
+            message, f"{OF_THE_MACHINE[problem.errno]}, {PLACES}" if where else OF_THE_MACHINE[problem.errno]
+        )
+    return VexlabError(message)
