@@ -32,7 +32,7 @@ LINTERS = (
 # A guest is busy with one thing most of the time, so two of them are done sooner at once than one after the other.
 # Which tests stay together, and the order in which they begin, is told by tests/conftest.py.
 AT_ONCE = ("-n", str(min(4, os.cpu_count() or 1)))
-GROUPED = (*AT_ONCE, "--dist", "loadgroup", "--no-loadscope-reorder")
+GROUPED = (*AT_ONCE, "--dist", "loadscope", "--no-loadscope-reorder")
 GUESTS = ("tests/e2e", "tests/mutants", "tests/faults", *GROUPED)
 TESTS = {
     "unit": ("tests/unit", *AT_ONCE),

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 LONGEST = (
-    "test_gate", "test_documented", "test_up", "test_devices", "test_keep_going", "test_warm", "test_interruptions",
-    "test_directories", "test_another_filesystem", "test_recover", "test_broken_filesystems", "test_collection",
+    "test_gate", "test_documented", "test_up", "test_devices", "test_keep_going", "test_warm",
+    "test_signals_in_stages", "test_directories", "test_verdicts", "test_another_filesystem", "test_recover",
+    "test_broken_filesystems", "test_collection",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, which share a lab, and begin with the files that take longest.
-
-    With several at once, a long one at the end would run alone. A mutant has a guest of its own, so each goes where
-    there is room.
-    """
+    """Begin with the files that take longest: with several at once, a long one at the end would run alone."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
-    for item in items:
-        if item.path.parent.name in ("e2e", "faults"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+class ByLab(LoadScopeScheduling):
+    """Tests of a file stay together, since they share a lab. A mutant has a guest of its own, and goes anywhere."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith("tests/mutants/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """For `--dist loadscope`, what belongs together is told by the labs; others are as they are."""
+    return ByLab(config, log) if config.getvalue("dist") == "loadscope" else None
