@@ -32,6 +32,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 ROOM = 1 << 20  # bytes that a disk must have free; with less, nothing on it can be relied on
+STREAM_BYTES = 4 << 20  # of each stream of a command
 KILL_SECONDS = 10.0  # from SIGKILL until a process that is still there counts as stuck in the kernel
 # What of /proc/PID/status the next check would meet as well: proc_pid_status(5).
 KEPT = ("Umask", "Uid", "Gid", "Groups", "Threads", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "SigCgt", "CapEff")
@@ -204,9 +205,18 @@ def ended(child: int, pidfd: int, deadline: float) -> tuple[int, str]:
     return code if code >= 0 else 128 - code, ""
 
 
+def ends(stream: int) -> bytes:
+    """What a command wrote; of more than STREAM_BYTES, the beginning and the end."""
+    size, half = os.fstat(stream).st_size, STREAM_BYTES // 2
+    if size <= STREAM_BYTES:
+        return os.pread(stream, size, 0)
+    left_out = f"\n[vexlab: {size - 2 * half} bytes left out]\n".encode()
+    return os.pread(stream, half, 0) + left_out + os.pread(stream, half, size - half)
+
+
 def told(code: int, stuck: str, streams: list[int]) -> dict[str, Any]:
     """What a command came to, for whoever asked."""
-    said = [os.pread(stream, os.fstat(stream).st_size, 0).decode(errors="replace") for stream in streams]
+    said = [ends(stream).decode(errors="replace") for stream in streams]
     return {"code": code, "stdout": said[0], "stderr": said[1], **({"stuck": stuck} if stuck else {})}
 
 

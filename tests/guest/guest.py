@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import textwrap
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,6 +46,9 @@ class FullError(UnusableError):
 GONE = "the connection to the guest ended"
 START_SECONDS = 60.0  # until a loaded guest has started a Python
 WHY_SECONDS = 20.0  # until the guest has told why it ended a process
+TRANSFER_SECONDS = 60.0  # from the first byte of an answer to its last
+ANSWER_BYTES = 64 << 20  # of one answer: two streams as agent.py bounds them, each byte of them as JSON's six
+READ_BYTES = 1 << 20
 GRACE_SECONDS = 30.0  # beyond a command's own deadline, until the guest counts as hung
 READ_ONLY_PHASE = 1  # of a test on a device
 OWN_SECONDS = 150  # for a command of the target's own checks
@@ -141,9 +145,9 @@ class Agent:
         except TimeoutError as problem:
             self.close()
             raise HungError(str(problem)) from None
-        except ConnectionError:
+        except ConnectionError as problem:
             self.close()
-            raise LostError(self._why_gone()) from None
+            raise LostError(self._why_gone() if str(problem) == GONE else str(problem)) from None
         except BaseException:
             self.close()  # what comes next would be the answer to this order
             raise
@@ -172,14 +176,19 @@ class Agent:
 
     def _read(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout is not None
-        # A line comes whole or its rest follows at once, so the wait is for its first byte.
-        if not select.select([self._process.stdout], [], [], seconds)[0]:
-            raise TimeoutError(f"the guest did not answer within {seconds:.0f} s")
-        line = self._process.stdout.readline()
-        if not line:
-            raise ConnectionError(GONE)
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        answer, stream, deadline = bytearray(), self._process.stdout.fileno(), time.monotonic() + seconds
+        while not answer.endswith(b"\n"):  # the agent says nothing but what it was asked for
+            if not select.select([stream], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError(f"the guest did not answer within {seconds:.0f} s")
+            part = os.read(stream, READ_BYTES)
+            if not part:
+                raise ConnectionError(GONE)
+            if not answer:
+                deadline = time.monotonic() + TRANSFER_SECONDS
+            answer += part
+            if len(answer) > ANSWER_BYTES:
+                raise ConnectionError(f"the guest's answer is longer than {ANSWER_BYTES >> 20} MiB")
+        return dict(json.loads(answer))
 
     def close(self) -> None:
         """End it. In a fork of the process that started it, Popen.kill would take it for ended already."""
