@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import archive, content, doctor, gate, report, results, runs
+from vexlab import archive, console_log, content, doctor, gate, report, results, runs
 from vexlab import lab as labs
 from vexlab.cli_common import (
     chosen_run,
@@ -91,6 +90,7 @@ def _status(lab: Lab) -> dict[str, Any]:
         document["guest"] = {
             "pid": pid, "state": labs.guest_status(record) or "silent", "accelerator": record["accelerator"],
             "accelerator_reason": record["accelerator_reason"], "qemu": record["qemu"],
+            "sandbox": record.get("sandbox", False), "sandbox_reason": record.get("sandbox_reason", ""),
             "memory_mb": record["parameters"]["memory_mb"], "cpus": record["parameters"]["cpus"],
             "ssh_port": record.get("port"), "share": record["source"], **labs.process_facts(pid),
         }  # fmt: skip
@@ -116,6 +116,8 @@ def _show_status(lab: Lab, document: dict[str, Any]) -> None:
         facts.add_row("memory", f"{guest['memory_mb']} MiB; the process holds {guest['memory_mib']:.0f} MiB")
         facts.add_row("CPUs", str(guest["cpus"]))
         facts.add_row("accelerator", plain(f"{guest['accelerator']} ({guest['accelerator_reason']})"))
+        without = f"off ({guest['sandbox_reason']})" if guest["sandbox_reason"] else "off"
+        facts.add_row("QEMU's sandbox", plain("on" if guest["sandbox"] else without))
         facts.add_row("ssh", f"127.0.0.1:{guest['ssh_port']} → 22; vexlab ssh{name_option(lab.name)}")
         facts.add_row("share", plain(f"{guest['share']} (read-only)" if guest["share"] else "none"))
     stderr.print(facts)
@@ -143,9 +145,11 @@ def console(name: str, follow: bool, lines: int) -> None:
     path = existing(name).directory / "console.log"
     if not path.is_file():
         raise UsageProblem(f"lab {name} has no console log yet", f"vexlab up{name_option(name)}")
+    size = path.stat().st_size
+    for line in console_log.read(path, 0, size).splitlines(keepends=True)[-lines:] if lines else []:
+        click.echo(line, nl=False)
     with path.open(errors="replace") as log:
-        for line in log.readlines()[-lines or sys.maxsize :] if lines else []:
-            click.echo(line, nl=False)
+        log.seek(size)
         while follow:
             line = log.readline()
             if line:
@@ -178,7 +182,7 @@ def logs(name: str, which: str) -> None:
         if len(present) > 1 or which == "kernel":
             where = [part for part in path.relative_to(directory).parts[:-1] if part != "stages"]
             stderr.print(f"--- {' '.join(where) or 'part-1'}", style="dim")
-        click.echo(path.read_text(errors="replace"), nl=False)
+        click.echo(console_log.read(path), nl=False)
 
 
 @click.command("report")

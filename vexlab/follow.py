@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import threading
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vexlab import content, forensics, machine, results, tracker
+from vexlab import console_log, content, forensics, machine, results, tracker
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError, make_room, write_problem
 from vexlab.lab import Lab, name_option
 from vexlab.onward import Plan, Seen
@@ -184,7 +183,7 @@ class Part:
             self._on_stage()
         console = self._lab.directory / "console.log"
         if console.is_file():
-            shutil.copy(console, self.directory / "console.log")
+            console_log.copy(console, self.directory / "console.log")
 
     def _last_look(self, *, failed: bool) -> None:
         """Have the guest answer once more: what its kernel was about to say is said then, and the watch hears it."""

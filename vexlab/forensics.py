@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vexlab import console_log
 from vexlab.kernel import kernel_messages
 from vexlab.lab import Lab, qmp
 from vexlab.results import Verdict
@@ -99,18 +100,23 @@ def token_of(run: Path) -> str:
 def stage_log(console: Path, stage: str, token: str) -> list[str]:
     """The kernel's lines on the console since the stage began, from their time stamps on."""
     try:
-        lines = console.read_text(errors="replace").splitlines()
+        lines = console_log.read(console).splitlines()
     except OSError:
         return []
     texts = [kernel_messages.text_of(line) for line in lines]
-    start = kernel_messages.begin_of(texts, stage, token)
+    begin = kernel_messages.begin_of(texts, stage, token)
+    # The stage began before what wasn't kept, if its marker isn't there any more.
+    start = _last_cut(lines) if begin is None else begin[0]
     if start is None:
         return []
     return [
-        kernel_messages.stamped(line)
-        for line, text in zip(lines[start[0] + 1 :], texts[start[0] + 1 :], strict=True)
-        if text
+        kernel_messages.stamped(line) for line, text in zip(lines[start + 1 :], texts[start + 1 :], strict=True) if text
     ]
+
+
+def _last_cut(lines: list[str]) -> int | None:
+    """Index of the last line that stands for what of the console wasn't kept."""
+    return next((index for index in range(len(lines) - 1, -1, -1) if console_log.CUT_LINE.match(lines[index])), None)
 
 
 def ask_kernel(lab: Lab, console: Path) -> None:

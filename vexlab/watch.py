@@ -12,6 +12,7 @@ from typing import Any
 
 from qemu.qmp import QMPClient, QMPError, Runstate
 
+from vexlab import console_log
 from vexlab.errors import make_room
 from vexlab.kernel import kernel_messages
 from vexlab.results import Verdict
@@ -49,9 +50,8 @@ class Watch:
 
     def explain(self, verdict: Verdict, otherwise: str) -> Death:
         """The verdict with the console's words for the cause, if it has any since the watch began."""
-        with contextlib.suppress(OSError), self._console.open("rb") as console:
-            console.seek(self._from)
-            return explain_console(console.read().decode(errors="replace"), verdict, otherwise)
+        with contextlib.suppress(OSError):
+            return explain_console(console_log.read(self._console, self._from), verdict, otherwise)
         return Death(verdict, otherwise)
 
     def _work(self) -> None:

@@ -19,6 +19,7 @@ from .lab import GuestError, Lab
 from .process import lasting_environment
 
 DISKS_SECONDS = 60
+CONSOLE_END = 1 << 20  # bytes; a kernel that died says nothing after that
 
 
 def make_keys(lab: Lab, identity: str) -> None:
@@ -67,7 +68,7 @@ def see_that_it_lives(lab: Lab, alive: Callable[[], bool]) -> None:
     if not alive():
         raise GuestError(f"QEMU ended while the guest started; the console's last lines:\n{console_tail(lab)}")
     with contextlib.suppress(OSError):
-        if kernel_messages.panicked(lab.console.read_text(errors="replace")):
+        if kernel_messages.panicked(console_end(lab).decode(errors="replace")):
             raise GuestError(
                 f"the guest's kernel died while it started; the console's last lines:\n{console_tail(lab)}"
             )
@@ -130,10 +131,17 @@ def wait_for_disks(lab: Lab, identity: str, port: int) -> None:
         raise GuestError(f"the guest did not find its disks within {DISKS_SECONDS} s", f"the console: {lab.console}")
 
 
+def console_end(lab: Lab) -> bytes:
+    """As much of the serial console's end as can matter while the guest starts; raises OSError when there is none."""
+    with lab.console.open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - CONSOLE_END))
+        return log.read()
+
+
 def console_tail(lab: Lab, lines: int = 15) -> str:
     """The last lines of the serial console, without terminal control sequences."""
     try:
-        text = lab.console.read_text(errors="replace")
+        text = console_end(lab).decode(errors="replace")
     except OSError:
         return "(nothing was written to the console)"
     kept = [line for line in kernel_messages.CONTROL.sub("", text).splitlines() if line.strip()][-lines:]
