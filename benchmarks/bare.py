@@ -17,7 +17,8 @@ from pathlib import Path
 from benchmarks.labs import ROOT, Bench
 from benchmarks.measure import run
 from roles.vexlab_guest.files import host, process, qemu, reach, warm
-from roles.vexlab_guest.files.lab import Lab, private_directory
+from roles.vexlab_guest.files.lab import Lab
+from roles.vexlab_guest.files.private import private_directory
 
 SAVE_SECONDS = 60.0
 # QEMU reads these from its standard input; the guest runs when it was running as it was saved.

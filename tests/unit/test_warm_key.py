@@ -53,23 +53,6 @@ def test_another_accelerator_needs_another_state() -> None:
     assert key(chosen="kvm") != key()
 
 
-def test_state_whose_files_are_not_the_saved_ones_is_none(tmp_path: Path) -> None:
-    """Truncated, replaced or touched: each counts, without reading gigabytes."""
-    for name in warm.FILES:
-        (tmp_path / name).write_bytes(b"x" * 100)
-    warm._write_manifest(tmp_path)
-    assert warm._is_whole(tmp_path)
-    with (tmp_path / "memory").open("r+b") as memory:
-        memory.truncate(50)
-    assert not warm._is_whole(tmp_path)
-
-
-def test_state_that_never_restored_is_not_tried_again(tmp_path: Path) -> None:
-    warm._write_manifest(tmp_path, "it crashed")
-    with pytest.raises(warm.WarmError, match="it crashed; it was tried"):
-        warm._is_whole(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("version", "written", "threads"),
     [("7.2.22", True, "single"), ("8.0.5", None, "single"), ("8.1.0", True, "multi"), ("7.2.22", False, "multi")],

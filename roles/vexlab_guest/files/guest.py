@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from . import qemu, reach, warm
-from .host import accelerator, qemu_version
-from .lab import SOCKET_PATH_MAXIMUM, GuestError, Lab, private_directory
+from .host import accelerator, qemu_version, sandbox_problem
+from .lab import SOCKET_PATH_MAXIMUM, GuestError, Lab
+from .private import private_directory
 from .process import end_process, open_guest_process, qmp_command, stop_guest, wait_for_end
 
 
@@ -72,6 +73,7 @@ def start(lab: Lab) -> dict[str, Any]:
         "source": lab.inputs["source"], "started": time.time(), "console": str(lab.console), "qmp": str(lab.qmp),
         "qmp_control": str(lab.qmp_control), "console_socket": str(lab.console_socket),
         "control_path": str(lab.control_path), "warm": False, "warm_reason": "",
+        "sandbox": not sandbox_problem(), "sandbox_reason": sandbox_problem(),
     }  # fmt: skip
     lab.write_record(record)  # before QEMU starts: a run that is killed now can still be cleaned up
     try:
@@ -116,12 +118,14 @@ def come_back(lab: Lab, record: dict[str, Any]) -> None:
     try:
         _start_and_reach(lab, record, state)
     except (warm.WarmError, GuestError) as problem:
+        process = open_guest_process(lab, record)
+        is_silent = process is not None and not isinstance(problem, warm.WarmError)
+        if process is not None:
+            os.close(process[1])
         end_process(lab)
-        if state.fresh and record.get("port"):
-            state.give_up(str(problem))
-        else:
-            state.discard()
-        raise warm.WarmError(str(problem)) from problem
+        # A guest that never answered is its state's fault if nobody has ever come back from that state.
+        is_to_blame = isinstance(problem, warm.RefusedError) or (is_silent and state.fresh)
+        raise warm.WarmError(state.settle(str(problem), is_to_blame=is_to_blame)) from problem
     record |= {"warm": True, "warm_reason": "saved by this start" if state.fresh else "saved by an earlier start"}
 
 
@@ -131,15 +135,18 @@ def _start_and_reach(lab: Lab, record: dict[str, Any], state: warm.State | None)
     deadline = began + float(lab.inputs["boot_deadline"])
     image = Path(lab.inputs["image"])
     memory = state.memory if state else None
-    port = qemu.launch(lab, image, record["uuid"], record["accelerator"], memory)
-    record |= {"port": port, "pid": int(lab.pid_file.read_text())}
+    port, qemu_process = qemu.launch(lab, image, record["uuid"], record["accelerator"], memory)
+    record |= {"port": port, "pid": qemu_process.pid}
     lab.write_record(record)
     process = open_guest_process(lab, record)
     if process is None:
         raise GuestError("QEMU ended as soon as it was started", f"its messages are in {lab.qemu_log}")
     try:
         if state is not None:
-            warm.restore(lab, state)
+            try:
+                warm.restore(lab, state)
+            except (OSError, ValueError) as problem:
+                raise warm.reason(lab, qemu_process, problem) from problem
 
         def alive() -> bool:
             return not wait_for_end(process[1], 0)
@@ -200,7 +207,6 @@ def perform(verb: str, lab: Lab) -> dict[str, Any]:  # noqa: PLR0911  a verb eac
         return {"changed": there, "reason": "it would be ended" if there else "nothing to end"}
     if verb in ("stop", "destroy") and not lab.directory.exists():
         return {"changed": False, "reason": "there is no such lab"}
-    lab.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     private_directory(lab.directory)
     private_directory(lab.runtime)
     with locked(lab):

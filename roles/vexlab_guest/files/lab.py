@@ -45,6 +45,7 @@ class Lab:
         self.qmp_control = self.runtime / "qmp-control"
         self.console_socket = self.runtime / "console"
         self.provision_socket = self.runtime / "provision"
+        self.migration_socket = self.runtime / "migration"
 
     def disk(self, serial: str) -> Path:
         """The file of a disk beyond the guest's own."""
@@ -70,17 +71,7 @@ def runtime_directory(given: str, lab_directory: Path) -> Path:
     if given:
         return Path(given).expanduser().absolute()
     base = os.environ.get("XDG_RUNTIME_DIR", "")
-    if not base or not os.access(base, os.W_OK):
+    if not base or not os.access(base, os.W_OK) or Path(base).stat().st_uid != os.geteuid():  # or sudo kept it
         base = f"/tmp/vexlab-{os.getuid()}"
     digest = uuid.uuid5(uuid.NAMESPACE_URL, str(lab_directory)).hex[:12]
     return Path(base) / "vexlab" / digest
-
-
-def private_directory(path: Path) -> None:
-    """Make a directory that only we can enter; one that belongs to somebody else is refused."""
-    for part in (path.parent, path):
-        part.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = path.lstat()
-    if found.st_uid != os.getuid() or not path.is_dir() or path.is_symlink():
-        raise GuestError(f"{path} is not a directory of user {os.getuid()}", "remove it, or name another directory")
-    path.chmod(0o700)

@@ -102,6 +102,6 @@ def remove_leftovers(lab: Lab) -> None:
     for path in (
         lab.overlay, lab.key, lab.key.with_suffix(".pub"), lab.host_key, lab.host_key.with_suffix(".pub"),
         lab.known_hosts, lab.inventory, lab.pid_file, lab.state, lab.control_path, lab.qmp, lab.qmp_control,
-        lab.console_socket, lab.provision_socket, *lab.directory.glob("disk-*.raw"),
+        lab.console_socket, lab.provision_socket, lab.migration_socket, *lab.directory.glob("disk-*.raw"),
     ):  # fmt: skip
         path.unlink(missing_ok=True)

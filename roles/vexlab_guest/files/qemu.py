@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .host import QEMU, qemu_version
+from . import console
+from .host import QEMU, SANDBOX, qemu_version, sandbox_problem
 from .lab import GuestError, Lab
 from .process import lasting_environment, qmp_command
 
+Process = subprocess.Popen[bytes]
 PORTS_TRIED = 100
 # A kernel that boots patches its own code in many places. With a thread for each CPU, QEMU 7.2 now and then goes on
 # with a breakpoint that the kernel had taken away again ("Oops: int3", about one boot of twenty, on two busy cores).
@@ -96,25 +99,56 @@ def make_overlay(overlay: Path, backing_file: Path) -> None:
         raise GuestError(f"the overlay can't be made: {made.stderr.strip()}", f"is there space in {overlay.parent}?")
 
 
-def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | None = None) -> int:
-    """Start QEMU in the background on the first port that it can bind; returns that port."""
+def confined() -> list[str]:
+    """The options that take from QEMU what it needs no more, where it can be run with them."""
+    return [] if sandbox_problem() else ["-sandbox", SANDBOX]
+
+
+def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | None = None) -> tuple[int, Process]:
+    """Start QEMU on the first port that it can bind; returns that port, and the process, which outlives us."""
     first = int(lab.inputs["ssh_port"])
-    environment = lasting_environment()
     for port in range(first, min(first + PORTS_TRIED, 65536)):
         arguments = command_line(lab, image, identity, chosen, port=port, memory=memory)
-        arguments += ["-pidfile", str(lab.pid_file), "-daemonize"]
-        with lab.qemu_log.open("w") as log:
-            log.write(shlex.join(arguments) + "\n")
-            log.flush()
-            code = subprocess.run(
-                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, check=False
-            ).returncode
-        if code == 0:
-            return port
-        said = lab.qemu_log.read_text().splitlines()[1:]
+        process = _start(lab, [*arguments, *confined(), "-pidfile", str(lab.pid_file)])
+        if _has_begun(lab, process):
+            console.start(process.pid, [lab.console, lab.qemu_log], lasting_environment())
+            return port, process
+        said = words(lab)
         if not any("host forwarding" in line for line in said):
             raise GuestError(f"QEMU didn't start: {' '.join(said)[-600:]}", f"the command is in {lab.qemu_log}")
     raise GuestError(f"no free port for ssh from {first} to {first + PORTS_TRIED - 1}", "name another vexlab_ssh_port")
+
+
+def _start(lab: Lab, arguments: list[str]) -> Process:
+    """Start QEMU in a session of its own. Its own -daemonize starts another process, which the sandbox refuses."""
+    lab.qmp_control.unlink(missing_ok=True)
+    lab.qemu_log.write_text(shlex.join(arguments) + "\n")
+    with lab.qemu_log.open("ab") as log:
+        return subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=lasting_environment(), cwd="/",
+            start_new_session=True, umask=0o077,
+        )  # fmt: skip
+
+
+def _has_begun(lab: Lab, process: Process) -> bool:
+    """Wait until QEMU answers, which it does when all its devices are there; False when it ended instead."""
+    deadline = time.monotonic() + float(lab.inputs["boot_deadline"])
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            process.kill()
+            raise GuestError("QEMU was started and does not answer", f"its messages are in {lab.qemu_log}")
+        try:
+            qmp_command(lab.qmp_control, "query-status")
+        except (OSError, ValueError):
+            time.sleep(0.01)
+        else:
+            return True
+    return False
+
+
+def words(lab: Lab) -> list[str]:
+    """What QEMU said since it was started; the first line of its log is the command."""
+    return lab.qemu_log.read_text(errors="replace").splitlines()[1:]
 
 
 def plug(lab: Lab) -> None:
@@ -139,9 +173,12 @@ def plug(lab: Lab) -> None:
             raise GuestError(f"disk {disk['serial']} can't be added to the guest: {problem}", "") from problem
 
 
-def launch_child(lab: Lab, arguments: list[str]) -> subprocess.Popen[bytes]:
+def launch_child(lab: Lab, arguments: list[str]) -> Process:
     """Start QEMU as a child that ends with us, however we end."""
     with lab.qemu_log.open("w") as log:
         return subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            ["setpriv", "--pdeathsig", "KILL", *arguments, *confined()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
