@@ -124,8 +124,8 @@ class Part:
         if self.began or self.outcome is None:
             return None
         kind: type[VexlabError] = HostProblem if self._phase == "image" else GuestProblem
-        if failure is not None and not failure.unreachable and not self._lab.record():
-            kind = VexlabError  # test hardware, which is there and which refused
+        if failure is not None and not failure.unreachable and not self._phase and not self._lab.record():
+            kind = VexlabError  # no image, no guest: test hardware, which is there and which refused
         if self._state.death is not None:
             return GuestProblem(self._state.death.reason, f"vexlab console{name_option(self._lab.name)}")
         if failure is not None:
