@@ -90,8 +90,8 @@ class Site:
         return path.read_text().splitlines() if path.is_file() else []
 
     def up_under(self, *prefix: str) -> Done:
-        """`vexlab up` to its end, run by a command that takes a command: unshare, setpriv, …"""
-        command = [*prefix, *self.vexlab.command(*self.words())]
+        """`vexlab up`, which builds everything anew, run by a command that takes a command: unshare, setpriv, …"""
+        command = [*prefix, *self.vexlab.command(*self.words(), "--clean")]
         done = subprocess.run(
             command, cwd=self.home, env=self.vexlab.environment, text=True, stdin=subprocess.DEVNULL,
             capture_output=True, timeout=RUN_DEADLINE, check=False,

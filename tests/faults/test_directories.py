@@ -10,6 +10,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -95,7 +96,9 @@ def faults() -> Iterator[Fault]:
             if (place, kind) == ("cache", "not writable"):
                 continue
             inject = not_writable(place) if kind == "not writable" else mounted(place, kind)
-            yield Fault(f"{place} directory is {kind}", how, inject, verdict, code, says=says)
+            # A guest that is up has what it needs of the runtime directory; the others matter all the same.
+            lab: Literal["up", "down"] = "down" if place == "runtime" else "up"
+            yield Fault(f"{place} directory is {kind}", how, inject, verdict, code, lab=lab, says=says)
 
 
 FAULTS = tuple(faults())
