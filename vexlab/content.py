@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import platformdirs
 import yaml
 
+from vexlab import source_tree
 from vexlab.errors import UsageProblem, VexlabError
 
 JUDGING = ("ansible.cfg", "inventory", "playbooks", "plugins", "roles", "tests/guest")
@@ -147,14 +149,13 @@ def tree_hash(shipped: Path, package: Path) -> str:
     files |= {path: "vexlab" / name for path, name in own.items() if name.parts[0] != _CONTENT}
     total = hashlib.sha256()
     for path, name in sorted(files.items(), key=lambda each: each[1]):
-        data = path.read_bytes()
-        total.update(f"{name}\0{len(data)}\0".encode() + data)
+        total.update(os.fsencode(name) + f"\0{source_tree.content_hash(path.resolve())}\0".encode())
     return total.hexdigest()
 
 
 def _files(place: Path) -> list[Path]:
     """The files in a directory, or the one that it is, without what Python compiled and what is hidden."""
-    found = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    found = [place] if place.is_file() else [path for path, _ in source_tree.entries(place)]
     return [
         path
         for path in found

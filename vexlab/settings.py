@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vexlab import content, target
+from vexlab import content, source_tree, target
 from vexlab.errors import UsageProblem
 
 COUNTS = ("vexlab_load_cycles", "vexlab_mount_cycles", "vexlab_churn_operations")  # how much stage stress does
@@ -108,7 +108,9 @@ def make(lab: str, options: Options) -> Settings:
     if options.source:
         contract["vexlab_source_in_guest"] = ""
     if contract["vexlab_source"]:
-        contract["vexlab_source"] = str(_readable_source(Path(contract["vexlab_source"])))
+        contract["vexlab_source"] = str(
+            _readable_source(Path(contract["vexlab_source"]), contract["vexlab_disk_size_mb"])
+        )
     _check_choice("kernel", contract["vexlab_kernel_suite"], tuple(contract["vexlab_kernel_suites"]))
     _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
     for name, least in LEAST.items():
@@ -132,9 +134,16 @@ def _check_amount(name: str, value: object, least: int) -> None:
         raise UsageProblem(f"{name} is {value!r}", f"it must be a whole number, {least} or more")
 
 
-def _readable_source(source: Path) -> Path:
-    """The source directory, made absolute; raises UsageProblem when there is nothing to read."""
+def _readable_source(source: Path, disk: int) -> Path:
+    """The source directory, made absolute; raises UsageProblem when it can't be copied to a disk of so many MiB."""
     source = source.expanduser().absolute()
+    try:
+        str(source).encode()
+    except UnicodeEncodeError:
+        name = source_tree.shown(source)
+        raise UsageProblem(
+            f"the name of the source directory {name} is not UTF-8", "rename it, or link to it"
+        ) from None
     if not source.exists():
         raise UsageProblem(f"the source directory {source} does not exist", "name another one with --source")
     if not source.is_dir():
@@ -143,14 +152,5 @@ def _readable_source(source: Path) -> Path:
         raise UsageProblem(f"the source directory {source} can't be read by you", f"chmod u+rx {source}")
     if not any(source.iterdir()):
         raise UsageProblem(f"the source directory {source} is empty", "name the root of the tree with --source")
-    for directory, names, files in os.walk(source):
-        names[:] = [name for name in names if name != ".git"]
-        for name in files:
-            path = Path(directory) / name
-            if not path.is_symlink() and not os.access(path, os.R_OK):
-                raise UsageProblem(f"{path} in the source can't be read by you", f"chmod u+r {path}")
-        for name in names:
-            path = Path(directory) / name
-            if not os.access(path, os.R_OK | os.X_OK):
-                raise UsageProblem(f"the directory {path} in the source can't be read by you", f"chmod u+rx {path}")
+    source_tree.check(source, disk)
     return source

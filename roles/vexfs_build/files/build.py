@@ -10,19 +10,25 @@ JSON holds the inputs of role vexfs_build without their prefix. The last line on
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ERRORS_QUOTED = 5
+BLOCK = 1 << 20  # bytes
+LISTING = ".vexlab-source.json"  # in the build directory: what was copied there, not made
 
 
 class BuildError(Exception):
@@ -30,23 +36,71 @@ class BuildError(Exception):
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, or an empty string when there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    """sha256 of a file, or an empty string when there is none; a FIFO or device in its place is never waited for."""
+    total = hashlib.sha256()
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as problem:
+        if problem.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            return ""
+        raise
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        while block := stream.read(BLOCK):
+            total.update(block)
+    return total.hexdigest()
+
+
+def identity(path: Path) -> str:
+    """What a file or link holds, as one word: sha256 of its content, or where it leads."""
+    return f"-> {path.readlink()}" if path.is_symlink() else digest(path)
+
+
+def tree(directory: Path) -> dict[str, os.stat_result]:
+    """What a directory holds but for directories: names relative to it, in a fixed order, each with its status."""
+    found = {}
+    for place, names, files in os.walk(directory, onerror=raise_it):
+        for path in (Path(place, name) for name in [*names, *files]):
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode):
+                found[str(path.relative_to(directory))] = status
+    return dict(sorted(found.items()))
+
+
+def raise_it(problem: OSError) -> None:
+    """Make of a directory that can't be read a failure, which os.walk would pass over."""
+    raise problem
+
+
+def source_names(source: Path) -> dict[str, os.stat_result]:
+    """The files and links of a source; raises BuildError that names what is neither."""
+    found = tree(source)
+    for name, status in found.items():
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+            raise BuildError(f"{name!r} in the source is neither a file nor a link nor a directory; remove it")
+    return found
 
 
 def stamp(inputs: dict[str, Any], release: str) -> str:
     """One hash over everything the build depends on: each file's path, mode and bytes, the commands, the kernel."""
     source = Path(inputs["source"])
-    total = hashlib.sha256()
     settings = [inputs[name] for name in ("directory", "before", "command", "variant", "module_file")]
-    total.update(json.dumps([settings, release]).encode())
-    for path in sorted(source.rglob("*")):
-        if path.is_symlink():
-            total.update(f"{path.relative_to(source)} -> {path.readlink()}\n".encode())
-        elif path.is_file():
-            mode = path.stat().st_mode & 0o111
-            total.update(f"{path.relative_to(source)} {mode} {digest(path)}\n".encode())
-    return total.hexdigest()
+    files = [
+        [name, 0 if stat.S_ISLNK(status.st_mode) else status.st_mode & 0o111, identity(source / name)]
+        for name, status in source_names(source).items()
+    ]
+    return hashlib.sha256(json.dumps([settings, release, files]).encode()).hexdigest()
+
+
+def products(directory: Path) -> dict[str, str]:
+    """Names and identities of all that is in a build directory after a build: what was copied, and what was made."""
+    return {name: identity(directory / name) for name in tree(directory)}
+
+
+def untouched(record: dict[str, Any], directory: Path) -> bool:
+    """Whether each product that a build left is still what it was; what came in addition doesn't matter."""
+    return all(identity(directory / name) == was for name, was in record["products"].items())
 
 
 def module_facts(path: Path) -> dict[str, str]:
@@ -75,22 +129,81 @@ def first_errors(log: str) -> list[str]:
     return [line for line in lines if line][-ERRORS_QUOTED:]
 
 
+@contextlib.contextmanager
+def within(directory: Path, name: str, *, make: bool = False) -> Iterator[Path]:
+    """Yield a path for a name below a directory, which leads there whatever links are in the way.
+
+    Raises BuildError for a name that isn't below it, and OSError when the name's own directory isn't there; with
+    `make` that is made, in the place of a file or link if need be.
+    """
+    *parents, last = name.split("/")
+    if {"", ".", ".."} & {*parents, last}:
+        raise BuildError(f"{name!r} is not a name below {directory}")
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    here = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parents:
+            if make:
+                make_directory(part, here)
+            below = os.open(part, flags, dir_fd=here)
+            os.close(here)
+            here = below
+        yield Path(f"/proc/self/fd/{here}", last)
+    finally:
+        os.close(here)
+
+
+def make_directory(name: str, place: int) -> None:
+    """Make a directory in the one that is open as `place`, unless there is one; a file or link of that name goes."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.stat(name, dir_fd=place, follow_symlinks=False).st_mode):
+            return
+        os.unlink(name, dir_fd=place)
+    os.mkdir(name, dir_fd=place)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a directory, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def copied_before(listing: Path) -> set[str]:
+    """Names that were copied to the build directory up to now; raises BuildError when nobody can tell."""
+    try:
+        names = json.loads(listing.read_text())
+    except FileNotFoundError:
+        return set()
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BuildError(f"{listing} is damaged; build with vexfs_build_clean (`vexlab up --clean`)")
+    return set(names)
+
+
 def copy_source(inputs: dict[str, Any]) -> None:
     """Bring the build directory up to the source; files that the last copy had and the source no longer has go."""
     source, destination = Path(inputs["source"]), Path(inputs["destination"])
-    listing = destination / ".vexlab-source"
-    names = sorted(str(path.relative_to(source)) for path in source.rglob("*") if path.is_symlink() or path.is_file())
+    names = source_names(source)
+    if LISTING in names:
+        raise BuildError(f"the source has a file {LISTING}, which is the name of this role's own list; rename it")
     destination.mkdir(parents=True, exist_ok=True)
-    for old in set(listing.read_text().splitlines() if listing.is_file() else []) - set(names):
-        (destination / old).unlink(missing_ok=True)
+    listing = destination / LISTING
+    before = copied_before(listing)
+    listing.write_text(json.dumps(sorted(before | set(names))))  # a copy that is cut short leaves nothing unlisted
+    for old in before - set(names):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), within(destination, old) as gone:
+            remove(gone)
     for name in names:
-        here, there = source / name, destination / name
-        if there.is_symlink() or here.is_symlink() or not there.is_file() or digest(here) != digest(there):
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.unlink(missing_ok=True)
-            # Without the old times: what changed must be newer than what was made from its former content.
-            shutil.copy(here, there, follow_symlinks=False)
-    listing.write_text("".join(f"{name}\n" for name in names))
+        here = source / name
+        with within(destination, name, make=True) as there:
+            if here.is_symlink() or there.is_symlink() or not there.is_file() or digest(here) != digest(there):
+                remove(there)
+                # Without the old times: what changed must be newer than what was made from its former content.
+                shutil.copy(here, there, follow_symlinks=False)
+    listing.write_text(json.dumps(list(names)))
 
 
 def run_commands(inputs: dict[str, Any], release: str, log: Path) -> None:
@@ -148,8 +261,8 @@ def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
         known = json.loads(record.read_text())
     except (OSError, ValueError):
         known = {}
-    is_current = known.get("stamp") == wanted and known["module"]["sha256"] == digest(module)
-    if is_current and not inputs["clean"]:
+    trusted = "products" in known and untouched(known, Path(inputs["destination"]))
+    if trusted and known["stamp"] == wanted and not inputs["clean"]:
         return {
             "changed": False, "rebuilt": False, "module": known["module"], "stamp": wanted,
             "log_written": verb == "build" and log.is_file(),
@@ -160,8 +273,9 @@ def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
     record.parent.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
     log.unlink(missing_ok=True)
-    if inputs["clean"]:
-        shutil.rmtree(inputs["destination"], ignore_errors=True)
+    # make takes what another hand has put there for newer than its sources, and wouldn't make it again.
+    if inputs["clean"] or (known and not trusted):
+        remove(Path(inputs["destination"]))
     copy_source(inputs)
     started = time.monotonic()
     run_commands(inputs, release, log)
@@ -172,7 +286,7 @@ def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
         "changed": facts["sha256"] != before, "rebuilt": True, "module": facts, "stamp": wanted,
         "seconds": round(time.monotonic() - started, 1), "log_written": True,
     }  # fmt: skip
-    record.write_text(json.dumps(answer) + "\n")
+    record.write_text(json.dumps(answer | {"products": products(Path(inputs["destination"]))}) + "\n")
     return answer
 
 
@@ -185,7 +299,8 @@ def main() -> int:
     try:
         answer = build(sys.argv[1], inputs)
     except (BuildError, OSError) as problem:
-        print(json.dumps({"error": str(problem), "log_written": log.is_file()}))
+        said = os.fsencode(str(problem)).decode(errors="backslashreplace")  # of a name that isn't UTF-8, too
+        print(json.dumps({"error": said, "log_written": log.is_file()}))
         return 1
     print(json.dumps(answer))
     return 0

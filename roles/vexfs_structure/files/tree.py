@@ -10,10 +10,14 @@ role vexfs_structure. The last line on stdout is a JSON object: {"source", "chan
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+SKIPPED = "skipping non-regular file "  # what rsync says of a FIFO, a socket, a device
+NAMED = 5
 
 
 class TreeError(Exception):
@@ -53,21 +57,30 @@ def problems(source: Path, required: list[str], forbidden: list[str]) -> list[st
 def mirror(source: Path, destination: Path, exclude: list[str], check: bool) -> list[str]:
     """Make the destination a copy of the source; returns rsync's line for each path that differed.
 
-    Contents are compared, not times: an edit that keeps size and second would be lost otherwise.
+    Contents are compared, not times: an edit that keeps size and second would be lost otherwise. Raises TreeError that
+    names what is neither a file nor a link nor a directory: rsync copies none of that, and says so.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     command = ["rsync", "--archive", "--no-owner", "--no-group", "--checksum", "--delete", "--delete-excluded"]
-    command += ["--itemize-changes", *(f"--exclude={pattern}" for pattern in exclude)]
+    command += ["--no-devices", "--no-specials", "--info=nonreg", "--itemize-changes"]
+    command += [f"--exclude={pattern}" for pattern in exclude]
     if check:
         command.append("--dry-run")
     try:
-        done = subprocess.run([*command, f"{source}/", f"{destination}/"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, f"{source}/", f"{destination}/"], capture_output=True, text=True, errors="backslashreplace",
+            check=False, env=os.environ | {"LC_ALL": "C"},
+        )  # fmt: skip
     except FileNotFoundError:
         raise TreeError("rsync is not installed; apt-get install rsync") from None
     if done.returncode:
         raise TreeError(f"copying {source} to {destination} failed: {done.stderr.strip()}")
+    lines = done.stdout.splitlines()  # rsync escapes what would end a line in a name
+    if others := [line.removeprefix(SKIPPED) for line in lines if line.startswith(SKIPPED)]:
+        what = f"neither a file, a link nor a directory: {', '.join(others[:NAMED])}"
+        raise TreeError(f"{source} holds what is {what}; move it away, or leave it out with vexfs_structure_exclude")
     # A line that starts with a dot is a directory whose time alone differs.
-    return [line for line in done.stdout.splitlines() if line and not line.startswith(".")]
+    return [line for line in lines if line and not line.startswith(".")]
 
 
 def apply(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -84,5 +97,6 @@ if __name__ == "__main__":
     try:
         print(json.dumps(apply(json.loads(sys.argv[1]))))
     except (TreeError, OSError) as problem:
-        print(json.dumps({"error": str(problem)}))
+        said = os.fsencode(str(problem)).decode(errors="backslashreplace")  # of a name that isn't UTF-8, too
+        print(json.dumps({"error": said}))
         sys.exit(1)
