@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vexlab import content, report, results, runs, unchanged
+from vexlab import content, report, results, runs, up_to_date
 from vexlab import lab as labs
 from vexlab.cli_common import (
     amount_options,
@@ -45,12 +45,12 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -
     """
     order = take_order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
-        inputs = unchanged.inputs_of(order.settings)
-        if not clean and (run := unchanged.last_run(order.lab, order.settings, inputs)):
+        inputs = up_to_date.inputs_of(order.settings)
+        if not clean and (run := up_to_date.last_run(order.lab, order.settings, inputs)):
             _show_unchanged(order, run)
             return
         run = run_stages(order, [spec.name for spec in content.stages() if spec.up], "up", clean=clean)
-        unchanged.remember(order.lab, order.settings, run, inputs)
+        up_to_date.remember(order.lab, order.settings, run, inputs)
         _say_it_is_up(order, run)
 
 
@@ -66,10 +66,11 @@ def _show_unchanged(order: Order, run: Run) -> None:
     """Say that nothing is done, and whose verdicts stand."""
     _say_what(order)
     if order.as_json:
-        click.echo(report.render_json(run), nl=False)
+        click.echo(report.render_json(run, unchanged_since=run.finished), nl=False)
     stderr.print(verdict_table(run))
     again = f"vexlab verify{name_option(order.lab.name)} judges it again"
-    stderr.print(f"nothing changed since {run.run}, whose verdicts these are; {again}", soft_wrap=True)
+    told = f"nothing changed since {run.finished}: the verdicts are those of run {run.run}"
+    stderr.print(f"{told}; {again}", soft_wrap=True)
 
 
 @click.command()
@@ -145,7 +146,10 @@ def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> 
         lab.ssh_command()  # raises when no guest is up
         usual = [spec.name for spec in content.stages() if spec.up]
         selected = [stage for stage in known if stage in (chosen or usual)]
-        run_stages(take_order(name, Options(), as_json=as_json, verbose=verbose), selected, "stages", apply=False)
+        order = take_order(name, Options(), as_json=as_json, verbose=verbose)
+        memory = up_to_date.forget(lab)
+        run_stages(order, selected, "stages", apply=False)  # raises unless it passed
+        up_to_date.put_back(lab, memory)
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ def run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool 
     `how`: whether everything is built anew, and what is done after a stage that went wrong (runs.Pass.execute).
     """
     lab, settings = order.lab, order.settings
+    up_to_date.forget(lab)
     was_up = lab.is_up()
     runs.prepare(lab, settings)
     lab.remember(order.options.to_remember())

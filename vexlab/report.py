@@ -25,9 +25,14 @@ _NAMES = 40
 """Names of checks that were not run that it shows of a stage; results.json has them all."""
 
 
-def render_json(run: Run) -> str:
-    """Return the document that `results.json` holds."""
-    return results.encode(run)
+def render_json(run: Run, *, unchanged_since: str | None = None) -> str:
+    """Return the document that `results.json` holds.
+
+    `unchanged_since`: when its verdicts were given, if nothing was run because nothing has changed since then.
+    """
+    if unchanged_since is None:
+        return results.encode(run)
+    return results.as_text(results.to_document(run) | {"unchanged_since": unchanged_since})
 
 
 # ---------------------------------------------------------------- Markdown

@@ -406,7 +406,12 @@ def _refuse_unfounded(run: Run) -> None:
 
 def encode(run: Run) -> str:
     """Return the document as text: what `results.json` holds and `--json` prints."""
-    return json.dumps(to_document(run), indent=2, ensure_ascii=False) + "\n"
+    return as_text(to_document(run))
+
+
+def as_text(document: dict[str, object]) -> str:
+    """Return a document as text."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def write(path: Path, run: Run) -> None:
