@@ -92,6 +92,7 @@ def make(lab: str, options: Options) -> Settings:
     check_lab_name(lab)
     contract = dict(content.contract_defaults())
     path = Path(options.target) if options.target else content.root() / contract["vexlab_target_file"]
+    _refuse_other_than_utf8("target file", path)
     contract |= target.load_target(path)
     directory = content.labs_directory() / lab
     contract |= {
@@ -134,16 +135,19 @@ def _check_amount(name: str, value: object, least: int) -> None:
         raise UsageProblem(f"{name} is {value!r}", f"it must be a whole number, {least} or more")
 
 
+def _refuse_other_than_utf8(what: str, path: Path) -> None:
+    """Raise UsageProblem for a path that neither an inventory nor a terminal can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        said = f"the path of the {what}, {source_tree.shown(path)}, is not UTF-8"
+        raise UsageProblem(said, "rename it, or link to it") from None
+
+
 def _readable_source(source: Path, disk: int) -> Path:
     """The source directory, made absolute; raises UsageProblem when it can't be copied to a disk of so many MiB."""
     source = source.expanduser().absolute()
-    try:
-        str(source).encode()
-    except UnicodeEncodeError:
-        name = source_tree.shown(source)
-        raise UsageProblem(
-            f"the name of the source directory {name} is not UTF-8", "rename it, or link to it"
-        ) from None
+    _refuse_other_than_utf8("source directory", source)
     if not source.exists():
         raise UsageProblem(f"the source directory {source} does not exist", "name another one with --source")
     if not source.is_dir():

@@ -87,6 +87,9 @@ class _Loader(yaml.SafeLoader):
 
 def _parse(path: Path) -> dict[str, object]:
     try:
+        if path.exists() and not path.is_dir() and not path.is_file():
+            # A FIFO would be waited for, and a device may have no end.
+            raise UsageProblem(f"{path}: the target is not a file", HINT)
         parsed = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a SafeLoader
     except OSError as error:
         raise UsageProblem(f"{path}: the target file can't be read: {error.strerror}", HINT) from error

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,12 +90,14 @@ def test_name_cannot_pass_for_another_file_and_its_content(tree: Path) -> None:
     assert source_tree.fingerprint(tree) != two
 
 
-def test_root_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["source", "target"])
+def test_path_that_is_not_utf8_is_refused(tmp_path: Path, option: str) -> None:
     tree = tmp_path / os.fsdecode(b"\xff")
     tree.mkdir()
     (tree / "a").touch()
-    with pytest.raises(UsageProblem, match=r"\\xff is not UTF-8"):
-        settings.make("x", Options(source=str(tree)))
+    given: dict[str, Any] = {option: str(tree)}
+    with pytest.raises(UsageProblem, match=r"\\xff, is not UTF-8"):
+        settings.make("x", Options(**given))
 
 
 def test_link_is_not_followed(tree: Path) -> None:

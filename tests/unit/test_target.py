@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.odd_files import OTHERS
 from vexlab.errors import UsageProblem
 from vexlab.target import load_target, schema
 
@@ -225,6 +226,12 @@ def test_file_that_is_no_target_is_refused(tmp_path: Path, content: bytes, said:
 def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "nowhere.yml")
     assert "Is a directory" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    OTHERS[kind](tmp_path / "toy.yml")
+    assert "toy.yml: the target is not a file" in refusal(tmp_path / "toy.yml")
 
 
 # ---------------------------------------------------------------- what else must agree with the schema
