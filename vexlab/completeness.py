@@ -5,6 +5,7 @@ Every answer that is a reason is a part of a sentence, and empty where there is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -12,6 +13,8 @@ from vexlab import content
 from vexlab.evidence import Entry
 from vexlab.results import Amounts, Contract, Run, Verdict
 
+_CYCLES = re.compile(r"cycles\.(\w+)\[(\d+ times)\]")
+"""A check that does something many times; it has passed when it did so as often as its name says."""
 _REACHED = "it was interrupted, or ended before its stages"
 
 
@@ -63,9 +66,9 @@ def seen(run: Run) -> str:
     told = f"{len(passed)} of {len(run.selected)} stages passed, {checks.count(Verdict.PASSED)} checks"
     if skipped := checks.count(Verdict.SKIPPED):
         told += f", {skipped} were skipped"
-    if run.amounts is not None and "stress" in passed:  # a check of the cycles that passed went through all of them
-        told += f"; {run.amounts.load_cycles} load and {run.amounts.mount_cycles} mount cycles"
-    return told
+    names = [check.name for stage in run.stages for check in stage.checks if check.verdict is Verdict.PASSED]
+    cycles = [f"{found[1].replace('_', ' ')} {found[2]}" for name in names if (found := _CYCLES.fullmatch(name))]
+    return f"{told}; {', '.join(cycles)}" if cycles else told
 
 
 def demanded_less(one: Entry, than: Entry) -> str:
