@@ -4,7 +4,7 @@
 Usage: look.py look|format JSON, with {"device", "serial", "overwrite", "own", "image", "size_mb", "command",
 "force_command", "label", "made_by", "directory"} as role vexfs_mkfs has them.
 
-`look` reads only, and prints {"virtualisation", "current", "stamp", "device", "refusals"}: `refusals` are sentences,
+`look` reads only, and prints {"current", "stamp", "device", "refusals"}: `refusals` are sentences,
 `current` says that the image is already what the inputs ask for. `format` looks at the device once more and formats it
 in the same breath; it prints {"error"} and ends with 1 when it refuses or the command fails.
 """
@@ -67,7 +67,6 @@ def look(inputs: dict[str, Any]) -> dict[str, Any]:
         refusals = image_refusals(inputs["image"])
     wanted = stamp(inputs)
     return {
-        "virtualisation": devices.output(["systemd-detect-virt", "--vm"], allowed=(0, 1)) or "unknown",
         "current": not inputs["device"] and is_current(Path(inputs["image"]), wanted, inputs["size_mb"]),
         "stamp": wanted,
         "device": dataclasses.asdict(found) if found else {},
