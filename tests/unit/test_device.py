@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -424,3 +426,77 @@ def test_inventory_is_read_without_an_activated_environment(
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert said in done.stderr
     assert "ansible-inventory command not found" not in done.stderr
+
+
+class TestOpenForWriting:
+    """A process that has the device open, as a virtual machine on the raw disk has; real loop devices and processes."""
+
+    @pytest.fixture
+    def device(self, tmp_path: Path) -> Iterator[str]:
+        if os.geteuid() != 0:
+            pytest.skip("only root attaches loop devices")
+        (tmp_path / "disk.img").write_bytes(bytes(8 << 20))
+        path = self.attached("--partscan", str(tmp_path / "disk.img"))
+        yield path
+        subprocess.run(["losetup", "--detach", path], check=True)
+
+    @staticmethod
+    def attached(*words: str) -> str:
+        done = subprocess.run(["losetup", "--find", "--show", *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no loop devices: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    @staticmethod
+    def uses(path: str) -> list[str]:
+        return devices.uses(devices.Kernel(), devices.number_of(Path(path).stat().st_rdev))
+
+    @pytest.mark.parametrize("flags", ["O_RDWR", "O_WRONLY"])
+    def test_writer_is_named(self, device: str, flags: str) -> None:
+        code = f"import os, sys; os.open(sys.argv[1], os.{flags}); print(flush=True); sys.stdin.read()"
+        command = [sys.executable, "-c", code, device]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            found = [line for line in self.uses(device) if "open for writing" in line]
+            process.communicate()
+        assert len(found) == 1
+        assert f"({process.pid})" in found[0]
+        assert not [line for line in self.uses(device) if "open for writing" in line]
+
+    def test_writer_of_another_name_for_it_is_named(self, device: str, tmp_path: Path) -> None:
+        """The number counts, not the path: a node that a container made for itself."""
+        node = tmp_path / "node"
+        os.mknod(node, 0o600 | stat.S_IFBLK, Path(device).stat().st_rdev)
+        descriptor = os.open(node, os.O_RDWR)
+        try:
+            node.unlink()
+            assert f"({os.getpid()})" in next(line for line in self.uses(device) if "open for writing" in line)
+        finally:
+            os.close(descriptor)
+
+    def test_reader_is_none(self, device: str) -> None:
+        with Path(device).open("rb"):
+            assert not [line for line in self.uses(device) if "open for writing" in line]
+
+    def test_loop_device_on_it_counts(self, device: str) -> None:
+        """And who writes to that; the kernel calls it no holder."""
+        upper = self.attached(device)
+        try:
+            assert f"it is attached to {Path(upper).name}" in self.uses(device)
+            with Path(upper).open("r+b"):
+                assert f"({os.getpid()})" in next(line for line in self.uses(device) if "open for writing" in line)
+        finally:
+            subprocess.run(["losetup", "--detach", upper], check=True)
+
+    def test_process_that_can_not_be_looked_at_is_no_proof(self, tree: Tree) -> None:
+        """Not root: what others have open can't be told, and that is a refusal."""
+        if os.geteuid() == 0:
+            code = "import os, sys; os.setuid(65534); from tests.unit.test_device import *; " \
+                   "print(devices.Kernel().writers({'7:0'})[1])"  # fmt: skip
+            done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip("this directory is root's alone")
+            assert int(done.stdout) > 0
+        else:
+            assert devices.Kernel().writers({"7:0"})[1] > 0

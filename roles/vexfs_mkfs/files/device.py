@@ -64,15 +64,53 @@ class Kernel:
             return ""
 
     def above(self, number: str) -> set[str]:
-        """The device, its partitions, and whatever holds one of these: dm, md, bcache."""
-        found, todo = set[str](), [number]
+        """The device, its partitions, and whatever is on one of these: dm, md, bcache, loop devices."""
+        found, todo, loops = set[str](), [number], self.loops()
         while todo:
             one = todo.pop()
             if one not in found:
                 found.add(one)
                 paths = [*self.directory(one).glob("*/partition"), *self.directory(one).glob("holders/*/dev")]
                 todo += [(path.parent / "dev").read_text().strip() for path in paths]
+                todo += [upper for upper, lower in loops if lower == one]
         return found
+
+    def loops(self) -> list[tuple[str, str]]:
+        """Each loop device that is on a block device, and that device; the kernel doesn't call it a holder."""
+        found = []
+        for path in (self.sys / "block").glob("loop*/loop/backing_file"):
+            with contextlib.suppress(OSError):  # it may be detached meanwhile
+                status = Path(path.read_text().strip()).stat()
+                if stat.S_ISBLK(status.st_mode):
+                    found.append(((path.parent.parent / "dev").read_text().strip(), number_of(status.st_rdev)))
+        return found
+
+    def writers(self, numbers: set[str]) -> tuple[list[str], int]:
+        """The processes that have one of the devices open for writing, and of how many that can't be told."""
+        found, unknown = [], 0
+        for entry in sorted(self.proc.glob("[0-9]*"), key=lambda path: int(path.name)):
+            try:
+                if any(self._writes(entry / "fdinfo" / one.name, one, numbers) for one in (entry / "fd").iterdir()):
+                    found.append(f"{(entry / 'comm').read_text(errors='replace').strip()} ({entry.name})")
+            except PermissionError:
+                unknown += 1
+            except OSError:  # it has ended
+                continue
+        return found, unknown
+
+    @staticmethod
+    def _writes(about: Path, descriptor: Path, numbers: set[str]) -> bool:
+        """Whether a descriptor is of one of the devices, and open for writing; what was closed meanwhile isn't."""
+        try:
+            if not str(descriptor.readlink()).startswith("/"):  # a socket, a pipe
+                return False
+            status = descriptor.stat()
+        except FileNotFoundError:
+            return False
+        if not stat.S_ISBLK(status.st_mode) or number_of(status.st_rdev) not in numbers:
+            return False
+        flags = next(line.split()[1] for line in about.read_text().splitlines() if line.startswith("flags:"))
+        return int(flags, 8) & os.O_ACCMODE != os.O_RDONLY
 
     def below(self, number: str) -> set[str]:
         """The device and whatever it is made of: the disk of a partition, parts of dm and md, the file of a loop."""
@@ -159,10 +197,17 @@ def uses(kernel: Kernel, number: str) -> list[str]:
     if holders := sorted(path.name for path in directory.glob("holders/*")):
         found.append(f"it is held by {', '.join(holders)}")
     family = kernel.above(number)
+    if attached := sorted(kernel.directory(upper).name for upper, lower in kernel.loops() if lower in family):
+        found.append(f"it is attached to {', '.join(attached)}")
     found += [f"it is mounted at {point}" for one, point in kernel.mounts() if one in family]
     found += ["it is used as swap" for one in kernel.swaps() if number in kernel.below(one)][:1]
     system = {point: one for one, point in kernel.mounts() if point in SYSTEM}
     found += [f"it holds {SYSTEM[point]}" for point, one in system.items() if number in kernel.below(one)]
+    writers, unknown = kernel.writers(family)
+    if writers:
+        found.append(f"it, or what is on it, is open for writing by {', '.join(writers)}")
+    if unknown:
+        found.append(f"it can't be told who has it open: {unknown} processes can't be looked at; root can")
     return found
 
 
