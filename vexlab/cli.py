@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from vexlab import __version__, cli_device, cli_gate, cli_image, cli_look, cli_stages, content, runs
+from vexlab import __version__, cli_device, cli_gate, cli_image, cli_look, cli_recover, cli_stages, content, runs
 from vexlab import lab as labs
 from vexlab.cli_common import end_guest, lab_option, stderr
 from vexlab.lab import Lab
@@ -70,6 +70,6 @@ def _identity(lab: Lab) -> dict[str, str]:
 for command in (
     cli_stages.up, cli_stages.test, cli_stages.verify, cli_look.doctor_command, cli_look.status, cli_look.ssh,
     cli_look.console, cli_look.logs, cli_look.report_command, cli_look.runs_command, cli_image.image_group,
-    cli_gate.gate_group, cli_device.device_group, cli_device.recover,
+    cli_gate.gate_group, cli_device.device_group, cli_recover.recover,
 ):  # fmt: skip
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""`vexlab device check|backup|test|restore` and `vexlab recover`: the commands that work on test hardware."""
+"""`vexlab device check|backup|test|restore`: the commands that work on a device of test hardware."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typing import Any
 
 import click
 
-from vexlab import content, device, evidence, hardware, readiness_file, report, results, runs
-from vexlab import lab as labs
+from vexlab import device, evidence, hardware, readiness_file, report, results, runs
 from vexlab.cli_common import (
     Command,
     amount_options,
@@ -35,6 +34,7 @@ from vexlab.progress import Progress
 from vexlab.results import Device, Verdict
 from vexlab.settings import Options, Settings
 
+IN_MEMORY = "/dev/shm"  # noqa: S108  where a host has room for Ansible's files though its disk is full
 NO_BACKUP = "none"  # playbooks/device_test.yml knows it
 AGAIN = "end what uses it; if nothing does, restart the machine; vexlab recover then tells whether anything is left"
 
@@ -102,7 +102,7 @@ def device_group() -> None:
 @overwrite_option
 def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
     """Tell what the device is, and whether it may be written. Changes nothing."""
-    facts = _play("device_check", disk, Options(**given).absolute(), vexlab_device_overwrite=list(overwrite))
+    facts = play("device_check", disk, Options(**given).absolute(), vexlab_device_overwrite=list(overwrite))
     found = facts["vexfs_mkfs_result"]
     lost = (
         f", carries {', '.join(found['signatures'])}, which goes" if found["signatures"] else ", carries nothing known"
@@ -118,7 +118,7 @@ def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
 def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
     """Back the device up into a file on its own host, and read that back."""
     more = {"vexlab_backups": directory} if directory else {}
-    record = _play("device_backup", disk, Options(), **more)["vexlab_backup_result"]
+    record = play("device_backup", disk, None, **more)["vexlab_backup_result"]
     stderr.print(
         f"{record['file']} on {disk.host.name}: {record['size']} bytes, sha256 {record['sha256']}", soft_wrap=True
     )
@@ -132,7 +132,7 @@ def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
 @click.option("--backup", "file", required=True, metavar="FILE", help="The backup, on the device's host.")
 def restore(disk: Disk, file: str) -> None:
     """Overwrite the device with its backup, and read it back."""
-    record = _play("device_restore", disk, Options(), vexlab_device_backup=file)["vexlab_backup_result"]
+    record = play("device_restore", disk, None, vexlab_device_backup=file)["vexlab_backup_result"]
     stderr.print(f"{disk.by_id} holds what it held on {record['when']}: sha256 {record['sha256']}", soft_wrap=True)
 
 
@@ -214,10 +214,14 @@ def _run_phase(
             run = course.execute(
                 "device_test", fail_fast=True, take_down=lambda: _recovered(lab, course.directory, disk)
             )
-        except Interrupted as problem:
-            raise _with_way_back(problem, course.left_behind or "", disk, saved) from None
+        except (VexlabError, OSError) as problem:
+            if not course.began:
+                raise
+            told = problem if isinstance(problem, VexlabError) else VexlabError(str(problem))
+            left = f"{lab.name} was not taken down to the end" if course.left_behind is None else course.left_behind
+            raise _with_way_back(told, left, disk, saved) from None
         finally:
-            _show_log(course.directory / "ansible.log", disk.verbose)
+            show_log(course.directory / "ansible.log", disk.verbose)
         return run, course
 
 
@@ -243,31 +247,40 @@ def _with_way_back(problem: VexlabError, left: str, disk: Disk, saved: str) -> V
 
 
 def _recovered(lab: Lab, directory: Path, disk: Disk) -> str:
-    """Take everything down; what is left, in a sentence, empty when nothing is."""
+    """Take everything down; what is left, in a sentence, empty when nothing is. Raises Interrupted alone."""
     variables = {"vexlab_recover_hosts": hardware.GROUP, "vexlab_run_directory": str(directory)}
-    outcome = Playbook("recover", lab.inventory, variables, directory / "recover.log", lambda event: None).run()
-    _show_log(directory / "recover.log", disk.verbose)
+    try:
+        log = directory / "recover.log"
+        outcome = Playbook("recover", lab.inventory, variables, log, lambda event: None, remote_tmp=IN_MEMORY).run()
+        show_log(log, disk.verbose)
+    except Interrupted:
+        raise
+    except (VexlabError, OSError) as problem:
+        return f"{lab.name} could not be taken down: {problem}"
     return "" if outcome.ok else outcome.failure.message if outcome.failure else "Ansible failed; see recover.log"
 
 
 @contextmanager
-def _held(host: Host, given: Options, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Settings]]:
-    """The host's directory for one command, its inventory written."""
+def _held(host: Host, given: Options | None, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Settings]]:
+    """The host's directory for one command, its inventory written; without options for what needs no target."""
     lab = host.lab
     with lab.held():
-        options = given.over(lab.remembered())
+        options = given and given.over(lab.remembered())
         settings = hardware.prepare(host, options, of_device)
-        lab.remember(options.to_remember())
+        if options is not None:
+            lab.remember(options.to_remember())
         yield lab, settings
 
 
-def _play(name: str, disk: Disk, given: Options, **more: Any) -> dict[str, Any]:
+def play(name: str, disk: Disk, given: Options | None, **more: Any) -> dict[str, Any]:
     """Run a playbook on the device's host; the facts that it told. Raises when it failed."""
     with _held(disk.host, given, disk.variables(**more)) as (lab, _):
-        return run_and_tell(name, lab, {}, disk.verbose)
+        return run_and_tell(name, lab.inventory, {}, disk.verbose)
 
 
-def run_and_tell(name: str, lab: Lab, variables: dict[str, Any], verbose: bool) -> dict[str, Any]:
+def run_and_tell(
+    name: str, inventory: Path, variables: dict[str, Any], verbose: bool, remote_tmp: str = ""
+) -> dict[str, Any]:
     """Run a playbook; the facts that it told. An unreachable host is a GuestProblem, a refusal a VexlabError."""
     facts: dict[str, Any] = {}
 
@@ -276,8 +289,8 @@ def run_and_tell(name: str, lab: Lab, variables: dict[str, Any], verbose: bool) 
 
     with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:
         log = Path(scratch) / "ansible.log"
-        outcome = Playbook(name, lab.inventory, variables, log, listen).run()
-        _show_log(log, verbose)
+        outcome = Playbook(name, inventory, variables, log, listen, remote_tmp=remote_tmp).run()
+        show_log(log, verbose)
         if outcome.ok:
             return facts
         if outcome.failure is None:
@@ -286,55 +299,7 @@ def run_and_tell(name: str, lab: Lab, variables: dict[str, Any], verbose: bool) 
         raise kind(outcome.failure.message)
 
 
-def _show_log(log: Path, verbose: bool) -> None:
+def show_log(log: Path, verbose: bool) -> None:
+    """Print Ansible's output of a command that was asked to."""
     if verbose and log.is_file():
         stderr.print(log.read_text(), markup=False)
-
-
-@click.command()
-@click.option("--name", metavar="LAB", help="A lab's guest; the default lab, unless an inventory is given.")
-@click.option("--inventory", metavar="FILE", help="Inventory of test hardware, instead of a lab.")
-@click.option("--host", metavar="NAME", help="The host of its group `hardware`.")
-@click.option("--lazy", is_flag=True, help="Unmount what is busy out of sight; it stays in use until its users end.")
-@click.option("--sysrq", is_flag=True, help="Have the kernel log its blocked tasks and CPUs first.")
-@click.option("--restore", "file", metavar="FILE", help="Then restore the device from this backup.")
-@click.option("--device", "by_id", metavar="/dev/disk/by-id/NAME", help="The device, for --restore.")
-@click.option("--serial", help="Its serial number, for --restore.")
-@verbose_option
-def recover(
-    *, name: str | None, inventory: str | None, host: str | None, lazy: bool, sysrq: bool, file: str | None,
-    by_id: str | None, serial: str | None, verbose: bool,
-) -> None:  # fmt: skip
-    """Unmount, unload, detach, collect evidence, and tell what is left of a filesystem that went wrong."""
-    if name and inventory:
-        raise UsageProblem("both --name and --inventory are given", "recover one machine at a time")
-    if file and not (inventory and by_id and serial):
-        raise UsageProblem("--restore needs --inventory, --device and --serial", "vexlab device restore takes the same")
-    more = {"vexlab_recover_lazy": lazy, "vexlab_recover_sysrq": sysrq}
-    if inventory:
-        found = hardware.find(Path(inventory), host)
-        with _held(found, Options(), {}) as (lab, _):
-            _recover(lab, more | {"vexlab_recover_hosts": hardware.GROUP}, verbose)
-        if file and by_id and serial:
-            record = _play("device_restore", Disk(found, inventory, by_id, serial, verbose), Options(),
-                           vexlab_device_backup=file)["vexlab_backup_result"]  # fmt: skip
-            stderr.print(f"{by_id} is restored: sha256 {record['sha256']}", soft_wrap=True)
-        return
-    lab = labs.find(name or content.contract_defaults()["vexlab_lab"])
-    lab.ssh_command()  # raises when no guest is up
-    with lab.held():
-        _recover(lab, more, verbose)
-
-
-def _recover(lab: Lab, variables: dict[str, Any], verbose: bool) -> None:
-    directory = lab.directory / "recovery"
-    directory.mkdir(exist_ok=True)
-    try:
-        facts = run_and_tell("recover", lab, variables | {"vexlab_run_directory": str(directory)}, verbose)
-    except GuestProblem:
-        raise
-    except VexlabError as problem:
-        raise VexlabError(problem.message, f"{AGAIN}; evidence: {directory}/recover.txt") from None
-    for line in facts["vexlab_recover_result"]["did"]:
-        stderr.print(line, markup=False)
-    stderr.print(f"nothing is left; evidence: {directory}/recover.txt", soft_wrap=True)

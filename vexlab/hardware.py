@@ -82,10 +82,13 @@ def members(listed: dict[str, Any], group: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def prepare(host: Host, options: Options, of_device: dict[str, Any]) -> Settings:
-    """Write the inventory with which playbooks and checks run on the host; `of_device` is a part of the contract."""
+def prepare(host: Host, options: Options | None, of_device: dict[str, Any]) -> Settings:
+    """Write the inventory with which playbooks and checks run on the host; `of_device` is a part of the contract.
+
+    Without options it is for what has nothing to do with a target, and holds whether or not that is still there.
+    """
     lab, defaults = host.lab, content.contract_defaults()
-    contract = settings.make("hardware", options).contract
+    contract = dict(defaults) if options is None else settings.make("hardware", options).contract
     # What the inventory merely repeats of the defaults must not stand against the target.
     own = {key: value for key, value in host.variables.items() if key not in defaults or defaults[key] != value}
     contract |= {"vexlab_lab": host.name, "vexlab_lab_directory": str(lab.directory), "vexlab_hardware": True}

@@ -52,14 +52,16 @@ class Playbook:
     """
 
     def __init__(
-        self, name: str, inventory: Path, variables: Mapping[str, Any], log: Path, on_event: Callable[[Event], None]
-    ) -> None:
-        """Keep what to run; nothing starts yet."""
+        self, name: str, inventory: Path, variables: Mapping[str, Any], log: Path, on_event: Callable[[Event], None],
+        *, remote_tmp: str = "",
+    ) -> None:  # fmt: skip
+        """Keep what to run; nothing starts yet. `remote_tmp`: where Ansible's own files go on the hosts."""
         self._name = name
         self._inventory = inventory
         self._variables = dict(variables)
         self._log = log
         self._on_event = on_event
+        self._remote_tmp = {"ANSIBLE_REMOTE_TMP": remote_tmp} if remote_tmp else {}
         self._mark = f"VEXLAB_RUN={uuid.uuid4()}"
         self._cancel = threading.Event()
         self._ansible_pid: int | None = None
@@ -85,6 +87,9 @@ class Playbook:
             except KeyboardInterrupt:
                 self._end()
                 raise Interrupted("interrupted", "") from None
+            except BaseException:  # of `while_running`; nothing goes on that nobody watches
+                self._end()
+                raise
             if isinstance(self._problem, VexlabError):  # what `on_event` met
                 raise self._problem
             if isinstance(self._problem, OSError) and self._problem.errno in OF_THE_DISK:
@@ -122,6 +127,7 @@ class Playbook:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
             name: value,
+            **self._remote_tmp,
         } | strategy()
 
         def keep(event: Event) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vexlab import __version__, content, evidence, forensics, gate, onward, report, results
+from vexlab import __version__, content, evidence, forensics, gate, onward, recovery, report, results
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError
 from vexlab.follow import Part, image_detail
 from vexlab.lab import Lab, name_option
@@ -100,6 +100,11 @@ class Pass:
         """Names of the stages whose role changed something."""
         return [name for part in self._parts for name, stage in part.stages.items() if stage.changed]
 
+    @property
+    def began(self) -> bool:
+        """Whether a stage began, so that there may be something to take down."""
+        return bool(self._parts) and self._parts[0].began
+
     def execute(
         self, playbook: str, *, apply: bool = True, clean: bool = False, fail_fast: bool = False,
         keep_going: bool = False, reruns: int = 0, take_down: Callable[[], str] | None = None,
@@ -112,6 +117,8 @@ class Pass:
         tells what could not be taken down, and a run that leaves something has not passed.
         """
         self._applied = apply
+        if apply:
+            recovery.remember(self._lab, self._settings.contract)
         self._write(self._run(None))
         try:
             plan = Plan(playbook, self._selected, self._unjudged, apply=apply, clean=clean, fail_fast=fail_fast)
@@ -123,7 +130,7 @@ class Pass:
                     self._progress.say(f"it is not possible to go on: {problem.message}")
             self._take_down(take_down)
             run = self._run(None)
-            if reruns and (problem is None or self._parts[0].began) and not self._machine_failed():
+            if reruns and (problem is None or self.began) and not self._machine_failed():
                 self._run_again(run, reruns)
         except (Interrupted, KeyboardInterrupt):
             self._left = "interrupted"
@@ -131,6 +138,10 @@ class Pass:
                 self._take_down(take_down)
             self._write(self._run(datetime.now(UTC), keep_going=keep_going))
             raise Interrupted("interrupted", f"what was seen so far: {self.directory}") from None
+        except Exception:
+            if self.left_behind is None:  # whatever went wrong here, what was brought about there is taken down
+                self._take_down(take_down)
+            raise
         failed = self._machine_failed()
         run = self._run(datetime.now(UTC), keep_going=keep_going)
         try:
@@ -139,7 +150,7 @@ class Pass:
             raise failed or unwritten from None
         if failed is not None:
             raise HostProblem(failed.message, f"{failed.hint}; what was seen so far: {self.directory}")
-        if problem is not None and not self._parts[0].began:
+        if problem is not None and not self.began:
             raise problem
         return run
 
@@ -151,7 +162,7 @@ class Pass:
 
     def _take_down(self, take_down: Callable[[], str] | None) -> None:
         """What was refused before its first stage has nothing to be taken down, and what is there is not ours."""
-        if take_down is not None and self._parts and self._parts[0].began:
+        if take_down is not None and self.began:
             self.left_behind = take_down()
 
     def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:

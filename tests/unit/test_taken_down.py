@@ -1,0 +1,60 @@
+"""Whatever goes wrong on this machine, what a run brought about on the other one is taken down."""
+
+from __future__ import annotations
+
+import errno
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from vexlab import progress, runs, settings
+from vexlab.lab import Lab
+from vexlab.results import Device
+from vexlab.settings import Options, Settings
+
+# As playbooks/stages.yml announces a stage; nothing else of it is needed for a run that breaks off.
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Begin stage structure
+      ansible.builtin.command: {argv: [sleep, "60"]}
+    - name: Verify stage structure
+      ansible.builtin.command: {argv: [sleep, "1"]}
+"""
+
+
+class Gone(io.StringIO):
+    """A terminal that was closed while a stage ran."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(progress, "PLAIN_EVERY", 0.0)
+    lab = Lab("bench1", tmp_path / "bench1")
+    lab.directory.mkdir()
+    made = Settings("bench1", lab.directory, settings.make("hardware", Options()).contract)
+    lab.write_inventory(made, sys.executable)
+    (tmp_path / "play.yml").write_text(PLAY)
+    taken_down: list[str] = []
+
+    def take_down() -> str:
+        taken_down.append("once")
+        return ""
+
+    course = runs.Pass(
+        lab, made, ["structure"], progress.Progress(Console(file=Gone())), device=Device("/dev/disk/by-id/x", "S1", 1)
+    )
+    with pytest.raises(Exception, match="Input/output error"):
+        course.execute(str(tmp_path / "play"), take_down=take_down)
+    assert (course.began, taken_down) == (True, ["once"])
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in lines if str(tmp_path / "play.yml").encode() in line]
