@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vexlab import lab as labs
 
+KEEPER = Path(__file__).parents[2] / "roles/vexlab_guest/files/console.py"  # it runs from its text
 PATIENCE = 15.0  # seconds for processes that were told to end
 
 
@@ -49,22 +50,27 @@ def _look(home: Path) -> Iterator[str]:
 
 
 def _processes(home: Path, guests: list[tuple[Path, int | None]]) -> Iterator[str]:
-    """Processes of this home, and what they listen at. The connection that Ansible keeps open is the guest's, too."""
+    """Processes of this home, and what they listen at.
+
+    To a guest that is up belong the connection that Ansible keeps open and what keeps its console short.
+    """
     live = [(place, guest) for place, guest in guests if guest is not None]
+    beside = KEEPER.read_text(encoding="utf-8") if live else None
     for pid, words in processes_of(home).items():
-        if not any(pid == guest or words.startswith(f"ssh: {place}/") for place, guest in live):
-            yield f"process {pid}: {words.strip()}"
+        theirs = any(pid == guest or words[0].startswith(f"ssh: {place}/") for place, guest in live)
+        if not theirs and beside not in words:
+            yield f"process {pid}: {' '.join(words).strip()[:160]}"
             yield from (f"port {port} of process {pid}" for port in _listening(pid))
 
 
-def processes_of(home: Path) -> dict[int, str]:
+def processes_of(home: Path) -> dict[int, list[str]]:
     """Processes that have the path of `home` in their command line or environment, this one aside."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             words = _bytes(entry / "cmdline")
             if f"{home}/".encode() in words + _bytes(entry / "environ"):
-                found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")[:160]
+                found[int(entry.name)] = words.decode(errors="replace").split("\0")
     return found
 
 
