@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 
 import click
 
-from vexlab import __version__, cli_device, cli_gate, cli_image, cli_look, cli_recover, cli_stages, content, runs
+from vexlab import (
+    __version__,
+    cli_device,
+    cli_gate,
+    cli_image,
+    cli_look,
+    cli_recover,
+    cli_stages,
+    content,
+    runs,
+    scratch,
+)
 from vexlab import lab as labs
 from vexlab.cli_common import end_guest, lab_option, stderr
 from vexlab.lab import Lab
@@ -37,8 +46,8 @@ def down(name: str) -> None:
     with lab.held():
         runs_on = lab.is_up()
         if runs_on and lab.guest_entry.is_file() and labs.guest_status(lab.record()) == "running":
-            with tempfile.NamedTemporaryFile(prefix="vexlab-", suffix=".log") as log:
-                outcome = runs.run_plain("teardown", lab, {}, Path(log.name))
+            with scratch.directory() as directory:
+                outcome = runs.run_plain("teardown", lab, {}, directory / "ansible.log")
             if not outcome.ok:
                 words = outcome.failure.message if outcome.failure else "Ansible failed"
                 stderr.print(f"the filesystem could not be taken down cleanly: {words}", markup=False, style="yellow")
@@ -59,7 +68,7 @@ def destroy(name: str) -> None:
         if not runs_inventory.is_file():  # a run that was killed before it wrote one
             runs.prepare(lab, Settings(name, lab.directory, {**content.contract_defaults(), **_identity(lab)}))
         end_guest(lab, "absent")
-    shutil.rmtree(lab.directory, ignore_errors=True)
+        shutil.rmtree(lab.directory, ignore_errors=True)
     stderr.print(f"lab {name} is gone")
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import archive, content, doctor, results, runs
+from vexlab import archive, content, doctor, results, runs, scratch
 from vexlab import lab as labs
 from vexlab.archive import Unreadable
 from vexlab.errors import HostProblem, UsageProblem
@@ -141,8 +139,8 @@ def require_host() -> None:
 
 def end_guest(lab: Lab, how: str) -> list[str]:
     """End the guest; returns the tasks that changed something."""
-    with tempfile.NamedTemporaryFile(prefix="vexlab-", suffix=".log") as log:
-        return runs.end_guest(lab, how, Path(log.name))
+    with scratch.directory() as directory:
+        return runs.end_guest(lab, how, directory / "ansible.log")
 
 
 def existing(name: str) -> Lab:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import shlex
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 import click
 
-from vexlab import device, evidence, hardware, readiness_file, report, results, runs
+from vexlab import claim, device, evidence, hardware, readiness_file, report, results, runs, scratch
 from vexlab.cli_common import (
     Command,
     amount_options,
@@ -102,7 +101,9 @@ def device_group() -> None:
 @overwrite_option
 def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
     """Tell what the device is, and whether it may be written. Changes nothing."""
-    facts = play("device_check", disk, Options(**given).absolute(), vexlab_device_overwrite=list(overwrite))
+    more = disk.variables(vexlab_device_overwrite=list(overwrite))
+    with _prepared(disk.host, Options(**given).absolute(), more) as (lab, _):
+        facts = run_and_tell("device_check", lab, {}, disk.verbose)
     found = facts["vexfs_mkfs_result"]
     lost = (
         f", carries {', '.join(found['signatures'])}, which goes" if found["signatures"] else ", carries nothing known"
@@ -251,7 +252,7 @@ def _recovered(lab: Lab, directory: Path, disk: Disk) -> str:
     variables = {"vexlab_recover_hosts": hardware.GROUP, "vexlab_run_directory": str(directory)}
     try:
         log = directory / "recover.log"
-        outcome = Playbook("recover", lab.inventory, variables, log, lambda event: None, remote_tmp=IN_MEMORY).run()
+        outcome = Playbook("recover", lab, variables, log, lambda event: None, remote_tmp=IN_MEMORY).run()
         show_log(log, disk.verbose)
     except Interrupted:
         raise
@@ -261,7 +262,7 @@ def _recovered(lab: Lab, directory: Path, disk: Disk) -> str:
 
 
 @contextmanager
-def _held(host: Host, given: Options | None, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Settings]]:
+def _prepared(host: Host, given: Options | None, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Settings]]:
     """The host's directory for one command, its inventory written; without options for what needs no target."""
     lab = host.lab
     with lab.held():
@@ -272,24 +273,49 @@ def _held(host: Host, given: Options | None, of_device: dict[str, Any]) -> Itera
         yield lab, settings
 
 
+@contextmanager
+def _held(host: Host, given: Options | None, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Settings]]:
+    """The same, and the host itself, which one controller at a time may have."""
+    with _prepared(host, given, of_device) as (lab, settings), claimed(host, lab):
+        yield lab, settings
+
+
+@contextmanager
+def claimed(host: Host, lab: Lab, inventory: Path | None = None, *, take_over: bool = False) -> Iterator[None]:
+    """Have the host alone for one command. `inventory`: another one than the lab's own that has the host."""
+
+    def ask(verb: str, who: dict[str, Any], instead_of: str) -> dict[str, Any] | None:
+        more = {
+            "vexlab_claim_verb": verb, "vexlab_claim": who, "vexlab_claim_instead_of": instead_of,
+            "vexlab_claim_hosts": host.name,
+        }  # fmt: skip
+        facts = run_and_tell("claim", lab, more, verbose=False, remote_tmp=IN_MEMORY, inventory=inventory)
+        holder: dict[str, Any] | None = facts["vexlab_claim_result"]["holder"]
+        return holder
+
+    with claim.held(host.name, ask, take_over=take_over):
+        yield
+
+
 def play(name: str, disk: Disk, given: Options | None, **more: Any) -> dict[str, Any]:
     """Run a playbook on the device's host; the facts that it told. Raises when it failed."""
     with _held(disk.host, given, disk.variables(**more)) as (lab, _):
-        return run_and_tell(name, lab.inventory, {}, disk.verbose)
+        return run_and_tell(name, lab, {}, disk.verbose)
 
 
 def run_and_tell(
-    name: str, inventory: Path, variables: dict[str, Any], verbose: bool, remote_tmp: str = ""
-) -> dict[str, Any]:
+    name: str, lab: Lab, variables: dict[str, Any], verbose: bool, *, remote_tmp: str = "",
+    inventory: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Run a playbook; the facts that it told. An unreachable host is a GuestProblem, a refusal a VexlabError."""
     facts: dict[str, Any] = {}
 
     def listen(event: Event) -> None:
         facts.update(((event.get("event_data") or {}).get("res") or {}).get("ansible_facts") or {})
 
-    with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:
-        log = Path(scratch) / "ansible.log"
-        outcome = Playbook(name, inventory, variables, log, listen, remote_tmp=remote_tmp).run()
+    with scratch.directory() as directory:
+        log = directory / "ansible.log"
+        outcome = Playbook(name, lab, variables, log, listen, remote_tmp=remote_tmp, inventory=inventory).run()
         show_log(log, verbose)
         if outcome.ok:
             return facts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import content, runs
+from vexlab import content, runs, scratch
 from vexlab import lab as labs
 from vexlab.cli_common import json_option, lab_option, stderr, target_options
 from vexlab.cli_stages import take_order
@@ -86,11 +85,11 @@ def _mib(directory: Path) -> int:
 def image_prune(everything: bool, as_json: bool) -> None:
     """Remove the images that no lab used last, that no guest runs on and that nobody builds."""
     keep = [] if everything else sorted({lab.image() for lab in labs.all_labs()} - {""})
-    with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:
-        stand_in = Lab("prune", Path(scratch))
+    with scratch.directory() as directory:
+        stand_in = Lab("prune", directory)
         contract = content.contract_defaults() | {"vexlab_cache_directory": str(content.cache_directory())}
-        runs.prepare(stand_in, Settings("prune", Path(scratch), contract))
-        answer = runs.prune_images(stand_in, keep, Path(scratch) / "ansible.log")
+        runs.prepare(stand_in, Settings("prune", directory, contract))
+        answer = runs.prune_images(stand_in, keep, directory / "ansible.log")
     if as_json:
         click.echo(json.dumps({name: answer[name] for name in ("removed", "kept")}, indent=2))
         return

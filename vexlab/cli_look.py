@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from vexlab import archive, console_log, content, doctor, gate, report, results, runs
+from vexlab import archive, console_log, content, doctor, gate, report, results, runs, scratch
 from vexlab import lab as labs
 from vexlab.cli_common import (
     chosen_run,
@@ -57,10 +55,10 @@ def doctor_command(install: bool, as_json: bool) -> None:
 
 def _install() -> None:
     """Install packages through role vexlab_host; raises HostProblem with its words when that can't be done."""
-    with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:
-        stand_in = Lab("doctor", Path(scratch))
-        runs.prepare(stand_in, Settings("doctor", Path(scratch), content.contract_defaults()))
-        log = Path(scratch) / "ansible.log"
+    with scratch.directory() as directory:
+        stand_in = Lab("doctor", directory)
+        runs.prepare(stand_in, Settings("doctor", directory, content.contract_defaults()))
+        log = directory / "ansible.log"
         outcome = runs.run_plain("host", stand_in, {}, log)
         if not outcome.ok:
             raise HostProblem(outcome.failure.message if outcome.failure else log.read_text()[-600:])
@@ -195,9 +193,9 @@ def report_command(run: str | None, name: str | None, kind: str) -> None:
     """Print the report of RUN, or of the last run."""
     document = chosen_run(run, name)
     if kind == "junit":
-        with tempfile.TemporaryDirectory(prefix="vexlab-") as scratch:  # the one in the run's directory is sealed
-            report.write_junit(document, Path(scratch) / "junit.xml")
-            click.echo((Path(scratch) / "junit.xml").read_text(encoding="utf-8"), nl=False)
+        with scratch.directory() as directory:  # the one in the run's directory is sealed
+            report.write_junit(document, directory / "junit.xml")
+            click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
     elif kind == "json":
         click.echo(report.render_json(document), nl=False)
     else:

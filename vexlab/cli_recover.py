@@ -13,7 +13,7 @@ import click
 from vexlab import content, hardware, recovery
 from vexlab import lab as labs
 from vexlab.cli_common import stderr, verbose_option
-from vexlab.cli_device import AGAIN, IN_MEMORY, Disk, play, run_and_tell
+from vexlab.cli_device import AGAIN, IN_MEMORY, Disk, claimed, play, run_and_tell
 from vexlab.errors import GuestProblem, UsageProblem, VexlabError
 from vexlab.lab import Lab
 
@@ -52,10 +52,12 @@ class Asked:
 @click.option("--restore", "file", metavar="FILE", help="Then restore the device from this backup.")
 @click.option("--device", "by_id", metavar="/dev/disk/by-id/NAME", help="The device, for --restore.")
 @click.option("--serial", help="Its serial number, for --restore.")
+@click.option("--take-over", is_flag=True, help="The machine is in use by a controller that is gone for good.")
 @verbose_option
 def recover(
     *, name: str | None, inventory: str | None, host: str | None, module: str | None, kind: str | None, lazy: bool,
-    sysrq: bool, file: str | None, by_id: str | None, serial: str | None, verbose: bool,
+    sysrq: bool, file: str | None, by_id: str | None, serial: str | None, take_over: bool,
+    verbose: bool,
 ) -> None:  # fmt: skip
     """Unmount, unload, detach, collect evidence, and tell what is left of a filesystem that went wrong."""
     if name and inventory:
@@ -69,19 +71,20 @@ def recover(
         lab = labs.find(name or content.contract_defaults()["vexlab_lab"])
         lab.ssh_command()  # raises when no guest is up
         with lab.held():
-            _recover(asked, lab, lab.inventory, {})
+            _recover(asked, lab, None, {})
         return
     found = hardware.find(Path(inventory), host)
     declared = {"vexlab_hardware": found.variables.get("vexlab_hardware", True), "vexlab_recover_hosts": found.name}
-    with found.lab.held():
-        _recover(asked, found.lab, Path(inventory).absolute(), declared)
+    theirs = Path(inventory).absolute()
+    with found.lab.held(), claimed(found, found.lab, theirs, take_over=take_over):
+        _recover(asked, found.lab, theirs, declared)
     if file and by_id and serial:
         disk = Disk(found, inventory, by_id, serial, verbose)
         record = play("device_restore", disk, None, vexlab_device_backup=file)["vexlab_backup_result"]
         stderr.print(f"{by_id} is restored: sha256 {record['sha256']}", soft_wrap=True)
 
 
-def _recover(asked: Asked, lab: Lab, inventory: Path, more: dict[str, Any]) -> None:
+def _recover(asked: Asked, lab: Lab, inventory: Path | None, more: dict[str, Any]) -> None:
     """Take down each thing that the lab may have brought about; a VexlabError tells what is left of all of them."""
     directory = lab.directory / "recovery"
     with contextlib.suppress(OSError):  # evidence is worth having, and not worth a failure
@@ -100,7 +103,7 @@ def _recover(asked: Asked, lab: Lab, inventory: Path, more: dict[str, Any]) -> N
         kept.append(evidence)
         try:
             variables = more | target | how | {"vexlab_recover_fetch": str(evidence)}
-            facts = run_and_tell("recover", inventory, variables, asked.verbose, IN_MEMORY)
+            facts = run_and_tell("recover", lab, variables, asked.verbose, remote_tmp=IN_MEMORY, inventory=inventory)
         except GuestProblem:
             raise
         except VexlabError as problem:

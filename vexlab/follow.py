@@ -81,7 +81,7 @@ class Part:
             "vexlab_fail_fast": self.plan.fail_fast,
         }
         log = self.directory / "ansible.log"
-        self._playbook = Playbook(self.plan.playbook, self._lab.inventory, variables, log, self._on_event)
+        self._playbook = Playbook(self.plan.playbook, self._lab, variables, log, self._on_event)
         try:
             self.outcome = self._playbook.run(self._tick)
         except Interrupted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -14,24 +15,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from filelock import FileLock, Timeout
 from qemu.qmp import QMPClient, QMPError
 
-from vexlab import content
+from vexlab import content, literals, reaper
 from vexlab.errors import GuestProblem, UsageProblem
 from vexlab.results import replace_file
 from vexlab.settings import Options, Settings, check_lab_name
 
 ANSWER_SECONDS = 30.0  # for a guest on a busy machine to run one command
+LEFTOVER_SECONDS = 60.0  # that the work of a command that was killed gets to end
 
 
 @dataclass(frozen=True)
 class Lab:
-    """The files of a lab on this machine. What role vexlab_guest writes is read here and never written."""
+    """The files of a lab on this machine. What role vexlab_guest writes is read here and never written.
+
+    `theirs`: an inventory of a person that has the lab's one host too, and says of it what isn't kept here.
+    """
 
     name: str
     directory: Path
+    theirs: Path | None = None
 
     @property
     def inventory(self) -> Path:
@@ -87,8 +91,12 @@ class Lab:
         variables.mkdir(mode=0o700, parents=True, exist_ok=True)
         local = {"ansible_connection": "local", "ansible_python_interpreter": python}
         hosts = {"vexlab": {"children": {"hypervisors": {"hosts": {"localhost": local}}, "guests": {}}}}
-        replace_file(self.inventory / "hypervisor.yml", "---\n" + yaml.safe_dump(hosts))
-        replace_file(variables / "vexlab.yml", "---\n" + yaml.safe_dump(settings.contract, allow_unicode=True))
+        replace_file(self.inventory / "hypervisor.yml", literals.to_yaml(hosts))
+        replace_file(variables / "vexlab.yml", literals.to_yaml(settings.contract))
+
+    def inventories(self) -> list[Path]:
+        """The inventories that a playbook runs with; what the last one says counts."""
+        return [self.inventory] if self.theirs is None else [self.theirs, self.inventory]
 
     def is_up(self) -> bool:
         """Whether the guest's process runs; told by its UUID on the command line, never by the pid alone."""
@@ -127,19 +135,46 @@ class Lab:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lab for the time of one command; raises UsageProblem when another command holds it."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(self.directory / "command.lock", timeout=0)
+        """Hold the lab for the time of one command, and of all that it starts.
+
+        What a command that was killed has started is ended first, which is waited for. Raises UsageProblem when
+        another command holds the lab.
+        """
+        lock = self._lock()
         try:
-            lock.acquire()
-        except Timeout:
-            raise UsageProblem(
-                f"another vexlab command works on lab {self.name}", "wait for it, or take another --name"
-            ) from None
-        try:
-            yield
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()} {started(os.getpid())}".encode())
+            with reaper.guarded(locks=[lock]):
+                yield
         finally:
-            lock.release()
+            os.close(lock)
+
+    def _lock(self) -> int:
+        """Lock the lab; the descriptor whose end frees it."""
+        path = self.directory / "command.lock"
+        deadline = time.monotonic() + LEFTOVER_SECONDS
+        while True:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.exists() and path.stat().st_ino == os.fstat(lock).st_ino:  # else `destroy` was quicker
+                    return lock
+                os.close(lock)
+            except BlockingIOError:
+                holder = os.pread(lock, 100, 0).decode().split()
+                os.close(lock)
+                if len(holder) == 2 and started(int(holder[0])) == holder[1]:
+                    raise UsageProblem(
+                        f"another vexlab command, process {holder[0]}, works on lab {self.name}",
+                        "wait for it, or take another --name",
+                    ) from None
+                if time.monotonic() > deadline:
+                    raise UsageProblem(
+                        f"what a vexlab command that was killed had started in lab {self.name} doesn't end",
+                        f"look at it: fuser -v {shlex.quote(str(path))}",
+                    ) from None
+                time.sleep(0.1)
 
 
 def find(name: str) -> Lab:
@@ -151,6 +186,15 @@ def all_labs() -> list[Lab]:
     """Every lab that has a directory."""
     base = content.labs_directory()
     return [Lab(path.name, path) for path in sorted(base.iterdir()) if path.is_dir()] if base.is_dir() else []
+
+
+def started(pid: int) -> str:
+    """When a process was started, in ticks since the boot; empty when it has ended, be it reaped or not."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in ("Z", "X") else fields[19]
 
 
 def name_option(name: str) -> str:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
 import signal
 import sys
-import tempfile
 import threading
-import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_runner.interface import run
+from ansible_runner.interface import init_runner
 
-from vexlab import content
-from vexlab.errors import OF_THE_DISK, Interrupted, VexlabError, write_problem
+from vexlab import content, interrupt, literals, reaper, scratch
+from vexlab.errors import OF_THE_DISK, Interrupted, UsageProblem, VexlabError, write_problem
+from vexlab.lab import Lab
 
 Event = dict[str, Any]
-GRACE = 10.0  # seconds that ansible-playbook gets to end by itself
+PASSED_ON = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR", "LANG", "LANGUAGE", "NO_COLOR", "SSH_AUTH_SOCK",
+    "KRB5CCNAME", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
+PASSED_ON_BEGINNINGS = ("LC_", "XDG_", "ANSIBLE_", "VEXLAB_")
+PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,25 @@ class Playbook:
     """
 
     def __init__(
-        self, name: str, inventory: Path, variables: Mapping[str, Any], log: Path, on_event: Callable[[Event], None],
-        *, remote_tmp: str = "",
+        self, name: str, lab: Lab, variables: Mapping[str, Any], log: Path, on_event: Callable[[Event], None],
+        *, inventory: Path | None = None, remote_tmp: str = "",
     ) -> None:  # fmt: skip
-        """Keep what to run; nothing starts yet. `remote_tmp`: where Ansible's own files go on the hosts."""
+        """Keep what to run; nothing starts yet. Raises UsageProblem for variables that would be templates.
+
+        `inventory`: another one than the lab's own. `remote_tmp`: where Ansible's own files go on the hosts.
+        """
+        if mark := literals.mark_in(dict(variables)):
+            text = next(text for text in literals.texts(dict(variables)) if mark in text)
+            raise UsageProblem(
+                f"{text!r} holds {mark}, which Ansible would take for a template", "give it another name"
+            )
         self._name = name
-        self._inventory = inventory
+        self._lab = lab
         self._variables = dict(variables)
         self._log = log
         self._on_event = on_event
+        self._inventory = inventory
         self._remote_tmp = {"ANSIBLE_REMOTE_TMP": remote_tmp} if remote_tmp else {}
-        self._mark = f"VEXLAB_RUN={uuid.uuid4()}"
         self._cancel = threading.Event()
         self._ansible_pid: int | None = None
         self._failure: Failure | None = None
@@ -74,8 +86,8 @@ class Playbook:
 
     def run(self, while_running: Callable[[], None] = lambda: None) -> Outcome:
         """Run to the end; `while_running` is called a few times a second. Ctrl-C ends it and raises Interrupted."""
-        with tempfile.TemporaryDirectory(prefix="vexlab-") as private, self._log.open("a") as log:
-            threading.Thread(target=self._work, args=(Path(private), log), name="playbook", daemon=True).start()
+        with self._log.open("a") as log, scratch.directory() as private:
+            threading.Thread(target=self._work, args=(private, log), name="playbook", daemon=True).start()
             try:
                 # An event, not the thread, is waited for: in Python 3.11 a thread whose join() was interrupted by a
                 # signal counts as ended although it still runs (bpo-45274).
@@ -83,9 +95,12 @@ class Playbook:
                     while_running()
                     if self._stop_asked.is_set():
                         self._end()
-                end_marked(self._mark)  # the verifier, which waits for the tests of another stage
-            except KeyboardInterrupt:
+                reaper.end_marked(reaper.MARK)  # the verifier, which waits for the tests of another stage
+            except (KeyboardInterrupt, OSError) as problem:
                 self._end()
+                # EIO: the terminal that progress is shown on was closed, of which a signal is about to tell.
+                if isinstance(problem, OSError) and problem.errno != errno.EIO:
+                    raise
                 raise Interrupted("interrupted", "") from None
             except BaseException:  # of `while_running`; nothing goes on that nobody watches
                 self._end()
@@ -117,8 +132,8 @@ class Playbook:
     def _execute(self, private: Path, log: Any) -> str:
         (private / "env").mkdir()
         # Given as an argument, settings would be dropped together with the environment files.
-        (private / "env" / "settings").write_text(json.dumps({"suppress_ansible_output": True}))
-        name, _, value = self._mark.partition("=")
+        settings = {"suppress_ansible_output": True, "suppress_output_file": True}
+        (private / "env" / "settings").write_text(json.dumps(settings))
         environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "ANSIBLE_CONFIG": str(content.root() / "ansible.cfg"),
@@ -126,7 +141,6 @@ class Playbook:
             "ANSIBLE_LOCAL_TEMP": str(private / "tmp"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
-            name: value,
             **self._remote_tmp,
         } | strategy()
 
@@ -135,14 +149,18 @@ class Playbook:
             if event.get("stdout"):
                 log.write(event["stdout"] + "\n")
                 log.flush()
-            return True
+            return False  # the runner need not keep it
 
-        runner = run(  # type: ignore[no-untyped-call]
+        inventories = [self._inventory] if self._inventory else self._lab.inventories()
+        runner = init_runner(  # type: ignore[no-untyped-call]
             private_data_dir=str(private), project_dir=str(content.root() / "playbooks"),
-            playbook=str(content.playbook(self._name)), inventory=[str(self._inventory)], extravars=self._variables,
+            playbook=str(content.playbook(self._name)), inventory=[str(path) for path in inventories],
+            limit=self._lab.name if self._lab.theirs else None, extravars=self._variables,
             envvars=environment, quiet=True, suppress_env_files=True, fact_cache_type="memory", event_handler=keep,
-            cancel_callback=self._cancel.is_set,
+            status_handler=forget_command, cancel_callback=self._cancel.is_set,
         )  # fmt: skip
+        runner.config.env = passed_on(runner.config.env)
+        runner.run()
         return str(runner.status)
 
     def _observe(self, event: Event) -> None:
@@ -164,17 +182,32 @@ class Playbook:
         ansible-runner's cancel kills a process group, but Ansible's workers are in sessions of their own and survive
         it: SIGINT lets Ansible end them, and what is left after that is found by the mark in its environment.
         """
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
-        try:
+        with interrupt.deferred():  # a second Ctrl-C must not cut the clean-up short
             if self._ansible_pid is not None:
-                _signal_marked(self._mark, signal.SIGINT, only=self._ansible_pid)
-            self._done.wait(GRACE)
+                reaper.signal_process(self._ansible_pid, reaper.MARK, signal.SIGINT)
+            self._done.wait(reaper.GRACE)
             self._cancel.set()
-            self._done.wait(GRACE)
-            end_marked(self._mark)
-            self._done.wait(GRACE)
-        finally:
-            signal.signal(signal.SIGINT, previous)
+            self._done.wait(reaper.GRACE)
+            reaper.end_marked(reaper.MARK)
+            self._done.wait(reaper.GRACE)
+
+
+def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """What Ansible gets of an environment: what it needs of ours, and what was put in for it.
+
+    ansible-runner writes it into a file, and the environment of a CI job is full of secrets.
+    """
+
+    def is_needed(name: str) -> bool:
+        return name in PASSED_ON or name.startswith(PASSED_ON_BEGINNINGS) or name.lower() in PROXIES
+
+    return {name: value for name, value in environment.items() if is_needed(name) or os.environ.get(name) != value}
+
+
+def forget_command(status: Mapping[str, Any], runner_config: Any) -> None:
+    """Remove the file in which ansible-runner keeps its command and its environment, as soon as it goes on."""
+    if status["status"] == "running":
+        (Path(runner_config.artifact_dir) / "command").unlink(missing_ok=True)
 
 
 def strategy() -> dict[str, str]:
@@ -197,39 +230,3 @@ def _words(result: Mapping[str, Any]) -> str:
         shown = " ".join(command) if isinstance(command, list) else str(command or "")
         return f"`{shown}` failed: {said[-1500:]}" if shown else said[-1500:]
     return message or said or "Ansible gave no message"
-
-
-def marked_processes(mark: str) -> list[int]:
-    """Processes that carry the mark of an execution in their environment, which makes them provably its own."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                environment = (entry / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if mark.encode() in environment:
-                found.append(int(entry.name))
-    return found
-
-
-def _signal_marked(mark: str, number: signal.Signals, only: int | None = None) -> None:
-    for pid in marked_processes(mark):
-        if only in (None, pid):
-            try:
-                # The descriptor is opened before the mark is read again: the number can't come to mean another process.
-                descriptor = os.pidfd_open(pid)
-                if mark.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                    signal.pidfd_send_signal(descriptor, number)
-                os.close(descriptor)
-            except OSError:
-                continue
-
-
-def end_marked(mark: str) -> None:
-    """End the processes of an execution that outlived it: SIGTERM, and SIGKILL for those that don't heed it."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        _signal_marked(mark, number)
-        deadline = time.monotonic() + GRACE
-        while marked_processes(mark) and time.monotonic() < deadline:
-            time.sleep(0.1)

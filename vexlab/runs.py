@@ -325,14 +325,14 @@ def end_guest(lab: Lab, how: str, log: Path) -> list[str]:
 
 def run_plain(name: str, lab: Lab, variables: dict[str, Any], log: Path) -> Outcome:
     """Run a playbook that has no stages, such as the one that destroys the guest."""
-    return Playbook(name, lab.inventory, variables, log, lambda event: None).run()
+    return Playbook(name, lab, variables, log, lambda event: None).run()
 
 
 def build_image(lab: Lab, progress: Progress, log: Path) -> None:
     """Build the image that the lab's contract asks for; raises HostProblem when that fails."""
     since = time.time()
     progress.begin("image", lambda: image_detail(since))
-    outcome = Playbook("image", lab.inventory, {}, log, lambda event: None).run(progress.tick)
+    outcome = Playbook("image", lab, {}, log, lambda event: None).run(progress.tick)
     if not outcome.ok:
         raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
     progress.end("image", "built" if outcome.changed else "there already")
@@ -347,7 +347,7 @@ def prune_images(lab: Lab, keep: Sequence[str], log: Path) -> dict[str, Any]:
         answers.extend([facts["vexlab_image_result"]] if "vexlab_image_result" in facts else [])
 
     variables = {"vexlab_image_state": "pruned", "vexlab_image_keep": list(keep)}
-    outcome = Playbook("image", lab.inventory, variables, log, listen).run()
+    outcome = Playbook("image", lab, variables, log, listen).run()
     if not outcome.ok or not answers:
         raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
     return answers[-1]

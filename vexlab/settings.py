@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vexlab import content, source_tree, target
+from vexlab import content, literals, source_tree, target
 from vexlab.errors import UsageProblem
 
 COUNTS = ("vexlab_load_cycles", "vexlab_mount_cycles", "vexlab_churn_operations")  # how much stage stress does
@@ -95,6 +95,9 @@ def make(lab: str, options: Options) -> Settings:
     _refuse_other_than_utf8("target file", path)
     contract |= target.load_target(path)
     directory = content.labs_directory() / lab
+    for path, variable in ((directory, "XDG_STATE_HOME"), (content.cache_directory(), "XDG_CACHE_HOME")):
+        if mark := literals.mark_in(str(path)):
+            raise UsageProblem(f"{path} holds {mark}, which Ansible would take for a template", f"change {variable}")
     contract |= {
         "vexlab_lab": lab,
         "vexlab_lab_directory": str(directory),

@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
-from vexlab import content
+from vexlab import content, literals
 from vexlab.errors import UsageProblem
 
 HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
@@ -178,23 +178,11 @@ def _found(value: object) -> str:
 
 
 def _templates(target: dict[str, object]) -> Iterator[str]:
-    """Find text that Ansible would render, though a target holds literals only."""
+    """Find text that Ansible would render where the file is read by it alone, though a target holds literals only."""
     for name, value in target.items():
-        for text in _texts(value):
-            mark = next((mark for mark in ("{{", "{%", "{#") if mark in text), None)
-            if mark:
+        for text in literals.texts(value):
+            if mark := literals.mark_in(text):
                 yield f"{name}: {text!r} holds {mark}, which Ansible would take for a template; fields are literals"
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All text in a value, however deep."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from _texts([*value, *value.values()])
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
 
 
 def _across_fields(target: dict[str, object]) -> Iterator[str]:

@@ -33,6 +33,7 @@ from typing import Any
 
 ROOM = 1 << 20  # bytes that a disk must have free; with less, nothing on it can be relied on
 STREAM_BYTES = 4 << 20  # of each stream of a command
+ORDERS = 0  # standard input
 KILL_SECONDS = 10.0  # from SIGKILL until a process that is still there counts as stuck in the kernel
 # What of /proc/PID/status the next check would meet as well: proc_pid_status(5).
 KEPT = ("Umask", "Uid", "Gid", "Groups", "Threads", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "SigCgt", "CapEff")
@@ -145,8 +146,8 @@ class Worker:
         arguments = {"code": compiled(order["code"]), "source": order["code"], "arguments": order["arguments"]}
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._orders, "wb", closefd=False) as pipe:
             marshal.dump(arguments, pipe)  # if somebody has killed it meanwhile, its end tells
-        ready = select.select([self._ends], [], [], order["seconds"])[0]
-        if ready and os.read(self._ends, 1):
+        ready = select.select([self._ends, ORDERS], [], [], order["seconds"])[0]
+        if self._ends in ready and os.read(self._ends, 1):
             return 0, "", True
         return *ended(self.process, self._pidfd, deadline), False
 
@@ -198,9 +199,17 @@ class Runner:
 
 
 def ended(child: int, pidfd: int, deadline: float) -> tuple[int, str]:
-    """Wait for a child until its deadline: its exit code, as a shell would tell it, and where it is stuck if it is."""
-    if not select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        return 124, kill(child)
+    """Wait for a child until its deadline: its exit code, as a shell would tell it, and where it is stuck if it is.
+
+    Nobody sends an order before the last one is answered: what comes meanwhile is the end of whoever waits for it, and
+    of this process and the child with that.
+    """
+    ready = select.select([pidfd, ORDERS], [], [], max(0.0, deadline - time.monotonic()))[0]
+    if pidfd not in ready:
+        stuck = kill(child)
+        if ready:
+            sys.exit(f"nobody waits for the answer any more{stuck and '; '}{stuck}")
+        return 124, stuck
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code if code >= 0 else 128 - code, ""
 

@@ -217,8 +217,16 @@ def ssh_command(variables: dict[str, Any]) -> list[str]:
 def read_inventory(hosts: str, inventory: str, _: float) -> dict[str, Any]:
     """The variables of one host, as testinfra reads them."""
     host = testinfra.get_host(hosts, ansible_inventory=inventory)
-    found: dict[str, Any] = host.ansible.get_variables()  # type: ignore[attr-defined]
+    found: dict[str, Any] = as_data(host.ansible.get_variables())  # type: ignore[attr-defined]
     return found
+
+
+def as_data(value: Any) -> Any:
+    """A value as ansible-inventory prints it, with the text in it that is tagged `!unsafe` as text again."""
+    if isinstance(value, dict):
+        tagged = value.get("__ansible_unsafe")
+        return tagged if isinstance(tagged, str) else {key: as_data(item) for key, item in value.items()}
+    return [as_data(item) for item in value] if isinstance(value, list) else value
 
 
 def host_variables(hosts: str, inventory: str) -> dict[str, Any]:

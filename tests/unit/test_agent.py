@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,26 @@ def test_a_script_that_leaves_a_process_behind_is_not_waited_for(runner: Runner)
     left = int(seen["stdout"])
     assert Path(f"/proc/{left}").exists()
     os.kill(left, 9)
+
+
+@pytest.mark.parametrize("kind", ["script", "code"])
+def test_what_runs_ends_with_whoever_asked_for_it(tmp_path: Path, kind: str) -> None:
+    """A run that was killed must not go on in the guest, beside the next one."""
+    runner, mark = Runner(), tmp_path / "pid"
+    orders: dict[str, dict[str, Any]] = {
+        "script": {"script": f"echo $$ >{mark}; sleep 60"},
+        "code": {
+            "code": "open(arguments[0], 'w').write(f'{os.getpid()}\\n'); time.sleep(60)",
+            "arguments": [str(mark)],
+        },
+    }
+    assert runner.process.stdin is not None
+    runner.process.stdin.write(json.dumps(orders[kind] | {"seconds": 60}) + "\n")
+    runner.process.stdin.flush()
+    began = time.monotonic()
+    while not (mark.exists() and mark.read_text().endswith("\n")):
+        assert time.monotonic() - began < 20
+        time.sleep(0.02)
+    runner.close()
+    assert time.monotonic() - began < 20
+    assert not Path("/proc", mark.read_text().strip()).exists()

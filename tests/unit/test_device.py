@@ -375,6 +375,7 @@ def test_what_went_wrong_with_another_module_takes_nothing_back() -> None:
 
 # --- which host
 
+WHERE = Path("inventory.yml")
 LISTED = {
     "_meta": {"hostvars": {"a": {"ansible_host": "10.0.0.1"}}},
     "hardware": {"children": ["racks"]},
@@ -384,7 +385,7 @@ LISTED = {
 
 
 def test_host_by_its_name() -> None:
-    assert hardware.choose(LISTED, "a", "inventory") == hardware.Host("a", {"ansible_host": "10.0.0.1"})
+    assert hardware.choose(LISTED, "a", WHERE) == hardware.Host("a", {"ansible_host": "10.0.0.1"}, WHERE)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +398,7 @@ def test_host_by_its_name() -> None:
 )
 def test_host_that_is_not_one(listed: dict[str, Any], name: str | None, said: str) -> None:
     with pytest.raises(UsageProblem, match=said):
-        hardware.choose(listed, name, "inventory")
+        hardware.choose(listed, name, WHERE)
 
 
 @pytest.mark.parametrize(

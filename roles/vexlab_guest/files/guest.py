@@ -161,6 +161,9 @@ def _start_and_reach(lab: Lab, record: dict[str, Any], state: warm.State | None)
 def check_inputs(lab: Lab) -> None:
     """What would otherwise fail late or with QEMU's words."""
     image, source = Path(lab.inputs["image"]), lab.inputs["source"]
+    for path in (lab.directory, lab.runtime, image):  # which the inventory names, where they would be templates
+        if any(mark in str(path) for mark in ("{{", "{%", "{#")):
+            raise GuestError(f"{path} looks like a template of Ansible", "name a directory without {{, {% and {#")
     for name in ("disk.qcow2", "vmlinuz", "initrd.img"):
         if not os.access(image / name, os.R_OK):
             raise GuestError(f"{image / name} is missing or unreadable", "build the image again: role vexlab_image")
