@@ -23,10 +23,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 20  # seconds; what is asked for takes a fraction of one
 
 
-@pytest.fixture(autouse=True)
-def never_hangs() -> None:
-    """End a test that waits for a FIFO."""
-    signal.alarm(PATIENCE)
+pytestmark = pytest.mark.timeout(PATIENCE)  # ends a test that waits for a FIFO
 
 
 @pytest.fixture
