@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.harness import Done
 from tests.faults.fault import Fault
-from tests.faults.fault_site import Site
+from tests.faults.fault_site import NO_RUN, Site
 
 MOUNTS = {
     "read-only": 'mount --bind "$PLACE" "$PLACE"; mount -o remount,bind,ro "$PLACE"',
@@ -37,10 +37,10 @@ BOUND = "-dac_override,-dac_read_search"
 # What each must come to: verdict, exit code, what is said. The run's own directory is in the state directory.
 PASSED = ("passed", 0, ())
 WANTED = {
-    "cache": ("not_run", 3, ("vexlab/images",)),
-    "state": ("no run", 3, ("state/vexlab",)),
-    "runtime": ("not_run", 4, ("/r",)),
-    "temporary": PASSED,  # another directory for temporary files is found
+    "cache": ("not_run", 3, ("vexlab",)),
+    "state": (NO_RUN, 3, ("state/vexlab",)),
+    "runtime": PASSED,  # sockets, and temporary files, find another directory
+    "temporary": PASSED,
     "source": PASSED,
 }
 
@@ -78,7 +78,8 @@ def mounted(place: str, kind: str) -> Callable[[Site], Done]:
 
 def not_writable(place: str) -> Callable[[Site], Done]:
     def inject(site: Site) -> Done:
-        path = directory(site, place)
+        # Where the command makes something: to go through a directory nobody needs to write it.
+        path = site.vexlab.runs if place == "state" else directory(site, place)
         mode = path.stat().st_mode
         path.chmod(0o500)
         try:
@@ -90,15 +91,20 @@ def not_writable(place: str) -> Callable[[Site], Done]:
 
 
 def faults() -> Iterator[Fault]:
-    """Each place in each way. The cache is everybody's, so its mode is left alone."""
+    """Each place in each way.
+
+    The cache is everybody's, so its mode is left alone. Without its capabilities root can't start the sandbox that
+    modules are built in, so permissions are tried only on what comes before the build.
+    """
     for place, (verdict, code, says) in WANTED.items():
         for kind, how in HOW.items():
-            if (place, kind) == ("cache", "not writable"):
+            if kind == "not writable" and place != "state":
                 continue
+            seen = NO_RUN if (place, kind) == ("cache", "full") else verdict  # room is looked for beforehand
             inject = not_writable(place) if kind == "not writable" else mounted(place, kind)
             # A guest that is up has what it needs of the runtime directory; the others matter all the same.
             lab: Literal["up", "down"] = "down" if place == "runtime" else "up"
-            yield Fault(f"{place} directory is {kind}", how, inject, verdict, code, lab=lab, says=says)
+            yield Fault(f"{place} directory is {kind}", how, inject, seen, code, lab=lab, says=says)
 
 
 FAULTS = tuple(faults())
