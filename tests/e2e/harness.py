@@ -71,8 +71,8 @@ class Vexlab:
         return self.home / "state" / "vexlab" / "runs"
 
     def command(self, *arguments: str) -> list[str]:
-        # A shell starts background jobs with SIGINT ignored, and a process that inherits that ignores Ctrl-C.
-        return ["env", "--default-signal=INT", str(Path(self.python).with_name("vexlab")), *arguments]
+        # A shell starts background jobs with SIGINT ignored, nohup ignores SIGHUP, and what is started inherits that.
+        return ["env", "--default-signal=INT,TERM,HUP", str(Path(self.python).with_name("vexlab")), *arguments]
 
     def __call__(self, *arguments: str, cwd: Path | None = None, **environment: str) -> Done:
         done = subprocess.run(

@@ -21,6 +21,8 @@ from vexlab.lab import Lab
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-a-ci-job"  # noqa: S105
+# Whoever runs the tests, by nohup or in the background, may ignore signals, and what is started would inherit that.
+PYTHON = ("env", "--default-signal=INT,TERM,HUP", sys.executable)
 # Holds a lab and runs a playbook in it that leaves a background process and sleeps, as a stage with its verifier does.
 WORK = """
 import sys
@@ -74,7 +76,7 @@ class Work:
         (here / "work.yml").write_text(PLAYBOOK.format(here=here))
         self.lab = Lab("lab", here / "lab")
         environment = os.environ | {"XDG_STATE_HOME": str(self.state), "CI_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", WORK, str(here)]
+        command = [*PYTHON, "-c", WORK, str(here)]
         self.master = -1
         if terminal:
             self.master, slave = pty.openpty()
@@ -203,7 +205,7 @@ def test_130_wherever_a_signal_comes(tmp_path: Path, number: signal.Signals, whe
     """
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False, cwd=ROOT,
+        [*PYTHON, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False, cwd=ROOT,
         env=environment,
     )  # fmt: skip
     assert done.returncode == 130, done.stderr
