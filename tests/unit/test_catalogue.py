@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -66,7 +67,9 @@ def checks(stage: str, variant: str, inventory: Path) -> set[str]:
         f"--rootdir={GUEST}", "--hosts=ansible://nobody", f"--ansible-inventory={hosts}", f"--stage={stage}",
         f"--run-directory={inventory / variant}", str(GUEST / stage), str(GUEST / "every_stage"),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # testinfra starts ansible-inventory by name; the environment need not be activated for these tests.
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode in (0, 5), done.stdout + done.stderr  # 5: no check ran, says the conftest of the checks
     found = [line.partition("::") for line in done.stdout.splitlines() if "::" in line]
     return {f"{Path(file).stem.removeprefix('test_')}.{test.removeprefix('test_')}" for file, _, test in found}
