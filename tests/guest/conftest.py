@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Name the stage that is judged, and where its evidence goes."""
     parser.addoption("--stage", required=True, help="name of the stage that is judged")
     parser.addoption("--run-directory", required=True, type=Path, help="directory of the run; gets stages/<stage>/")
+    parser.addoption("--marker", type=Path, help="file with the word of the run's markers, if it isn't RUN/marker")
 
 
 def pytest_configure(config: pytest.Config) -> None:

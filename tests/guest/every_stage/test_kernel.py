@@ -24,9 +24,12 @@ def seen(guest: Guest, evidence: Path) -> tuple[list[str], int, int]:
 
 
 @pytest.fixture(scope="module")
-def stage_log(seen: tuple[list[str], int, int], stage: str, evidence: Path) -> kernel_log.StageLog:
+def stage_log(
+    request: pytest.FixtureRequest, seen: tuple[list[str], int, int], stage: str, evidence: Path
+) -> kernel_log.StageLog:
     """The kernel's messages since the stage began, kept as evidence as well."""
-    token = (evidence.parents[1] / "marker").read_text().strip()
+    marker: Path = request.config.getoption("--marker") or evidence.parents[1] / "marker"
+    token = marker.read_text().strip()
     log = kernel_log.since_marker(seen[0], stage, token)
     assert log is not None, f"the kernel's log has no marker of stage {stage}; was it overwritten?"
     (evidence / "kernel.log").write_text("".join(f"{line}\n" for line in log.lines))
