@@ -72,9 +72,15 @@ def test_agent_keeps_begin_and_end_of_what_a_command_writes(stream: str) -> None
         "runner = agent.Runner({}); print(json.dumps(runner.run({'script': sys.argv[2], 'seconds': 60})))"
     )
     script = f"(echo begin; head -c 50000000 /dev/zero | tr '\\0' x; echo end) >&{stream}"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(GUEST), script], capture_output=True, text=True, check=True, timeout=120
-    )
+    orders, somebody_who_waits = os.pipe()  # at the end of its orders the agent ends too
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(GUEST), script], stdin=orders, capture_output=True, text=True, check=True,
+            timeout=120,
+        )  # fmt: skip
+    finally:
+        os.close(orders)
+        os.close(somebody_who_waits)
     said = json.loads(done.stdout)[{"1": "stdout", "2": "stderr"}[stream]]
     assert said.startswith("begin\nxxx")
     assert said.endswith("xend\n")

@@ -13,11 +13,12 @@ from vexlab.errors import HostProblem, VexlabError
 
 ROOT = Path(__file__).parents[2]
 CLI_FAILS = """
-import errno, sys
+import sys
 import vexlab.__main__ as entry
-def cli():
+import vexlab.cli as commands
+def cli(**how):
     raise OSError(int(sys.argv[1]), "", "/var/x")
-entry.cli = cli
+commands.cli = cli
 entry.main()
 """
 

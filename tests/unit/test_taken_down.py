@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from vexlab import progress, runs, settings
+from vexlab.errors import Interrupted
 from vexlab.lab import Lab
 from vexlab.results import Device
 from vexlab.settings import Options, Settings
@@ -28,14 +30,20 @@ PLAY = """
 
 
 class Gone(io.StringIO):
-    """A terminal that was closed while a stage ran."""
+    """A terminal that takes no more words while a stage runs."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
     def write(self, text: str) -> int:
-        raise OSError(errno.EIO, "Input/output error")
+        raise OSError(self.number, os.strerror(self.number))
 
 
+# EIO is a terminal that was closed, which is as Ctrl-C.
+@pytest.mark.parametrize(("number", "raised"), [(errno.EIO, Interrupted), (errno.EBADF, OSError)])
 def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, raised: type[Exception]
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(progress, "PLAIN_EVERY", 0.0)
@@ -51,9 +59,10 @@ def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
         return ""
 
     course = runs.Pass(
-        lab, made, ["structure"], progress.Progress(Console(file=Gone())), device=Device("/dev/disk/by-id/x", "S1", 1)
-    )
-    with pytest.raises(Exception, match="Input/output error"):
+        lab, made, ["structure"], progress.Progress(Console(file=Gone(number))),
+        device=Device("/dev/disk/by-id/x", "S1", 1),
+    )  # fmt: skip
+    with pytest.raises(raised):
         course.execute(str(tmp_path / "play"), take_down=take_down)
     assert (course.began, taken_down) == (True, ["once"])
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
