@@ -188,14 +188,15 @@ class Part:
     def _last_look(self, *, failed: bool) -> None:
         """Have the guest answer once more: what its kernel was about to say is said then, and the watch hears it."""
         try:
-            free = self._lab.free_bytes(("/", str(self._settings.contract["vexlab_work_directory"])))
+            places = ("/", str(self._settings.contract["vexlab_work_directory"])) if failed else ()
+            full = self._lab.full_disk(places)
         except (GuestProblem, TimeoutError) as problem:
             self._ended.wait(SILENCE_SECONDS)  # the watch knows more about a guest that doesn't answer
             verdict = Verdict.HUNG if isinstance(problem, TimeoutError) else Verdict.LOST
             self._happened(Death(verdict, str(problem)))
             return
-        if failed and free < machine.ROOM:
-            self._happened(MachineProblem("the guest's own disk is full", GUEST_IS_FULL))
+        if full:
+            self._happened(MachineProblem(f"the guest's own disk is full, at {full}", GUEST_IS_FULL))
 
     def _look_at_machine(self, *, write: bool = False) -> None:
         """Whether this machine still can what a run needs of it."""
@@ -403,7 +404,7 @@ def _of_check(check: Check) -> Death | MachineProblem:
     """What a check says that found the guest unusable, or unfit to judge anything in."""
     if check.verdict in DIED:
         return Death(check.verdict, f"{check.name}: {check.message}")
-    return MachineProblem(check.message)
+    return MachineProblem(check.message, GUEST_IS_FULL)
 
 
 def image_detail(since: float) -> str:

@@ -112,13 +112,20 @@ class Lab:
         key = ["-i", entry["ansible_ssh_private_key_file"], "-p", str(entry["ansible_port"])]
         return ["ssh", *options, *key, where, *arguments]
 
-    def free_bytes(self, directories: Sequence[str]) -> int:
-        """Free room of the fullest of these directories of the guest, in bytes; those that aren't there don't count.
+    def full_disk(self, directories: Sequence[str]) -> str:
+        """The first of these directories of the guest in which a MiB can't be written; those not there don't count.
 
         Raises GuestProblem when the guest can't be reached, TimeoutError when it doesn't answer.
         """
-        script = f'for d in {shlex.join(directories)}; do if [ -d "$d" ]; then stat -f -c "%f %S" "$d"; fi; done'
-        ssh, *rest = self.ssh_command((script,))
+        script = f"""
+            for directory in {shlex.join(directories)}; do
+                if [ -d "$directory" ]; then
+                    if file=$(mktemp -p "$directory") && head -c 1048576 /dev/zero >"$file"; then full=; else full=1; fi
+                    rm -f "$file"
+                    if [ "$full" ]; then echo "$directory"; fi
+                fi
+            done"""
+        ssh, *rest = self.ssh_command((script if directories else "true",))
         # One that became the master of later connections would stay, and hold the pipes open.
         command = [ssh, "-o", "ControlMaster=no", *rest]
         try:
@@ -130,8 +137,7 @@ class Lab:
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"ssh ended with {done.returncode}"
             raise GuestProblem(f"the guest did not answer: {said}", f"vexlab console{name_option(self.name)}")
-        numbers = [[int(word) for word in line.split()] for line in done.stdout.splitlines()]
-        return min(blocks * size for blocks, size in numbers)
+        return next(iter(done.stdout.splitlines()), "")
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from vexlab.errors import OF_THE_DISK, make_room
 from vexlab.tracker import MachineProblem
 
+DOUBTFUL = 64 << 20  # free bytes below which it is tried whether there is room
 ROOM = 1 << 20  # bytes that must be free where a run writes; its results alone take a fifth of it
 
 
@@ -19,10 +21,19 @@ def full_disk(directories: Iterable[Path]) -> MachineProblem | None:
             disk = os.statvfs(directory)
         except OSError:
             continue
-        free = disk.f_frsize * (disk.f_bavail if os.geteuid() else disk.f_bfree)
-        if free < ROOM:
+        if disk.f_bavail * disk.f_frsize < DOUBTFUL and not _has_room(directory):
             return MachineProblem(f"the disk of {directory} is full on this machine", make_room(directory))
     return None
+
+
+def _has_room(directory: Path) -> bool:
+    """Whether there is room; a filesystem keeps some of what it calls free for itself, or gives it to root alone."""
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            os.posix_fallocate(file.fileno(), 0, ROOM)
+    except OSError as problem:
+        return problem.errno not in OF_THE_DISK
+    return True
 
 
 def unwritable(directories: Iterable[Path]) -> MachineProblem | None:

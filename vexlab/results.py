@@ -29,7 +29,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     PANICKED = "panicked"  # oops, BUG or panic of the guest's kernel
     HUNG = "hung"  # a deadline passed
-    LOST = "lost"  # guest or connection gone without a kernel message
+    LOST = "lost"  # guest, connection or the process that runs the checks gone without a word of the kernel
     SKIPPED = "skipped"  # with a reason that the target declared
     XFAILED = "xfailed"  # of a check: it failed, as the target's list of known failures says
     NOT_RUN = "not_run"

@@ -27,7 +27,7 @@ log = os.open("/dev/kmsg", os.O_WRONLY)
 for number in range(20000):
     os.write(log, b"<7>flood " + b"x" * 200)
 '; dmesg -n 8"""
-STARVE = "python3 -c 'b\"x\" * (16 << 30)' || true"  # it is killed itself
+STARVE = "exec tail /dev/zero"  # it keeps what it reads until there is a line, and is killed itself
 FILL = "n=0; for s in 1G 64M 1M 64K 4K; do while fallocate -l $s /fill.$n; do n=$((n + 1)); done 2>/dev/null; done"
 
 
@@ -71,25 +71,26 @@ def after(stage: str, *stages: str) -> Callable[[Site], Done]:
 
 
 def during(act: Callable[[Site], None]) -> Callable[[Site], Done]:
-    """Something happens while the checks of stage load run in vexlab verify."""
+    """Something happens while the checks of stage mount run in vexlab verify."""
 
     def inject(site: Site) -> Done:
         before = site.runs()
-        process = site.start("verify", "--stage", "load")
-        wait_until(lambda: any((run / "stages/load/running").is_file() for run in site.runs() - before), process)
+        process = site.start("verify", "--stage", "mount")
+        wait_until(lambda: any((run / "stages/mount/running").is_file() for run in site.runs() - before), process)
         act(site)
-        return site.vexlab.finish(process, patience=180)
+        return site.vexlab.finish(process, patience=300)
 
     return inject
 
 
-def in_guest(script: str) -> Callable[[Site], None]:
-    """A script is run in the guest; it may be ended by what it brings about."""
+def in_guest(script: str) -> Callable[[Site], Done]:
+    """A script runs in the guest while the checks do; it may be ended by what it brings about."""
 
-    def act(site: Site) -> None:
-        site.vexlab("ssh", script)
+    def inject(site: Site) -> Done:
+        with armed(site, script) as go:
+            return during(lambda _: go())(site)
 
-    return act
+    return inject
 
 
 def pause(site: Site) -> None:
@@ -97,7 +98,7 @@ def pause(site: Site) -> None:
 
 
 def guest_full(site: Site) -> Done:
-    done = during(in_guest(FILL))(site)
+    done = in_guest(FILL)(site)
     site.ssh("rm /fill.*")
     return done
 
@@ -151,20 +152,20 @@ FAULTS = (
         lab="up", says=("paused from outside",),
     ),
     Fault(
-        "process for the checks is killed", "SIGKILL to it in the guest, while checks run", during(in_guest(AGENT)),
+        "process for the checks is killed", "SIGKILL to it in the guest, while checks run", in_guest(AGENT),
         verdict="lost", exit_code=1, lab="up", says=("the process in the guest that runs the checks was killed",),
     ),
     Fault(
-        "process of a check is killed", "SIGKILL to it in the guest, while checks run", during(in_guest(WORKER)),
+        "process of a check is killed", "SIGKILL to it in the guest, while checks run", in_guest(WORKER),
         verdict="lost", exit_code=1, lab="up", says=("the process in the guest that runs the checks was killed",),
     ),
     Fault(
-        "flood of kernel messages", "20,000 lines to /dev/kmsg while checks run", during(in_guest(FLOOD)),
+        "flood of kernel messages", "20,000 lines to /dev/kmsg while checks run", in_guest(FLOOD),
         verdict="failed", exit_code=1, lab="up", says=("overwritten before they could be read",),
     ),
     Fault(
         "guest runs out of memory", "a program in the guest takes all of it while checks run",
-        during(in_guest(STARVE)), verdict="failed", exit_code=1, lab="up", says=("the guest ran out of memory",),
+        in_guest(STARVE), verdict="failed", exit_code=1, lab="up", says=("the guest ran out of memory",),
     ),
     Fault(
         "guest's disk is full", "files fill it while checks run", guest_full, verdict="not_run", exit_code=3,

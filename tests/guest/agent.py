@@ -25,6 +25,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -32,6 +33,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 ROOM = 1 << 20  # bytes that a disk must have free; with less, nothing on it can be relied on
+DOUBTFUL = 64 << 20  # free bytes below which that is tried
 STREAM_BYTES = 4 << 20  # of each stream of a command
 ORDERS = 0  # standard input
 KILL_SECONDS = 10.0  # from SIGKILL until a process that is still there counts as stuck in the kernel
@@ -308,12 +310,19 @@ class KernelLog:
 
 
 def full_disk(directories: list[str]) -> dict[str, str]:
-    """The first of these directories whose disk has no room left; those that aren't there don't count."""
+    """The first of these directories whose disk has no room left; those that aren't there don't count.
+
+    A filesystem keeps some of what it calls free for itself, so that only an attempt tells for sure.
+    """
     for directory in directories:
         with contextlib.suppress(FileNotFoundError):
             disk = os.statvfs(directory)
-            if disk.f_bfree * disk.f_frsize < ROOM:
-                return {"full": directory}
+            if disk.f_bavail * disk.f_frsize < DOUBTFUL:
+                try:
+                    with tempfile.TemporaryFile(dir=directory) as file:
+                        os.posix_fallocate(file.fileno(), 0, ROOM)
+                except OSError:
+                    return {"full": directory}
     return {}
 
 

@@ -126,7 +126,7 @@ class Agent:
         self._look = [ssh, "-o", "ControlMaster=no", *reach, shlex.join([*sudo, "dmesg"])]
         try:
             self._number = int(self._read(START_SECONDS)["ready"])
-        except OSError:
+        except (OSError, LostError):
             self.close()
             raise
         inside = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
@@ -145,9 +145,9 @@ class Agent:
         except TimeoutError as problem:
             self.close()
             raise HungError(str(problem)) from None
-        except ConnectionError as problem:
+        except ConnectionError:
             self.close()
-            raise LostError(self._why_gone() if str(problem) == GONE else str(problem)) from None
+            raise LostError(self._why_gone()) from None
         except BaseException:
             self.close()  # what comes next would be the answer to this order
             raise
@@ -187,7 +187,7 @@ class Agent:
                 deadline = time.monotonic() + TRANSFER_SECONDS
             answer += part
             if len(answer) > ANSWER_BYTES:
-                raise ConnectionError(f"the guest's answer is longer than {ANSWER_BYTES >> 20} MiB")
+                raise LostError(f"the guest's answer is longer than {ANSWER_BYTES >> 20} MiB")
         return dict(json.loads(answer))
 
     def close(self) -> None:
@@ -244,7 +244,7 @@ def prepare(hosts: str, inventory: str) -> None:
     variables = host_variables(hosts, inventory)
     if not _ready or _ready[0][0] is not variables or not _ready[0][1].is_alive():
         forget()
-        with contextlib.suppress(OSError):  # the tests will try again, and say what is wrong
+        with contextlib.suppress(OSError, LostError):  # the tests will try again, and say what is wrong
             _ready.append((variables, Agent(variables)))
 
 
