@@ -27,7 +27,15 @@ log = os.open("/dev/kmsg", os.O_WRONLY)
 for number in range(20000):
     os.write(log, b"<7>flood " + b"x" * 200)
 '; dmesg -n 8"""
-STARVE = "exec tail /dev/zero"  # it keeps what it reads until there is a line, and is killed itself
+# sysrq-f is the kernel's own OOM killer at work; to use up the memory of an emulated guest takes minutes.
+STARVE = """python3 -c '
+import time
+kept = b"x" * (300 << 20)
+open("/proc/sysrq-trigger", "w").write("f")
+time.sleep(60)
+'"""
+STARVE_AGENT = """agent=$(pgrep -of "[R]uns in the guest, over one ssh connection")
+echo 1000 > /proc/$agent/oom_score_adj; echo f > /proc/sysrq-trigger"""
 FILL = "n=0; for s in 1G 64M 1M 64K 4K; do while fallocate -l $s /fill.$n; do n=$((n + 1)); done 2>/dev/null; done"
 
 
@@ -164,8 +172,13 @@ FAULTS = (
         verdict="failed", exit_code=1, lab="up", says=("overwritten before they could be read",),
     ),
     Fault(
-        "guest runs out of memory", "a program in the guest takes all of it while checks run",
+        "guest runs out of memory", "the kernel's OOM killer ends a big program while checks run",
         in_guest(STARVE), verdict="failed", exit_code=1, lab="up", says=("the guest ran out of memory",),
+    ),
+    Fault(
+        "guest has no memory for the checks", "the kernel's OOM killer ends the process that runs them",
+        in_guest(STARVE_AGENT), verdict="lost", exit_code=1, lab="up",
+        says=("runs the checks was killed: the guest ran out of memory",),
     ),
     Fault(
         "guest's disk is full", "files fill it while checks run", guest_full, verdict="not_run", exit_code=3,
