@@ -7,6 +7,7 @@ first must not cut the clean-up short, so it is ignored.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -25,6 +26,8 @@ def listen() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
+    # At its very end Python forgets the handlers; then a signal would be the exit code.
+    atexit.register(lambda: [signal.signal(number, signal.SIG_IGN) for number in SIGNALS])
 
 
 @contextlib.contextmanager
