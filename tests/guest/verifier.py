@@ -63,7 +63,8 @@ def ask(arguments: list[str]) -> int:
 
 def serve(listener: socket.socket, hosts: str, inventory: str) -> None:
     """Answer one request after the other until none comes."""
-    sys.path.insert(0, str(Path(__file__).parent))
+    # The checks' own modules, and what they have in common with roles and vexlab, which an installed vexlab has there.
+    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
     import guest  # what takes time is imported here, once, and not by whoever asks
 
     while select.select([listener], [], [], IDLE_SECONDS)[0]:
