@@ -83,7 +83,7 @@ TABLE = (
     Message("page cache", r"Page cache invalidation failure on direct I/O", COMPLAINT),
     Message("direct I/O", r"Direct I/O collision with buffered writes", COMPLAINT),
     Message("leaked locks", r"Leaked (?:\w+ )?locks? on dev=", COMPLAINT),
-    Message("loop of directories", r"VFS: Lookup of .+ would have caused loop", COMPLAINT),
+    Message("loop of directories", r"VFS: Lookup of .+ would have caused loop", BLOCKS),
     Message("freeze", r"VFS: ?Filesystem (?:freeze|thaw) failed", COMPLAINT),
     Message("name exists", r"kobject: .+ failed for .+ with -EEXIST", COMPLAINT),
     Message("exit", r"note: .+\[\d+\] exited with (?:irqs disabled|preempt_count )", COMPLAINT),

@@ -35,7 +35,7 @@ def test_ctrl_c_in_a_stage_and_a_second_command_meanwhile(vexlab: Vexlab) -> Non
     wait_until(lambda: any(path.name == "structure" for path in running(vexlab)), process)
     other = vexlab("up")
     assert other.code == 2
-    assert "another vexlab command works on lab default" in other.stderr
+    assert f"another vexlab command, process {process.pid}, works on lab default" in other.stderr
     process.send_signal(signal.SIGINT)
     done = vexlab.finish(process, patience=120)
     assert done.code == 130, done.stderr
