@@ -12,6 +12,7 @@ from typing import Any
 
 from vexlab import console_log, content, forensics, machine, results, tracker
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError, make_room, write_problem
+from vexlab.kernel import kernel_messages
 from vexlab.lab import Lab, name_option
 from vexlab.onward import Plan, Seen
 from vexlab.playbook import Event, Outcome, Playbook
@@ -342,7 +343,7 @@ class Part:
         return image_detail(self._began)
 
     def _guest_detail(self) -> str:
-        return _last_line(self._lab.directory / "console.log")
+        return kernel_messages.stamped(_last_line(self._lab.directory / "console.log"))
 
     def _stage_detail(self) -> str:
         current = self._state.current

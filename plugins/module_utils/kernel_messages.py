@@ -15,6 +15,8 @@ CONTROL = re.compile(r"\x1b\[[0-9;?!]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\)|\x1b[
 """What terminals take for commands, and a serial console is full of."""
 STAMP = re.compile(r"\[\s*\d+\.\d+\](?: ?\[\s*[CT]\d+\])?(?: \(\d+\))? ?")
 """The time that printk puts before each line and, where it is configured so, its caller."""
+_PRIORITY = re.compile(r"<(\d+)>$")
+"""What is before the stamp with console_msg_format=syslog: facility times 8 and level. The kernel's facility is 0."""
 PROGRAM = "(program) "
 """What is put before a line of the log that a program wrote, and not the kernel."""
 
@@ -30,14 +32,16 @@ REPORTS = (OOPS, WARNING, *HANGS)
 class Message:
     """A kind of message: its name, a pattern for the beginning of its text, and the class that it is of.
 
-    `judged`: a check during which it comes has failed. Those of class `reason` say why a report follows; those of class
-    `blocks` are what damaged filesystems and failing disks make ordinary.
+    `program`: it is what our own program in the guest writes there. `judged`: a check during which it comes has failed.
+    Those of class `reason` say why a report follows; those of class `blocks` are what damaged filesystems and failing
+    disks make ordinary.
     """
 
     name: str
     pattern: str
     kind: str
     judged: bool = True
+    program: bool = False
 
 
 TABLE = (
@@ -69,7 +73,7 @@ TABLE = (
         r"(?:NMI )?watchdog: (?:Watchdog detected hard|CPU\d+: Watchdog detected hard) LOCKUP ",
         HARD_LOCKUP,
     ),
-    Message("stuck process", r"vexlab: SIGKILL does not end ", STUCK, judged=False),
+    Message("stuck process", r"vexlab: SIGKILL does not end ", STUCK, judged=False, program=True),
     Message("panic", r"Kernel panic - not syncing: ", PANIC),
     Message("busy inodes", r"VFS: Busy inodes after unmount", REASON),
     Message("list", r"list_(?:add|del) corruption", REASON),
@@ -118,17 +122,24 @@ CUT = re.compile(r"-+\[ cut here \]-+|={20,}")
 
 
 def text_of(line: str) -> str | None:
-    """A line of a console from the kernel's stamp on, without it; None when it has none, and is not the kernel's."""
+    """A line of a console from the kernel's stamp on, without it; None when it has none, and is not the kernel's.
+
+    What a program wrote to the kernel's log has the stamp too, and PROGRAM before it.
+    """
     clean = CONTROL.sub("", line)
     stamp = STAMP.search(clean)
-    return clean[stamp.end() :].rstrip() if stamp else None
+    if stamp is None:
+        return None
+    priority = _PRIORITY.search(clean, 0, stamp.start())
+    by = PROGRAM if priority and int(priority[1]) >= 8 else ""
+    return by + clean[stamp.end() :].rstrip()
 
 
 def stamped(line: str) -> str:
     """A line of a console from the kernel's stamp on; without one, the whole line."""
     clean = CONTROL.sub("", line)
-    stamp = STAMP.search(clean)
-    return clean[stamp.start() :].rstrip() if stamp else clean
+    stamp, text = STAMP.search(clean), text_of(line)
+    return clean if stamp is None or text is None else stamp[0] + text
 
 
 def begin_of(texts: Sequence[str | None], stage: str, token: str) -> tuple[int, int] | None:
@@ -152,9 +163,9 @@ def without_stamp(line: str) -> str:
 
 def meaning(text: str) -> Message | None:
     """What kind of message a text of the kernel's is; None for one that says nothing of a bug."""
-    if text.startswith(PROGRAM):
-        return None
-    return next((message for message, pattern in _PATTERNS if pattern.match(text)), None)
+    program, words = text.startswith(PROGRAM), text.removeprefix(PROGRAM)
+    found = (message for message, pattern in _PATTERNS if pattern.match(words))
+    return next((message for message in found if message.program or not program), None)
 
 
 def splats(lines: Iterable[str], *, blocks: bool = True) -> list[str]:
@@ -228,7 +239,7 @@ def reports(texts: Sequence[str | None]) -> list[Report]:
         end = starts[number + 1][0] if number + 1 < len(starts) else len(texts)
         end = next((i + 1 for i in range(first, end) if _END.match(texts[i] or "")), end)
         lines = tuple(text for text in texts[first:end] if text is not None)
-        found.append(Report(message.kind, lines[0], _because(texts, first), first, end, lines))
+        found.append(Report(message.kind, lines[0].removeprefix(PROGRAM), _because(texts, first), first, end, lines))
     return found
 
 

@@ -26,6 +26,7 @@ printf 'obj-m := stall.o\n' >Makefile
 cat >stall.c <<'END'
 #include <linux/module.h>
 #include <linux/irqflags.h>
+#include <linux/processor.h>
 static int __init stall(void)
 {
 	local_irq_disable();
@@ -65,7 +66,7 @@ FAULTS = (
     ),
     Fault(
         "A program forges a hang before a panic", "a hung task written by a program, then a crash by sysrq",
-        in_verify(f"{FORGED}\necho c >/proc/sysrq-trigger"), verdict="panicked", exit_code=1, lab="up",
+        in_verify(f"{FORGED}\nsleep 1; echo c >/proc/sysrq-trigger"), verdict="panicked", exit_code=1, lab="up",
         says=("sysrq triggered crash",),
     ),
     Fault(

@@ -36,6 +36,7 @@ PANICS = {
 PREFIXES = {
     "nothing": "",
     "level": "<4>",
+    "prompt and level": "vexlab login: <6>",
     "prompt": "vexlab login: ",
     "half a line": "writing 4096 byt",
     "dropped": "** 12 printk messages dropped ** ",
@@ -191,6 +192,14 @@ def test_blocks_are_ordinary_where_damage_is_done() -> None:
 @pytest.mark.parametrize("line", ["[   41.002113] (program) WARNING: x", "[   41.002113] (program) Call Trace:"])
 def test_program_that_writes_to_the_log_reports_no_bug(line: str) -> None:
     assert kernel_messages.splats([line]) == []
+
+
+def test_program_is_told_from_the_kernel_by_the_facility() -> None:
+    line = "login: <12>[   41.002113] WARNING: x"
+    assert kernel_messages.text_of(line) == "(program) WARNING: x"
+    assert kernel_messages.stamped(line) == "[   41.002113] (program) WARNING: x"
+    assert kernel_messages.splats([line]) == []
+    assert kernel_messages.stamped("login: <6>[   41.002113] loop0: x") == "[   41.002113] loop0: x"
 
 
 def test_boot_sees_a_panic_behind_a_prompt() -> None:

@@ -94,11 +94,22 @@ def test_deadline_stays_in_the_reason(console: str, cause: str) -> None:
 @pytest.mark.parametrize("verdict", [Verdict.LOST, Verdict.PANICKED])
 def test_program_on_the_terminal_changes_no_verdict(verdict: Verdict) -> None:
     """Without a time stamp it isn't the kernel; with one, what comes after the last panic is only the kernel."""
-    faked = "[   50.000000] Kernel panic - not syncing: hung_task: blocked tasks\n" + HUNG_TASK.splitlines()[0]
+    faked = "[   30.000000] Kernel panic - not syncing: hung_task: blocked tasks\n" + HUNG_TASK.splitlines()[0]
     death = explain_console(f"{faked}\n{SYSRQ if verdict is Verdict.PANICKED else ''}", verdict, "gone")
     assert death.verdict is verdict
     bare = "INFO: task umount:1034 blocked for more than 60 seconds.\nKernel panic - not syncing: hung_task: x\n"
     assert explain_console(bare, verdict, "gone") == Death(verdict, "gone")
+
+
+def test_program_in_the_log_is_never_the_cause() -> None:
+    """Not even when the kernel's own words did not reach the console any more: facility 1 is before the stamp."""
+    forged = "<12>[   30.000000] Kernel panic - not syncing: hung_task: blocked tasks\n"
+    forged += "<8>[   31.000000] INFO: task umount:1034 blocked for more than 60 seconds.\n"
+    assert explain_console(forged, Verdict.PANICKED, "the guest's kernel panicked") == Death(
+        Verdict.PANICKED, "the guest's kernel panicked"
+    )
+    real = forged + "".join(f"<0>{line}\n" for line in SYSRQ.splitlines())
+    assert explain_console(real, Verdict.PANICKED, "x").reason == "Kernel panic - not syncing: sysrq triggered crash"
 
 
 def test_console_without_a_cause_leaves_the_event_to_speak() -> None:

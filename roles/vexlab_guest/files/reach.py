@@ -144,7 +144,7 @@ def console_tail(lab: Lab, lines: int = 15) -> str:
         text = console_end(lab).decode(errors="replace")
     except OSError:
         return "(nothing was written to the console)"
-    kept = [line for line in kernel_messages.CONTROL.sub("", text).splitlines() if line.strip()][-lines:]
+    kept = [line for line in map(kernel_messages.stamped, text.splitlines()) if line.strip()][-lines:]
     return "\n".join(f"  | {line}" for line in kept) or "(nothing was written to the console)"
 
 
