@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.labs import ROOT, Bench, ssh_control
 from benchmarks.measure import BenchmarkError, Command, Contestant, interleave, run
 from benchmarks.table import Row, at_most, ratio, seconds
-from vexlab import content
+from vexlab.config import installation
 
 ROLE = ROOT / "roles" / "vexfs_build"
 SANDBOX, CHROOT, GUEST = "sandbox", "make in a chroot", "guest"
@@ -20,7 +20,7 @@ SANDBOX, CHROOT, GUEST = "sandbox", "make in a chroot", "guest"
 
 def build_inputs(contract: dict[str, Any]) -> dict[str, Any]:
     """Inputs of the role's build script, as the playbooks hand them over."""
-    work, defaults = contract["vexlab_work_directory"], content.read_yaml(ROLE / "defaults" / "main.yml")
+    work, defaults = contract["vexlab_work_directory"], installation.read_yaml(ROLE / "defaults" / "main.yml")
     return {
         "source": f"{work}/source", "destination": f"{work}/build", "record": f"{work}/build.json",
         "directory": contract["vexlab_build_directory"], "before": contract["vexlab_build_before"],

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.measure import BenchmarkError, Finished, run, say
 from roles.vexlab_image.files.build_image import ensure
 from roles.vexlab_image.files.image_store import Spec
-from vexlab import content, settings
+from vexlab.config import installation, settings, user_directories
 
 ROOT = Path(__file__).resolve().parent.parent
 GUEST = [sys.executable, "-m", "roles.vexlab_guest.files.guest"]
@@ -170,12 +170,12 @@ def bench() -> Iterator[Bench]:
 
 def image_directory(contract: dict[str, Any]) -> Path:
     """Where role vexlab_image keeps the image of a contract that `vexlab image build` has built."""
-    base = content.read_yaml(ROOT / "roles" / "vexlab_image" / "vars" / "main.yml")["__vexlab_image_base_packages"]
+    base = installation.read_yaml(ROOT / "roles" / "vexlab_image" / "vars" / "main.yml")["__vexlab_image_base_packages"]
     spec = Spec(
         contract["vexlab_kernel_suite"], (*base, *contract["vexlab_packages"]),
         tuple(contract["vexlab_source_packages"]), contract["vexlab_disk_size_mb"],
     )  # fmt: skip
-    found = ensure(content.cache_directory(), spec, check=True)
+    found = ensure(user_directories.cache_directory(), spec, check=True)
     if found.changed:
         raise BenchmarkError(f"{found.directory} should be the image, but: {found.reason}")
     return Path(found.directory)
@@ -193,4 +193,4 @@ def mebibytes_of(directory: Path) -> float:
 
 def default_cache() -> Path:
     """Where the images are that everybody uses."""
-    return content.cache_directory()
+    return user_directories.cache_directory()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.labs import Bench
 from benchmarks.measure import Contestant, interleave
 from benchmarks.table import Row, at_most, missing, seconds
-from vexlab import content
+from vexlab.config import stage_list
 
 LAB = "test"
 WHOLE, QUICK = "vexlab test", "vexlab test --quick"
@@ -44,7 +44,7 @@ def measure(bench: Bench, runs: int) -> list[Row]:
         contestants.append(Contestant(QUICK, suite.quick))
     times = interleave(contestants, runs)
     bench.vexlab("destroy", "--name", LAB)
-    count = len(content.stages())
+    count = len(stage_list.stages())
     whole = f"`vexlab test`, all {count} stages"
     goal = at_most(150) if count >= GOAL_OF_STAGES else None
     remark = "" if goal else f"the goal, ≤ 150 s, is for {GOAL_OF_STAGES} stages"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from vexlab import interrupt
+from vexlab.run import interrupt
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def _run() -> int:
     import click  # noqa: PLC0415  what takes time is loaded where an interruption is noticed
     from rich.console import Console  # noqa: PLC0415
 
-    from vexlab.cli import cli  # noqa: PLC0415
+    from vexlab.cli.main import cli  # noqa: PLC0415
     from vexlab.errors import Interrupted, VexlabError, of_system  # noqa: PLC0415
 
     stderr = Console(stderr=True, highlight=False)

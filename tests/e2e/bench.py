@@ -16,13 +16,15 @@ LAB = "bench"
 CREATE = """
 import sys, json
 from pathlib import Path
-from vexlab import lab, runs, settings
+from vexlab.config import settings
+from vexlab.guest import lab
+from vexlab.run import plain_playbooks
 found, disks = lab.find(sys.argv[1]), json.loads(sys.argv[2])
 made = settings.make(found.name, settings.Options())
 made.contract["vexlab_disks"] = disks
-runs.prepare(found, made)
+plain_playbooks.prepare(found, made)
 log = found.directory / "create.log"
-if not runs.run_plain("guest_create", found, {}, log).ok:
+if not plain_playbooks.run_plain("guest_create", found, {}, log).ok:
     sys.exit(log.read_text()[-3000:])
 """
 

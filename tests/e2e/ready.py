@@ -10,15 +10,15 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vexlab import chain, gate
-from vexlab.gate import Subject
+from vexlab.gate import decision, hash_chain
+from vexlab.gate.decision import Subject
 
 
 def write_readiness(path: Path, module: Subject) -> Path:
     """What `vexlab gate` writes of a module when all is met for a device; tests/e2e/test_gate.py sees it write one."""
     now = datetime.now(UTC)
     criteria = [
-        {"key": key, "level": level, "text": gate.TEXTS[key], "met": level != "production", "why": "for a test"}
+        {"key": key, "level": level, "text": decision.TEXTS[key], "met": level != "production", "why": "for a test"}
         for level, key in (("vm", "tests"), ("device", "backup"), ("production", "phase-1"))
     ]
     contract = {"module_parameters": "", "mount_options_ro": "ro", "mount_options_rw": "rw"}
@@ -29,7 +29,7 @@ def write_readiness(path: Path, module: Subject) -> Path:
         "module": {"name": module.name, "sha256": module.sha256, "srcversion": module.srcversion},
         "criteria": criteria, "made": now.isoformat(), "valid_until": (now + timedelta(days=1)).isoformat(),
     }  # fmt: skip
-    path.write_text(json.dumps(document | {"sha256": chain.content_hash(document)}))
+    path.write_text(json.dumps(document | {"sha256": hash_chain.content_hash(document)}))
     return path
 
 

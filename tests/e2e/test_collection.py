@@ -16,7 +16,7 @@ import yaml
 from tests.e2e import plain_machine
 from tests.e2e.harness import ROOT, VEXFS, Vexlab
 from tests.e2e.ready import write_readiness
-from vexlab.cli_gate import module_subject
+from vexlab.cli.gate import module_subject
 
 STAGES = ("structure", "build", "load", "mkfs", "mount")
 BIN = Path(sys.executable).parent

@@ -11,9 +11,10 @@ import pytest
 from tests.e2e.bench import LAB, Bench
 from tests.e2e.harness import Done, Vexlab, edit, wait_until
 from tests.e2e.ready import write_readiness
-from vexlab.gate import Subject, subject_of
-from vexlab.lab import qmp
-from vexlab.results import from_document
+from vexlab.gate.decision import Subject
+from vexlab.gate.promotion import subject_of
+from vexlab.guest.lab import qmp
+from vexlab.results.results_file import from_document
 
 DISKS = {
     "CLEAN": 64,

@@ -22,7 +22,7 @@ PLAYBOOK = """\
   become: true
   gather_facts: false
   roles:
-    - role: vexfs_load
+    - role: vexfs.vexlab.vexfs_load
       vars:
         vexfs_load_module_file: /var/lib/vexlab/build/vexfs.ko
         vexfs_load_module_name: vexfs
@@ -51,7 +51,7 @@ def load(vexlab: Vexlab, directory: Path, readiness: Path | str, **inputs: objec
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     command = [program, "-i", str(vexlab.labs / "default/inventory"), "-e", given, "load.yml"]
     environment = os.environ | {
-        "ANSIBLE_ROLES_PATH": str(ROOT / "roles"), "ANSIBLE_PIPELINING": "1", "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_PIPELINING": "1", "ANSIBLE_NOCOLOR": "1",
     }  # fmt: skip
     done = subprocess.run(
         command, cwd=directory, env=environment, text=True, capture_output=True, timeout=300, check=False

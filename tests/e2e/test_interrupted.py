@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.e2e.harness import Vexlab, wait_until
-from vexlab.watch import process_state
+from vexlab.guest.watch import process_state
 
 
 def guest_state(vexlab: Vexlab, lab: str = "default") -> str:

@@ -53,7 +53,7 @@ def test_wheel_holds_the_content(wheel: Path) -> None:
         "roles/vexlab_guest/files/guest.py", "tests/guest/conftest.py", "ansible.cfg",
         "inventory/group_vars/vexlab.yml", "examples/vexfs/Kbuild", "examples/targets/vexfs.yml",
     ):  # fmt: skip
-        assert f"vexlab/_content/{path}" in names
+        assert f"ansible_collections/vexfs/vexlab/{path}" in names
     assert not [name for name in names if name.endswith((".pyc", ".ko", ".o"))]
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from vexlab import lab as labs
+from vexlab.guest import lab as labs
 
 KEEPER = Path(__file__).parents[2] / "roles/vexlab_guest/files/console.py"  # it runs from its text
 PATIENCE = 15.0  # seconds for processes that were told to end

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.harness import Done, wait_until
 from tests.faults.fault import Fault
 from tests.faults.fault_site import NO_RUN, Site
-from vexlab.lab import qmp
+from vexlab.guest.lab import qmp
 
 PANIC = "echo c > /proc/sysrq-trigger"
 # The process that runs the checks, and the one that it forks for their code. The shell of this script has other words.

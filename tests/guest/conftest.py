@@ -28,7 +28,7 @@ from reload import taken_down
 from scratch import Master, Scratch
 from victim import Victim
 
-MACHINE_EXIT = 74  # exit code when the record of the checks can't be written; vexlab/follow.py knows it
+MACHINE_EXIT = 74  # exit code when the record of the checks can't be written; vexlab/run/playbook_run.py knows it
 GONE_SECONDS = 5.0  # within which a guest's death is noticed
 EXECUTED = pytest.StashKey[int]()
 CONNECTION = pytest.StashKey[Guest]()

@@ -7,9 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from vexlab import content, evidence, readiness, results, target
-from vexlab.gate import Criterion, Decision, Gate, Subject
-from vexlab.results import Amounts, Check, Contract, Device, Guest, Machine, Module, Run, Stage, Verdict, judge_run
+from vexlab.config import suite_hash, target, user_directories
+from vexlab.gate import evidence, run_criteria
+from vexlab.gate.decision import Criterion, Decision, Subject
+from vexlab.gate.promotion import Gate
+from vexlab.results import results_file
+from vexlab.results.judging import judge_run
+from vexlab.results.model import Amounts, Check, Contract, Device, Guest, Machine, Module, Run, Stage, Verdict
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 KERNEL = "6.12.0-amd64"
@@ -17,7 +21,7 @@ SUBJECT = Subject("toyfs", "ab" * 32, "0123ABC", KERNEL)
 MODULE = Module("toyfs", "ab" * 32, "0123ABC", "c-only", "cd" * 20)
 USUAL = Amounts(quick=False, load_cycles=20, mount_cycles=100, churn_operations=2000, seed=0)
 CONTRACT = Contract(tuple(target.capabilities()), "debug=0", "ro", "rw", 2, 2048, 256, (), "ef" * 32)
-STAGES = list(readiness.CATEGORIES)
+STAGES = list(run_criteria.CATEGORIES)
 
 
 def ago(**how: float) -> str:
@@ -41,8 +45,8 @@ def a_run(name: str = "run-1", verdicts: dict[str, Verdict] | None = None, **cha
         run=name, verdict=judge_run(stages, STAGES), target="toyfs", started=ago(hours=1.1), finished=ago(hours=1),
         suite_version="0.1.0", module=MODULE,
         guest=Guest(KERNEL, "tcg", "7.2.0", False, 2048, 2, 2222, "/mnt/source", "0123456789abcdef"), stages=stages,
-        evidence={"console": "console.log"}, selected=tuple(STAGES), kernel=KERNEL, suite=content.suite(), applied=True,
-        amounts=USUAL, contract=CONTRACT,
+        evidence={"console": "console.log"}, selected=tuple(STAGES), kernel=KERNEL, suite=suite_hash.suite(),
+        applied=True, amounts=USUAL, contract=CONTRACT,
     )  # fmt: skip
     return dataclasses.replace(run, **changes)
 
@@ -58,13 +62,13 @@ def a_phase(number: int, finished_hours_ago: float, verdict: Verdict = Verdict.P
 
 def sealed(run: Run) -> Path:
     """Write a run as a run is written, with logs, and seal it; returns its directory."""
-    directory = content.runs_directory() / run.run
+    directory = user_directories.runs_directory() / run.run
     for each in run.stages:
         log = directory / "stages" / each.name / "kernel.log"
         log.parent.mkdir(parents=True)
         log.write_text("all is well\n")
     (directory / "console.log").write_text("booted\n")
-    results.write(directory / "results.json", run)
+    results_file.write(directory / "results.json", run)
     evidence.seal(directory, run)
     return directory
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.gate_evidence import MODULE, a_phase, a_run, criterion, decide, sealed
-from vexlab import archive, content, device, evidence, results
-from vexlab.results import Verdict
+from vexlab.config import user_directories
+from vexlab.gate import evidence, phase_order
+from vexlab.results import archive, results_file
+from vexlab.results.model import Verdict
 
 
 def is_a_directory(path: Path) -> None:
@@ -75,10 +77,10 @@ def damage(request: pytest.FixtureRequest) -> Callable[[Path], object]:
 
 def unsealed(name: str) -> Path:
     run = a_run(name)
-    path = content.runs_directory() / name
+    path = user_directories.runs_directory() / name
     path.mkdir(parents=True)
     (path / "lab").write_text("default\n")
-    results.write(path / "results.json", run)
+    results_file.write(path / "results.json", run)
     return path
 
 
@@ -90,7 +92,7 @@ def vexlab(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_others_are_listed(damage: Callable[[Path], object]) -> None:
     for name in ("1-first", "2-damaged", "3-last"):
         unsealed(name)
-    damage(content.runs_directory() / "2-damaged" / "results.json")
+    damage(user_directories.runs_directory() / "2-damaged" / "results.json")
     runs, unreadable = archive.read_all(archive.directories())
     assert [run.run for run in runs] == ["1-first", "3-last"]
     assert [one.name for one in unreadable] == ["2-damaged"]
@@ -100,7 +102,7 @@ def test_the_others_are_listed(damage: Callable[[Path], object]) -> None:
 def test_last_run_is_the_last_that_can_be_read(damage: Callable[[Path], object]) -> None:
     for name in ("1-first", "2-damaged"):
         unsealed(name)
-    damage(content.runs_directory() / "2-damaged" / "results.json")
+    damage(user_directories.runs_directory() / "2-damaged" / "results.json")
     run, unreadable = archive.last()
     assert (run and run.run, [one.name for one in unreadable]) == ("1-first", ["2-damaged"])
 
@@ -114,7 +116,7 @@ def test_failure_that_was_sealed_counts_though_it_can_not_be_read(damage: Callab
     sealed(a_phase(1, 0.5))
     damage(sealed(a_phase(1, 0.9, Verdict.FAILED)) / "results.json")
     past, unreadable = evidence.on_hardware()
-    assert (device.modules_that_passed(past, "S1", 1), unreadable) == ([], [])
+    assert (phase_order.modules_that_passed(past, "S1", 1), unreadable) == ([], [])
 
 
 def test_what_nothing_tells_of_hinders_no_other_module(damage: Callable[[Path], object]) -> None:
@@ -124,7 +126,7 @@ def test_what_nothing_tells_of_hinders_no_other_module(damage: Callable[[Path], 
     damage(unsealed("9-killed") / "results.json")
     assert decide().level == "vm"
     past, unreadable = evidence.on_hardware()
-    assert device.modules_that_passed(past, "S1", 1) == [MODULE.sha256]
+    assert phase_order.modules_that_passed(past, "S1", 1) == [MODULE.sha256]
     assert [one.name for one in unreadable] == ["9-killed"]
 
 
@@ -132,7 +134,7 @@ def test_what_nothing_tells_of_hinders_no_other_module(damage: Callable[[Path], 
 def test_run_of_an_unknown_lab_is_of_none(marker: bytes | None) -> None:
     for name in ("1-first", "2-damaged"):
         unsealed(name)
-    path = content.runs_directory() / "2-damaged" / "lab"
+    path = user_directories.runs_directory() / "2-damaged" / "lab"
     if marker is None:
         is_a_directory(path)
     else:
@@ -143,8 +145,8 @@ def test_run_of_an_unknown_lab_is_of_none(marker: bytes | None) -> None:
 def test_commands_name_it_and_go_on() -> None:
     for name in ("1-first", "2-damaged"):
         unsealed(name)
-    (content.runs_directory() / "2-damaged" / "results.json").write_text("{")
-    (content.labs_directory() / "default").mkdir(parents=True)
+    (user_directories.runs_directory() / "2-damaged" / "results.json").write_text("{")
+    (user_directories.labs_directory() / "default").mkdir(parents=True)
     for words, shown in (
         (["runs"], "1-first"),
         (["runs", "--json"], '"run": "1-first"'),

@@ -17,7 +17,7 @@ from benchmarks import labs
 from benchmarks.measure import BenchmarkError, Contestant, Running, interleave, run, run_together
 from benchmarks.memory import Process, of_the_run, program
 from benchmarks.table import at_least, at_most, markdown, missing, ratio, seconds
-from vexlab.watch import process_state
+from vexlab.guest.watch import process_state
 
 ENVIRONMENT = dict(os.environ)
 ROOT = Path(__file__).resolve().parents[2]

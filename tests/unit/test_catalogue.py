@@ -15,8 +15,8 @@ import yaml
 from tests.e2e.harness import VEXFS
 from tests.mutants import catalogue
 from tests.mutants.catalogue import ROLE, VERDICTS, Judgement, Mutant, judge
-from vexlab import content, settings
-from vexlab.settings import Options
+from vexlab.config import settings, stage_list
+from vexlab.config.settings import Options
 
 MUTANTS = catalogue.load()
 GUEST = Path(__file__).parents[1] / "guest"
@@ -38,7 +38,7 @@ def test_those_in_make_test_are_of_every_kind() -> None:
 @each
 def test_entry_is_whole(mutant: Mutant) -> None:
     assert mutant.sentence.endswith(".")
-    assert mutant.stage in content.stages_for(())
+    assert mutant.stage in stage_list.stages_for(())
     assert mutant.verdict in VERDICTS
 
 
@@ -78,7 +78,7 @@ def checks(stage: str, variant: str, inventory: Path) -> set[str]:
 @each
 def test_check_exists(mutant: Mutant, inventory: Path) -> None:
     if mutant.check == ROLE:
-        [spec] = [spec for spec in content.stages() if spec.name == mutant.stage]
+        [spec] = [spec for spec in stage_list.stages() if spec.name == mutant.stage]
         assert spec.role
     else:
         known = checks(mutant.stage, mutant.variant, inventory)

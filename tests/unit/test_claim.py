@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from vexlab import claim
 from vexlab.errors import GuestProblem, StageFailed, UsageProblem
+from vexlab.guest import machine_claim
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "playbooks" / "files" / "claim.py"
@@ -30,16 +30,18 @@ def asking(directory: Path) -> Callable[[str, dict[str, Any], str], dict[str, An
 
 def claim_of(process: subprocess.Popen[bytes], **more: Any) -> dict[str, Any]:
     """What that process would have claimed."""
-    from vexlab.lab import started
+    from vexlab.guest.lab import started
 
     return (
-        claim.mine() | {"id": f"VEXLAB_RUN={process.pid}", "pid": process.pid, "started": started(process.pid)} | more
+        machine_claim.mine()
+        | {"id": f"VEXLAB_RUN={process.pid}", "pid": process.pid, "started": started(process.pid)}
+        | more
     )
 
 
 def test_it_is_had_and_freed(tmp_path: Path) -> None:
-    with claim.held("bench1", asking(tmp_path)):
-        assert json.loads((tmp_path / "claim.json").read_text())["id"] == claim.mine()["id"]
+    with machine_claim.held("bench1", asking(tmp_path)):
+        assert json.loads((tmp_path / "claim.json").read_text())["id"] == machine_claim.mine()["id"]
     assert not (tmp_path / "claim.json").exists()
 
 
@@ -49,19 +51,19 @@ def test_the_second_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
         asking(tmp_path)("take", claim_of(other, who="alice on desk"), "")
         with (
             pytest.raises(UsageProblem, match=f"in use: by alice on desk, process {other.pid}, since 20"),
-            claim.held("bench1", asking(tmp_path)),
+            machine_claim.held("bench1", asking(tmp_path)),
         ):
             raise AssertionError
         assert "--take-over" in _hint(tmp_path)
     finally:
         other.kill()
         other.wait()
-    with claim.held("bench1", asking(tmp_path)):  # it has provably ended
+    with machine_claim.held("bench1", asking(tmp_path)):  # it has provably ended
         pass
 
 
 def _hint(directory: Path) -> str:
-    with pytest.raises(UsageProblem) as raised, claim.held("bench1", asking(directory)):
+    with pytest.raises(UsageProblem) as raised, machine_claim.held("bench1", asking(directory)):
         raise AssertionError
     return raised.value.hint
 
@@ -71,12 +73,12 @@ def _hint(directory: Path) -> str:
 )
 def test_nobody_knows_so_a_person_says_it(tmp_path: Path, held_by: dict[str, Any]) -> None:
     if held_by:
-        asking(tmp_path)("take", claim.mine() | {"id": "other"} | held_by, "")
+        asking(tmp_path)("take", machine_claim.mine() | {"id": "other"} | held_by, "")
     else:
         (tmp_path / "claim.json").write_text("{")
     assert "--take-over" in _hint(tmp_path)
-    with claim.held("bench1", asking(tmp_path), take_over=True):
-        assert json.loads((tmp_path / "claim.json").read_text())["id"] == claim.mine()["id"]
+    with machine_claim.held("bench1", asking(tmp_path), take_over=True):
+        assert json.loads((tmp_path / "claim.json").read_text())["id"] == machine_claim.mine()["id"]
 
 
 def test_what_it_started_still_runs(tmp_path: Path) -> None:
@@ -87,15 +89,15 @@ def test_what_it_started_still_runs(tmp_path: Path) -> None:
     gone.wait()
     left = subprocess.Popen(["sleep", "60"], env={"VEXLAB_RUN": str(gone.pid)})
     try:
-        assert not claim.has_ended(theirs)
+        assert not machine_claim.has_ended(theirs)
     finally:
         left.kill()
         left.wait()
-    assert claim.has_ended(theirs)
+    assert machine_claim.has_ended(theirs)
 
 
 def test_of_many_at_once_one_has_it(tmp_path: Path) -> None:
-    claims = [claim.mine() | {"id": f"id-{number}"} for number in range(8)]
+    claims = [machine_claim.mine() | {"id": f"id-{number}"} for number in range(8)]
     asked = [
         subprocess.Popen(
             [sys.executable, SCRIPT, "take", json.dumps({"directory": str(tmp_path), "claim": one, "instead_of": ""})],
@@ -109,8 +111,8 @@ def test_of_many_at_once_one_has_it(tmp_path: Path) -> None:
 
 def test_only_its_holder_frees_it(tmp_path: Path) -> None:
     ask = asking(tmp_path)
-    ask("take", claim.mine() | {"id": "other"}, "")
-    holder = ask("free", claim.mine(), "")
+    ask("take", machine_claim.mine() | {"id": "other"}, "")
+    holder = ask("free", machine_claim.mine(), "")
     assert holder is not None
     assert holder["id"] == "other"
 
@@ -123,5 +125,5 @@ def test_a_machine_that_died_hides_nothing(tmp_path: Path) -> None:
             raise GuestProblem("unreachable")
         return asking(tmp_path)(verb, who, instead_of)
 
-    with pytest.raises(StageFailed, match="panicked"), claim.held("bench1", ask):
+    with pytest.raises(StageFailed, match="panicked"), machine_claim.held("bench1", ask):
         raise StageFailed("panicked")

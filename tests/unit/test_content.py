@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vexlab import content
+from vexlab.config import installation, stage_list, suite_hash
 from vexlab.errors import UsageProblem
 
 ALL = ["structure", "build", "load", "mkfs", "mount", "stress", "errors"]
@@ -26,18 +26,18 @@ ALL = ["structure", "build", "load", "mkfs", "mount", "stress", "errors"]
     ],
 )
 def test_chosen_stages_bring_along_what_they_need_and_no_more(chosen: tuple[str, ...], stages: list[str]) -> None:
-    assert content.stages_for(chosen) == stages
+    assert stage_list.stages_for(chosen) == stages
 
 
 def test_stage_that_nobody_knows() -> None:
     with pytest.raises(UsageProblem, match="unknown stage 'mont'"):
-        content.stages_for(("mont",))
+        stage_list.stages_for(("mont",))
 
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
     """A checkout in small, with vexlab's own code in it."""
-    for name in (*content.JUDGING, "vexlab", "docs"):
+    for name in (*suite_hash.JUDGING, "vexlab", "docs"):
         path = tmp_path / name if "." in name else tmp_path / name / "inner" / "file"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -52,29 +52,30 @@ def shipped(tmp_path: Path) -> Path:
     ],
 )  # fmt: skip
 def test_another_judge_is_another_suite(shipped: Path, place: str) -> None:
-    before = content.tree_hash(shipped, shipped / "vexlab")
+    before = suite_hash.tree_hash(shipped, shipped / "vexlab")
     (shipped / place).write_text("something else")
-    assert content.tree_hash(shipped, shipped / "vexlab") != before
+    assert suite_hash.tree_hash(shipped, shipped / "vexlab") != before
 
 
 @pytest.mark.parametrize("place", ["docs/inner/file", "vexlab/inner/file.pyc", "vexlab/.hidden", "roles/inner/.cache"])
 def test_what_does_not_judge_makes_no_other_suite(shipped: Path, place: str) -> None:
-    before = content.tree_hash(shipped, shipped / "vexlab")
+    before = suite_hash.tree_hash(shipped, shipped / "vexlab")
     (shipped / place).write_text("something else")
-    assert content.tree_hash(shipped, shipped / "vexlab") == before
+    assert suite_hash.tree_hash(shipped, shipped / "vexlab") == before
 
 
 def test_wheel_has_all_that_judges_where_it_is_looked_for() -> None:
     pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    included = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert {name: included.get(name) for name in content.JUDGING} == {
-        name: f"vexlab/_content/{name}" for name in content.JUDGING
-    }
+    wheel = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert set(suite_hash.JUDGING) <= set(wheel["only-include"])
+    for name in {Path(name).parts[0] for name in suite_hash.JUDGING}:
+        assert wheel["sources"][name] == str(installation.COLLECTION / name)
 
 
 def test_suite_is_the_same_installed_and_in_a_checkout(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Installed, what is shipped is below the package."""
+    """Installed, what is shipped is beside the package, in a collection."""
     package = tmp_path_factory.mktemp("site-packages") / "vexlab"
     shutil.copytree(shipped / "vexlab", package)
-    shutil.copytree(shipped, package / "_content", ignore=shutil.ignore_patterns("vexlab"))
-    assert content.tree_hash(package / "_content", package) == content.tree_hash(shipped, shipped / "vexlab")
+    collection = package.parent / installation.COLLECTION
+    shutil.copytree(shipped, collection, ignore=shutil.ignore_patterns("vexlab"))
+    assert suite_hash.tree_hash(collection, package) == suite_hash.tree_hash(shipped, shipped / "vexlab")

@@ -17,10 +17,12 @@ import pytest
 from roles.vexfs_mkfs.files import device as devices
 from roles.vexlab_backup.files import backup
 from roles.vexlab_backup.files.device import DeviceError
-from vexlab import device, hardware
+from vexlab.config import phases, stage_list
 from vexlab.errors import UsageProblem
-from vexlab.evidence import Past
-from vexlab.results import Amounts, Device, Machine, Module, Run, Verdict
+from vexlab.gate import phase_order
+from vexlab.gate.evidence import Past
+from vexlab.guest import hardware
+from vexlab.results.model import Amounts, Device, Machine, Module, Run, Verdict
 
 ROOT = Path(__file__).parents[2]
 
@@ -326,25 +328,23 @@ def run_of(
 
 
 def test_phases_follow_each_other_and_know_their_stages() -> None:
-    from vexlab import content
-
-    known = {spec.name for spec in content.stages()}
-    assert [phase.phase for phase in device.phases()] == [1, 2, 3]
-    for phase in device.phases():
+    known = {spec.name for spec in stage_list.stages()}
+    assert [phase.phase for phase in phases.phases()] == [1, 2, 3]
+    for phase in phases.phases():
         assert phase.stages
         assert not set(phase.stages) & set(phase.applied)
         assert {"structure", "build", "load", "mkfs", "mount"} <= {*phase.stages, *phase.applied} <= known
-    assert "stress" in device.phase(3).stages
+    assert "stress" in phases.phase(3).stages
 
 
 def test_first_phase_asks_for_no_other() -> None:
-    assert device.allowed_modules([], "S1", 1) == []
+    assert phase_order.allowed_modules([], "S1", 1) == []
 
 
 def test_next_phase_asks_for_the_one_before() -> None:
-    assert device.allowed_modules([run_of(1, "a")], "S1", 2) == ["a"]
+    assert phase_order.allowed_modules([run_of(1, "a")], "S1", 2) == ["a"]
     with pytest.raises(UsageProblem, match="no module has passed phase 2 on the device S1"):
-        device.allowed_modules([run_of(1, "a")], "S1", 3)
+        phase_order.allowed_modules([run_of(1, "a")], "S1", 3)
 
 
 @pytest.mark.parametrize(
@@ -366,11 +366,11 @@ def test_next_phase_asks_for_the_one_before() -> None:
     ],
 )  # fmt: skip
 def test_what_shows_too_little_counts_for_nothing(past: list[Past]) -> None:
-    assert device.modules_that_passed(past, "S1", 1) == []
+    assert phase_order.modules_that_passed(past, "S1", 1) == []
 
 
 def test_what_went_wrong_with_another_module_takes_nothing_back() -> None:
-    assert device.modules_that_passed([run_of(1, "a"), run_of(1, "b", Verdict.FAILED)], "S1", 1) == ["a"]
+    assert phase_order.modules_that_passed([run_of(1, "a"), run_of(1, "b", Verdict.FAILED)], "S1", 1) == ["a"]
 
 
 # --- which host

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vexlab import forensics
-from vexlab.trace import Symbols
+from vexlab.guest import forensics
+from vexlab.guest.symbols import Symbols
 
 NOWHERE = Symbols(Path("/nonexistent"), "toyfs", "/nonexistent")
 

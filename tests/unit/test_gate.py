@@ -28,9 +28,13 @@ from tests.unit.gate_evidence import (
     sealed,
     unmet,
 )
-from vexlab import chain, content, evidence, gate, readiness, report, results, statements
+from vexlab.config import stage_list, user_directories
 from vexlab.errors import UsageProblem, VexlabError
-from vexlab.results import Check, Device, Run, Verdict
+from vexlab.gate import evidence, hash_chain, promotion, run_criteria, sign_offs
+from vexlab.gate.decision import LEVELS, OLDEST_DAYS, TEXTS
+from vexlab.report import markdown
+from vexlab.results import results_file
+from vexlab.results.model import Check, Device, Run, Verdict
 
 PHASES = ["phase-1", "phase-2", "phase-3"]
 
@@ -42,8 +46,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def sign_all(sha256: str = SUBJECT.sha256) -> None:
-    for key in readiness.PROTOCOL:
-        statements.sign(sha256, key, "A. Operator", "see the folder", NOW - timedelta(minutes=30))
+    for key in run_criteria.PROTOCOL:
+        sign_offs.sign(sha256, key, "A. Operator", "see the folder", NOW - timedelta(minutes=30))
 
 
 # ---------------------------------------------------------------- levels
@@ -52,7 +56,7 @@ def sign_all(sha256: str = SUBJECT.sha256) -> None:
 def test_nothing_is_ready_without_evidence() -> None:
     decision = decide()
     assert decision.level == "none"
-    assert unmet(decision) == list(gate.TEXTS)
+    assert unmet(decision) == list(TEXTS)
     assert "no run is about the module" in criterion(decision, "evidence").why
     assert decision.valid_until == NOW
 
@@ -60,7 +64,7 @@ def test_nothing_is_ready_without_evidence() -> None:
 def test_levels_are_reached_one_after_the_other() -> None:
     sealed(a_run())
     decision = decide()
-    assert (decision.level, unmet(decision)) == ("vm", [*readiness.PROTOCOL, *PHASES])
+    assert (decision.level, unmet(decision)) == ("vm", [*run_criteria.PROTOCOL, *PHASES])
     sign_all()
     assert (decide().level, unmet(decide())) == ("device", PHASES)
     for number, hours in ((1, 0.9), (2, 0.6), (3, 0.3)):
@@ -109,7 +113,7 @@ def test_run_that_does_not_count(run: Run, why: str) -> None:
     decision = decide()
     assert decision.level == "none"
     assert why in criterion(decision, "evidence").why
-    assert unmet(decision)[:8] == ["evidence", "claims-vm", *readiness.MUST_PASS]
+    assert unmet(decision)[:8] == ["evidence", "claims-vm", *run_criteria.MUST_PASS]
     assert decision.sources == ()
 
 
@@ -199,7 +203,7 @@ def test_death_is_outdone_by_no_pass(before: dict[str, Verdict], verdict: Verdic
 def before_stages_were_sealed(record: dict[str, Any]) -> dict[str, Any]:
     """A line of the chain as an earlier vexlab wrote it."""
     old = {name: value for name, value in record.items() if name not in ("stages", "contract", "amounts")}
-    return old | {"sha256": chain.content_hash(old)}
+    return old | {"sha256": hash_chain.content_hash(old)}
 
 
 def test_chain_of_an_earlier_version_is_read() -> None:
@@ -209,21 +213,19 @@ def test_chain_of_an_earlier_version_is_read() -> None:
             "died", {"load": Verdict.FAILED, "mount": Verdict.PANICKED}, finished=ago(days=2), contract=None, suite=""
         )
     )
-    [record] = chain.read(evidence.chain_file())
+    [record] = hash_chain.read(evidence.chain_file())
     evidence.chain_file().write_text(json.dumps(before_stages_were_sealed(record)) + "\n")
     assert "didn't seal what it demanded" in criterion(decide(), "evidence").why
     sealed(a_run())
     assert "died, a run of the same module, went wrong: mount panicked" in criterion(decide(), "crashes").why
-    shutil.rmtree(content.runs_directory() / "died")
+    shutil.rmtree(user_directories.runs_directory() / "died")
     assert "died, a run of the same module, went wrong: the run failed" in criterion(decide(), "tests").why
 
 
 def test_death_is_signed_off_by_name_and_for_as_long_as_evidence_lasts() -> None:
     sealed(a_run("died", {"mount": Verdict.PANICKED}, finished=ago(hours=3)))
     sealed(a_run())
-    statements.excuse(
-        SUBJECT.sha256, "died", "A. Operator", "sysrq was pressed, see ticket 3", NOW - timedelta(hours=2)
-    )
+    sign_offs.excuse(SUBJECT.sha256, "died", "A. Operator", "sysrq was pressed, see ticket 3", NOW - timedelta(hours=2))
     decision = decide()
     assert decision.level == "vm"
     assert "mount panicked; signed by A. Operator on" in criterion(decision, "crashes").why
@@ -237,7 +239,7 @@ def test_death_is_signed_off_by_name_and_for_as_long_as_evidence_lasts() -> None
 def test_what_went_wrong_after_the_pass_is_excused_by_nobody() -> None:
     sealed(a_run())
     sealed(a_run("died", {"mount": Verdict.PANICKED}, finished=ago(minutes=30), selected=tuple(STAGES[:5])))
-    statements.excuse(SUBJECT.sha256, "died", "A. Operator", "sysrq was pressed", NOW - timedelta(minutes=20))
+    sign_offs.excuse(SUBJECT.sha256, "died", "A. Operator", "sysrq was pressed", NOW - timedelta(minutes=20))
     assert unmet(decide())[0] == "tests"
     assert criterion(decide(), "crashes").met
     sealed(a_run("again", finished=ago(minutes=5)))
@@ -300,7 +302,7 @@ def test_level_needs_its_claims(level: str, lacking: str) -> None:
     for number, hours in ((1, 0.9), (2, 0.6), (3, 0.3)):
         sealed(a_phase(number, hours, contract=less))
     decision = decide()
-    assert decision.level == gate.LEVELS[gate.LEVELS.index(level) - 1]
+    assert decision.level == LEVELS[LEVELS.index(level) - 1]
     assert unmet(decision) == [f"claims-{level}"]
     assert criterion(decision, f"claims-{level}").why == f"not claimed: {lacking}"
     assert decision.not_claimed == [lacking]
@@ -333,7 +335,7 @@ def test_run_that_ended_in_build_is_no_complete_one() -> None:
     assert not criterion(decide(), "evidence").met
 
 
-@pytest.mark.parametrize("days", [0, gate.OLDEST_DAYS + 1, 36500])
+@pytest.mark.parametrize("days", [0, OLDEST_DAYS + 1, 36500])
 def test_evidence_lasts_no_longer_than_a_role_lets_it(days: int) -> None:
     with pytest.raises(UsageProblem, match=f"can't count for {days} days"):
         decide(max_age_days=days)
@@ -383,8 +385,8 @@ def test_phases_of_earlier_are_told_by_what_was_sealed() -> None:
     shutil.rmtree(sealed(a_phase(2, 3, Verdict.FAILED)))
     whole = sealed(a_phase(3, 2))
     killed = a_phase(3, 1)
-    (content.runs_directory() / killed.run).mkdir()
-    results.write(content.runs_directory() / killed.run / "results.json", killed)
+    (user_directories.runs_directory() / killed.run).mkdir()
+    results_file.write(user_directories.runs_directory() / killed.run / "results.json", killed)
     past, _ = evidence.on_hardware()
     assert {one.module for one in past} == {SUBJECT.sha256}
     assert [(one.verdict, one.run and one.run.run) for one in past] == [
@@ -407,9 +409,9 @@ def test_results_made_right_by_new_hashes_still_differ_from_the_chain() -> None:
 
 def test_chain_made_right_by_new_hashes_still_differs_from_the_results() -> None:
     sealed(a_run(kernel="6.1.0-amd64"))
-    [record] = chain.read(evidence.chain_file())
+    [record] = hash_chain.read(evidence.chain_file())
     record["kernel"] = KERNEL
-    record["sha256"] = chain.content_hash(record)
+    record["sha256"] = hash_chain.content_hash(record)
     evidence.chain_file().write_text(json.dumps(record) + "\n")
     assert "the chain says something else of it than its results" in criterion(decide(), "evidence").why
 
@@ -461,11 +463,11 @@ def test_chain_is_one_for_all_labs_and_modules() -> None:
 # ---------------------------------------------------------------- people
 
 
-@pytest.mark.parametrize("key", ["evidence", *readiness.MUST_PASS, *PHASES])
+@pytest.mark.parametrize("key", ["evidence", *run_criteria.MUST_PASS, *PHASES])
 def test_what_evidence_shows_cannot_be_signed(key: str) -> None:
     with pytest.raises(UsageProblem, match="computed from evidence"):
-        statements.sign(SUBJECT.sha256, key, "A. Operator", "trust me", NOW)
-    assert not statements.file_of(SUBJECT.sha256).exists()
+        sign_offs.sign(SUBJECT.sha256, key, "A. Operator", "trust me", NOW)
+    assert not sign_offs.file_of(SUBJECT.sha256).exists()
 
 
 @pytest.mark.parametrize(
@@ -478,7 +480,7 @@ def test_what_evidence_shows_cannot_be_signed(key: str) -> None:
 )
 def test_statement_needs_a_criterion_a_name_and_a_note(given: tuple[str, str, str], why: str) -> None:
     with pytest.raises(UsageProblem, match=why):
-        statements.sign(SUBJECT.sha256, *given, NOW)
+        sign_offs.sign(SUBJECT.sha256, *given, NOW)
 
 
 def test_statement_is_for_one_module_and_expires() -> None:
@@ -498,7 +500,7 @@ def test_statement_is_for_one_module_and_expires() -> None:
 def test_edited_statement_is_refused() -> None:
     sealed(a_run())
     sign_all()
-    path = statements.file_of(SUBJECT.sha256)
+    path = sign_offs.file_of(SUBJECT.sha256)
     path.write_text(path.read_text().replace("A. Operator", "Somebody Else", 1))
     with pytest.raises(VexlabError, match=r"statements\.jsonl:1: .* edited"):
         decide()
@@ -574,7 +576,7 @@ def test_failure_on_a_device_takes_the_device_away() -> None:
 def test_report_says_what_the_gate_says() -> None:
     run = a_run()
     sealed(run)
-    text = report.render_markdown(run, "", decide())
+    text = markdown.render_markdown(run, "", decide())
     assert "### Production Readiness\n" in text
     assert "level `vm`" in text
     assert "| device | Backup procedures ready | no | nobody signed for it" in text
@@ -582,15 +584,15 @@ def test_report_says_what_the_gate_says() -> None:
 
 
 def test_report_of_a_run_without_a_module_or_with_a_broken_chain_says_so() -> None:
-    assert "The gate says nothing of this module: the run is about no module" in report.render_markdown(
-        a_run(module=None), "", gate.about(a_run(module=None))
+    assert "The gate says nothing of this module: the run is about no module" in markdown.render_markdown(
+        a_run(module=None), "", promotion.about(a_run(module=None))
     )
     sealed(a_run())
     lines(lambda known: [known[0].replace(KERNEL, "7.0")])
-    said = report.render_markdown(a_run(), "", gate.about(a_run()))
+    said = markdown.render_markdown(a_run(), "", promotion.about(a_run()))
     assert "the chain is broken here" in said
 
 
 def test_every_stage_has_its_place_in_the_gate() -> None:
     """A stage that is added must be covered by a criterion, or a run without it would count as complete."""
-    assert [spec.name for spec in content.stages()] == STAGES
+    assert [spec.name for spec in stage_list.stages()] == STAGES

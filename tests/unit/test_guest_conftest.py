@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
 import known_failures
 
-from vexlab import follow, results
-from vexlab.results import Verdict
+from vexlab.results import results_file
+from vexlab.results.model import Verdict
+from vexlab.run import playbook_run
 
 GUEST = Path(__file__).parents[1] / "guest"
 
@@ -240,7 +241,7 @@ def test_an_unusable_guest_ends_the_stage(
     assert found == {"rename.before": ("passed", ""), "rename.finds_out": (verdict, "the words")}
     assert planned(tmp_path) == ["rename.before", "rename.finds_out", "rename.after"]
     record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
-    assert results.read_checks(record)[-1].verdict is Verdict(verdict)
+    assert results_file.read_checks(record)[-1].verdict is Verdict(verdict)
 
 
 def test_a_record_that_can_not_be_written_is_no_verdict(tmp_path: Path) -> None:
@@ -252,4 +253,4 @@ def test_a_record_that_can_not_be_written_is_no_verdict(tmp_path: Path) -> None:
     fill = f'{dd} if=/dev/zero of="$0/all" bs=4096 status=none 2>/dev/null; exec "$@"'
     small = (str(bwrap), "--dev-bind", "/", "/", "--size", "65536", "--tmpfs", str(record.parent))
     code, found = run_stage(tmp_path, [], before=(*small, "/bin/sh", "-c", fill, str(record.parent)))
-    assert (code, found) == (follow.MACHINE_EXIT, {})
+    assert (code, found) == (playbook_run.MACHINE_EXIT, {})

@@ -12,10 +12,10 @@ import pytest
 from roles.vexlab_guest.files import console, reach
 from roles.vexlab_guest.files.lab import GuestError, Lab
 from tests.unit.test_warm_key import INPUTS
-from vexlab import console_log
-from vexlab.forensics import stage_log
-from vexlab.results import Verdict
-from vexlab.watch import explain_console
+from vexlab.guest import console_log
+from vexlab.guest.forensics import stage_log
+from vexlab.guest.watch import explain_console
+from vexlab.results.model import Verdict
 
 LINE = b"%015d\n"
 

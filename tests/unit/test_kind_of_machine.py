@@ -47,7 +47,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             {"ansible.builtin.set_fact": {"said": ""}},
             {
                 "environment": {"PATH": "{{ alone }}"},
-                "block": [{"ansible.builtin.include_role": {"name": "vexlab_machine"}}],
+                "block": [{"ansible.builtin.include_role": {"name": "vexfs.vexlab.vexlab_machine"}}],
                 "rescue": [{"ansible.builtin.set_fact": {"said": "{{ ansible_failed_result.msg }}"}}],
             },
             {"ansible.builtin.copy": {"content": SAID, "dest": f"{directory}/said.json"}, "run_once": True},
@@ -58,7 +58,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "-i", "hosts.yml", "play.yml"],
         cwd=directory, capture_output=True, text=True, check=False,
-        env=os.environ | {"ANSIBLE_ROLES_PATH": str(ROOT / "roles"), "ANSIBLE_FORKS": "2"},
+        env=os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"), "ANSIBLE_FORKS": "2"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     said: dict[str, str] = json.loads((directory / "said.json").read_text())
@@ -81,7 +81,9 @@ def test_message_says_what_was_seen_and_what_to_do(told: dict[str, str]) -> None
 def test_every_role_that_touches_a_kernel_or_a_disk_asks_it(role: str) -> None:
     """And hands its own declaration on; that each refuses is in molecule/refusal."""
     tasks = yaml.safe_load((ROOT / "roles" / role / "tasks" / "preflight.yml").read_text())
-    asked = [task for task in tasks if task.get("ansible.builtin.include_role") == {"name": "vexlab_machine"}]
+    asked = [
+        task for task in tasks if task.get("ansible.builtin.include_role") == {"name": "vexfs.vexlab.vexlab_machine"}
+    ]
     assert [task["vars"]["vexlab_machine_hardware"] for task in asked] == [f"{{{{ {role}_hardware }}}}"]
     assert asked[0].get("when") is None
 

@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from tests.unit.test_device import WHERE
-from vexlab import content, hardware, literals, settings
+from vexlab.config import installation, literals, settings
+from vexlab.config.settings import Options
 from vexlab.errors import UsageProblem
-from vexlab.lab import Lab
-from vexlab.playbook import Playbook
-from vexlab.settings import Options
+from vexlab.guest import hardware
+from vexlab.guest.lab import Lab
+from vexlab.run.playbook import Playbook
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = [
@@ -70,7 +71,7 @@ def told_by_ansible(here: Path, inventory: Path) -> dict[str, Any]:
 def test_what_the_roles_get_is_what_was_named(tmp_path: Path) -> None:
     """Through the inventory and the map from the contract to the inputs of roles; nothing of it is run."""
     names = ("vexlab_source", "vexlab_device", "vexlab_device_serial", "vexlab_run_directory")
-    contract = content.contract_defaults() | dict.fromkeys(names, HOSTILE[0]) | {
+    contract = installation.contract_defaults() | dict.fromkeys(names, HOSTILE[0]) | {
         "vexlab_required_paths": HOSTILE, "vexlab_damages": {"found": HOSTILE[:3]}, "vexlab_hardware": True,
         "vexlab_capabilities": [], "vexlab_mkfs_command": HOSTILE[4],
     }  # fmt: skip
@@ -166,7 +167,7 @@ def test_no_secret_is_kept_and_ansible_has_it(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "sudo-password").write_text("become-secret")
     told = tmp_path / "told.yml"
     told.write_text(TOLD.format(here=tmp_path))
-    monkeypatch.setattr(content, "playbook", lambda name: told)
+    monkeypatch.setattr(installation, "playbook", lambda name: told)
     monkeypatch.chdir(tmp_path)
     log = tmp_path / "ansible.log"
     outcome = Playbook("told", lab, {}, log, lambda event: None).run()

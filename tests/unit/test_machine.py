@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from vexlab import machine, results
+from vexlab.config import atomic_file
 from vexlab.errors import HostProblem, VexlabError
+from vexlab.guest import host_disks
 
 ROOT = Path(__file__).parents[2]
 CLI_FAILS = """
 import sys
 import vexlab.__main__ as entry
-import vexlab.cli as commands
+import vexlab.cli.main as commands
 def cli(**how):
     raise OSError(int(sys.argv[1]), "", "/var/x")
 commands.cli = cli
@@ -32,23 +33,23 @@ def on_a_disk_of(size: int, code: str) -> str:
 
 
 def test_a_disk_with_room_is_no_problem(tmp_path: Path) -> None:
-    assert machine.full_disk([tmp_path, tmp_path / "not there"]) is None
-    assert machine.unwritable([tmp_path]) is None
+    assert host_disks.full_disk([tmp_path, tmp_path / "not there"]) is None
+    assert host_disks.unwritable([tmp_path]) is None
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("size", "said"), [(64 << 10, "the disk of /mnt is full on this machine"), (4 << 20, "None")])
 def test_a_disk_without_room_is_one(size: int, said: str) -> None:
-    code = "from pathlib import Path; from vexlab import machine; found = machine.full_disk([Path('/mnt')])"
+    code = "from pathlib import Path; from vexlab.guest import host_disks; found = host_disks.full_disk([Path('/mnt')])"
     assert on_a_disk_of(size, f"{code}; print(found and found.reason)") == said
 
 
 def test_a_write_that_fails_is_one() -> None:
     """Where the free room says nothing: a quota, an error of the disk."""
     code = (
-        "from pathlib import Path; from vexlab import machine; here = Path('/mnt')\n"
+        "from pathlib import Path; from vexlab.guest import host_disks; here = Path('/mnt')\n"
         "try: (here / 'all').write_bytes(bytes(1 << 20))\nexcept OSError: pass\n"
-        "found = machine.unwritable([here]); print(found.reason, '|', found.hint, [p.name for p in here.iterdir()])"
+        "found = host_disks.unwritable([here]); print(found.reason, '|', found.hint, [p.name for p in here.iterdir()])"
     )
     said = on_a_disk_of(64 << 10, code)
     assert said.startswith("nothing can be written to /mnt on this machine: No space left on device | make room")
@@ -57,8 +58,8 @@ def test_a_write_that_fails_is_one() -> None:
 
 def test_results_that_do_not_fit_are_the_machines_problem() -> None:
     code = (
-        "from pathlib import Path; from vexlab import results\n"
-        "try: results.replace_file(Path('/mnt/results.json'), 'x' * (1 << 20))\n"
+        "from pathlib import Path; from vexlab.config import atomic_file\n"
+        "try: atomic_file.replace_file(Path('/mnt/results.json'), 'x' * (1 << 20))\n"
         "except Exception as problem: print(type(problem).__name__, problem.exit_code, problem.message)"
     )
     assert on_a_disk_of(64 << 10, code) == "HostProblem 3 /mnt/results.json can't be written: No space left on device"
@@ -66,7 +67,7 @@ def test_results_that_do_not_fit_are_the_machines_problem() -> None:
 
 def test_other_failures_to_write_are_not(tmp_path: Path) -> None:
     with pytest.raises(VexlabError) as caught:
-        results.replace_file(tmp_path / "no" / "results.json", "")
+        atomic_file.replace_file(tmp_path / "no" / "results.json", "")
     assert not isinstance(caught.value, HostProblem)
 
 

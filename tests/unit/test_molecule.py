@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from vexlab import content
+from vexlab.config import installation
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted(path.parent for path in (ROOT / "molecule").glob("*/molecule.yml"))
@@ -69,7 +69,7 @@ def test_sequence_judges_counts_and_destroys(scenario: Path) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.name)
 def test_variables_of_a_scenario_exist(scenario: Path) -> None:
-    known = set(content.contract_defaults()) | {"vexlab_stages", "vexlab_only_applied", "judged_records"}
+    known = set(installation.contract_defaults()) | {"vexlab_stages", "vexlab_only_applied", "judged_records"}
     assert set(load(scenario / "host_vars" / "guest.yml")) <= known
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from vexlab import content, onward
-from vexlab.onward import Choice, Plan, Seen, next_plan
-from vexlab.results import Check, Reruns, Run, Stage, Verdict, judge_run
+from vexlab.config import stage_list
+from vexlab.results.judging import judge_run
+from vexlab.results.model import Check, Reruns, Run, Stage, Verdict
+from vexlab.run import replan
+from vexlab.run.replan import Choice, Plan, Seen, next_plan
 
-SPECS = content.stages()
+SPECS = stage_list.stages()
 NAMES = tuple(spec.name for spec in SPECS)
 BEFORE_MOUNT = ("structure", "build", "load", "mkfs")
 
@@ -121,12 +123,12 @@ def test_stage_is_left_after_so_many_guests() -> None:
     """Each in another module: it could go on like that for hours."""
     names = [f"{letter}.x" for letter in "abcdefgh"]
     parts = []
-    for number in range(onward.DEATHS_OF_A_STAGE):
+    for number in range(replan.DEATHS_OF_A_STAGE):
         rest = " ".join(f"{name}=not_run" for name in names[number + 1 :])
         parts.append(Seen({"mount": stage("mount", Verdict.PANICKED, f"{names[number]}=panicked {rest}")}, True))
         plan = next_plan(SPECS, NAMES[4:], parts)
         assert plan is not None
-        assert ("mount" in plan.judged) == (number + 1 < onward.DEATHS_OF_A_STAGE)
+        assert ("mount" in plan.judged) == (number + 1 < replan.DEATHS_OF_A_STAGE)
 
 
 def test_guest_that_died_between_stages_is_replaced_too() -> None:
@@ -140,18 +142,18 @@ def test_stage_that_fails_when_it_is_brought_about_again_is_judged_by_that() -> 
         seen(stage("mount", Verdict.PANICKED, "b.x=panicked c.y=not_run"), died=True),
         Seen({"load": stage("load", Verdict.FAILED, achieved=False)}, False),
     ]
-    assert onward.merged(found)["load"].verdict is Verdict.FAILED
+    assert replan.merged(found)["load"].verdict is Verdict.FAILED
     assert next_plan(SPECS, NAMES, found) is None
 
 
 def test_number_of_executions_has_an_end() -> None:
-    assert next_plan(SPECS, NAMES, [seen(died=True)] * onward.EXECUTIONS) is None
+    assert next_plan(SPECS, NAMES, [seen(died=True)] * replan.EXECUTIONS) is None
 
 
 def test_merged_stage_has_the_worst_verdict_and_each_check_once() -> None:
     first = stage("mount", Verdict.PANICKED, "a.one=passed b.x=panicked b.y=not_run c.z=not_run")
     second = stage("mount", Verdict.FAILED, "b.y=failed c.z=passed")
-    merged = onward.merged([seen(first, died=True), Seen({"mount": second}, False)])["mount"]
+    merged = replan.merged([seen(first, died=True), Seen({"mount": second}, False)])["mount"]
     assert (merged.verdict, merged.reason, merged.seconds) == (Verdict.PANICKED, "mount panicked", 2.0)
     assert [(check.name, str(check.verdict)) for check in merged.checks] == [
         ("a.one", "passed"), ("b.x", "panicked"), ("b.y", "failed"), ("c.z", "passed"),
@@ -164,15 +166,15 @@ def test_merged_stage_has_the_worst_verdict_and_each_check_once() -> None:
 )
 def test_verdict_and_reason_are_of_one_execution(verdicts: str, worst: str) -> None:
     parts = [Seen({"load": stage("load", Verdict(word))}, False) for word in verdicts.split()]
-    merged = onward.merged(parts)["load"]
+    merged = replan.merged(parts)["load"]
     assert (merged.verdict, merged.reason) == (worst, f"load {worst}")
 
 
 def test_not_reached_stage_says_why() -> None:
     known = passed("structure") | {"build": stage("build", Verdict.FAILED, achieved=False)}
     said = "it needs what isn't there: the result of stage build, which is failed"
-    assert onward.why_not_run(SPECS, "mount", known, "x") == said
-    assert onward.why_not_run(SPECS, "mount", passed("build"), "no guest") == "no guest"
+    assert replan.why_not_run(SPECS, "mount", known, "x") == said
+    assert replan.why_not_run(SPECS, "mount", passed("build"), "no guest") == "no guest"
 
 
 # ---------------------------------------------------------------- running a check again
@@ -184,18 +186,18 @@ def a_run(*stages: Stage) -> Run:
 
 def test_first_check_that_went_wrong_is_the_guilty_one() -> None:
     early = stage("mkfs", Verdict.FAILED, "a.x=passed a.k=xfailed a.y=failed a.z=failed")
-    found = onward.guilty(a_run(*passed("load").values(), early, stage("mount", Verdict.PANICKED, "b.x=panicked")))
+    found = replan.guilty(a_run(*passed("load").values(), early, stage("mount", Verdict.PANICKED, "b.x=panicked")))
     assert found is not None
     assert (found[0].name, found[1].name) == ("mkfs", "a.y")
-    assert onward.guilty(a_run(stage("build", Verdict.FAILED), stage("mount", Verdict.HUNG, "b.x=not_run"))) is None
+    assert replan.guilty(a_run(stage("build", Verdict.FAILED), stage("mount", Verdict.HUNG, "b.x=not_run"))) is None
 
 
 def test_check_is_run_again_alone() -> None:
     choices = {"mount": Choice(only=("b.x",))}
     same = Plan("stages", ("mount",), apply=False, choices=choices)
-    assert onward.rerun_plan(SPECS, "mount", "b.x", fresh=False) == same
+    assert replan.rerun_plan(SPECS, "mount", "b.x", fresh=False) == same
     other = Plan("up", ("mount",), applied=BEFORE_MOUNT, fresh=True, choices=choices)
-    assert onward.rerun_plan(SPECS, "mount", "b.x", fresh=True) == other
+    assert replan.rerun_plan(SPECS, "mount", "b.x", fresh=True) == other
 
 
 @pytest.mark.parametrize(
@@ -203,14 +205,14 @@ def test_check_is_run_again_alone() -> None:
 )
 def test_reruns_are_in_the_reason_of_their_stage(failed: int, words: str) -> None:
     reruns = Reruns("mount/b.x", 3, failed)
-    assert onward.with_reruns(stage("mount", Verdict.HUNG), reruns).reason == f"mount hung; {words}"
-    assert onward.with_reruns(stage("load", Verdict.FAILED), reruns).reason == "load failed"
-    assert onward.with_reruns(stage("mount", Verdict.HUNG), None).reason == "mount hung"
+    assert replan.with_reruns(stage("mount", Verdict.HUNG), reruns).reason == f"mount hung; {words}"
+    assert replan.with_reruns(stage("load", Verdict.FAILED), reruns).reason == "load failed"
+    assert replan.with_reruns(stage("mount", Verdict.HUNG), None).reason == "mount hung"
 
 
 def test_last_stage_that_was_judged_pays_for_what_could_not_be_taken_down() -> None:
     stages = [*passed(*BEFORE_MOUNT).values(), Stage("mount"), Stage("stress"), Stage("errors")]
-    found = onward.spoilt(stages, BEFORE_MOUNT, "something is left")
+    found = replan.spoilt(stages, BEFORE_MOUNT, "something is left")
     assert [one.verdict for one in found] == [*[Verdict.PASSED] * 3, Verdict.FAILED, *[Verdict.NOT_RUN] * 3]
     assert found[3].reason == "something is left"
     assert judge_run(found, BEFORE_MOUNT) is Verdict.FAILED
@@ -219,4 +221,4 @@ def test_last_stage_that_was_judged_pays_for_what_could_not_be_taken_down() -> N
 @pytest.mark.parametrize("verdict", [Verdict.PANICKED, Verdict.NOT_RUN])
 def test_what_went_wrong_before_stays_the_reason(verdict: Verdict) -> None:
     stages = [*passed(*BEFORE_MOUNT).values(), stage("mount", verdict)]
-    assert onward.spoilt(stages, (*BEFORE_MOUNT, "mount"), "something is left") == stages
+    assert replan.spoilt(stages, (*BEFORE_MOUNT, "mount"), "something is left") == stages

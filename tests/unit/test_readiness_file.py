@@ -16,10 +16,12 @@ import pytest
 from click.testing import CliRunner
 
 from tests.unit.gate_evidence import CONTRACT, KERNEL, NOW, STAGES, SUBJECT, a_run, decide, sealed
-from vexlab import chain, cli_gate, readiness, readiness_file, results, statements
+from vexlab.cli.gate import gate_group
 from vexlab.errors import UsageProblem, VexlabError
-from vexlab.gate import Criterion, Decision
-from vexlab.results import Verdict
+from vexlab.gate import hash_chain, readiness_file, run_criteria, sign_offs
+from vexlab.gate.decision import Criterion, Decision
+from vexlab.results import results_file
+from vexlab.results.model import Verdict
 
 ROOT = Path(__file__).parents[2]
 WANTED = {"sha256": SUBJECT.sha256, "srcversion": SUBJECT.srcversion, "kernel": KERNEL, "level": "device"}
@@ -37,8 +39,8 @@ def ready(now: datetime = NOW) -> Path:
     shift = (now - NOW).total_seconds()
     moved = datetime.fromisoformat(str(a_run().finished)) + timedelta(seconds=shift)
     sealed(a_run(finished=moved.isoformat()))
-    for key in readiness.PROTOCOL:
-        statements.sign(SUBJECT.sha256, key, "A. Operator", "see the folder", now - timedelta(minutes=30))
+    for key in run_criteria.PROTOCOL:
+        sign_offs.sign(SUBJECT.sha256, key, "A. Operator", "see the folder", now - timedelta(minutes=30))
     return readiness_file.write(SUBJECT, decide(now=now))
 
 
@@ -92,7 +94,7 @@ def edited(change: Callable[[Document], None], *, hashed: bool = False) -> Calla
         document = json.loads(path.read_text())
         change(document)
         if hashed:
-            document["sha256"] = chain.content_hash(document)
+            document["sha256"] = hash_chain.content_hash(document)
         path.write_text(json.dumps(document))
 
     return act
@@ -216,7 +218,7 @@ def test_file_holds_where_the_evidence_is_not_at_hand(tmp_path: Path, monkeypatc
 
 def gate(*arguments: str) -> tuple[int, str]:
     """Exit code, and what a person reads."""
-    done = CliRunner().invoke(cli_gate.gate_group, arguments)
+    done = CliRunner().invoke(gate_group, arguments)
     if isinstance(done.exception, VexlabError):
         return done.exception.exit_code, str(done.exception)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
@@ -230,11 +232,11 @@ def test_gate_ends_with_0_or_1_and_writes_the_file_each_time() -> None:
     assert code == 1
     assert "checklist: nobody signed for it" in said
     assert "not met: checklist, emergency, device, backup, monitoring" in said
-    for key in readiness.PROTOCOL:
+    for key in run_criteria.PROTOCOL:
         assert gate("sign", key, "--operator", "A", "--note", "b", "--run", run.name)[0] == 0
     code, said = gate("--run", run.name, "--for", "device", "--json")
     assert (code, json.loads(said)["level"]) == (0, "device")
-    file = statements.directory(SUBJECT.sha256) / "readiness.json"
+    file = sign_offs.directory(SUBJECT.sha256) / "readiness.json"
     assert gate("check", str(file), "--for", "device")[0] == 0
     assert gate("check", str(file), "--for", "production")[0] == 1
 
@@ -277,7 +279,7 @@ def test_run_is_excused_by_its_name() -> None:
 
 def test_age_beyond_the_limit_is_refused() -> None:
     """click says it itself, with the range."""
-    done = CliRunner().invoke(cli_gate.gate_group, ("--max-age", "36500"))
+    done = CliRunner().invoke(gate_group, ("--max-age", "36500"))
     assert done.exit_code == UsageProblem.default_exit_code
     assert "is not in the range 1<=x<=30" in done.output
 
@@ -286,7 +288,7 @@ def test_run_that_was_killed_is_refused(state: Path) -> None:
     """It has results, written while it went on, and no end."""
     directory = state / "state/vexlab/runs/killed"
     directory.mkdir(parents=True)
-    results.write(directory / "results.json", a_run("killed", finished=None))
+    results_file.write(directory / "results.json", a_run("killed", finished=None))
     code, said = gate("--run", "killed")
     assert code == 1
     assert "killed was never sealed: it was killed before its end" in said

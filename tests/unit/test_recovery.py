@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from vexlab import content, recovery
+from vexlab.config import installation
 from vexlab.errors import VexlabError
-from vexlab.lab import Lab
+from vexlab.guest import recovery
+from vexlab.guest.lab import Lab
 
-CONTRACT = content.contract_defaults() | {"vexlab_module_name": "toyfs", "vexlab_filesystem_type": "toy"}
+CONTRACT = installation.contract_defaults() | {"vexlab_module_name": "toyfs", "vexlab_filesystem_type": "toy"}
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_what_is_not_known_can_be_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the evidence is written where only root may")
 def test_named_module_is_recovered(tmp_path: Path) -> None:
-    there = Path(content.contract_defaults()["vexlab_work_directory"])
+    there = Path(installation.contract_defaults()["vexlab_work_directory"])
     if there.exists():
         pytest.skip(f"{there} is somebody's")
     done = recover(tmp_path, "--module", "vexlab_no_such_module", "--type", "toy")

@@ -14,9 +14,13 @@ import jsonschema
 import pytest
 import yaml
 
-from vexlab import readiness, report, results, target
+from vexlab.config import target
 from vexlab.errors import VexlabError
-from vexlab.results import Check, Contract, Guest, Module, Run, Stage, Verdict, judge_run
+from vexlab.gate import run_criteria
+from vexlab.report import junit_file, markdown
+from vexlab.results import results_file
+from vexlab.results.judging import judge_run
+from vexlab.results.model import Check, Contract, Guest, Module, Run, Stage, Verdict
 
 ROOT = Path(__file__).parents[2]
 NASTY = "first | line\nsecond `tick` \x1b[31mred\x1b[0m <b>&amp; \x00\x07 ```\n# no heading\n- [x] no box \udcff"
@@ -48,7 +52,7 @@ def a_run(verdicts: dict[str, Verdict], **changes: Any) -> Run:
 
 def with_last(verdict: Verdict) -> Run:
     """All seven stages, the last but one of which has the verdict."""
-    names = list(readiness.CATEGORIES)
+    names = list(run_criteria.CATEGORIES)
     verdicts = dict.fromkeys(names, Verdict.PASSED)
     if verdict is not Verdict.PASSED:
         verdicts |= {names[-2]: verdict, names[-1]: Verdict.NOT_RUN}
@@ -62,22 +66,22 @@ def section(text: str, heading: str) -> str:
 
 
 ALL_PASSED = with_last(Verdict.PASSED)
-FIVE_PASSED = a_run(dict.fromkeys(list(readiness.CATEGORIES)[:5], Verdict.PASSED))
+FIVE_PASSED = a_run(dict.fromkeys(list(run_criteria.CATEGORIES)[:5], Verdict.PASSED))
 
 
 def test_first_lines_say_what_was_not_claimed() -> None:
     """A target that claims little passes easily."""
     contract = Contract(("read-write", "persistent"), "", "ro", "rw", 2, 2048, 256, (), "ab" * 32)
-    some = report.render_markdown(dataclasses.replace(ALL_PASSED, contract=contract)).splitlines()[:8]
+    some = markdown.render_markdown(dataclasses.replace(ALL_PASSED, contract=contract)).splitlines()[:8]
     assert any(line.startswith("- **Not claimed, so not tested**: directories, rename, ") for line in some)
     whole = dataclasses.replace(contract, claims=tuple(target.capabilities()))
-    text = report.render_markdown(dataclasses.replace(ALL_PASSED, contract=whole))
+    text = markdown.render_markdown(dataclasses.replace(ALL_PASSED, contract=whole))
     assert "- **Not claimed, so not tested**: nothing\n" in text
-    assert "**Not claimed, so not tested**: not known: an earlier vexlab" in report.render_markdown(ALL_PASSED)
+    assert "**Not claimed, so not tested**: not known: an earlier vexlab" in markdown.render_markdown(ALL_PASSED)
 
 
 def test_report_has_the_shape_of_the_seed() -> None:
-    text = report.render_markdown(with_last(Verdict.FAILED))
+    text = markdown.render_markdown(with_last(Verdict.FAILED))
     headings = re.findall(r"^## (.*)$", text, re.M)
     assert headings == [
         "Current Status: FAILED", "Completed Stages", "VM Test Execution", "Failures", "Risk Assessment", "Next Steps",
@@ -99,7 +103,7 @@ def test_report_has_the_shape_of_the_seed() -> None:
 
 
 def test_categories_are_those_of_the_seed_in_order() -> None:
-    rows = section(report.render_markdown(FIVE_PASSED), "Test categories")
+    rows = section(markdown.render_markdown(FIVE_PASSED), "Test categories")
     titles = re.findall(r"^\d\. \*\*(.*?)\*\*: (passed|not run)", rows, re.M)
     assert titles == [
         ("Repository Structure", "passed"), ("Build System", "passed"), ("Module Loading", "passed"),
@@ -110,16 +114,16 @@ def test_categories_are_those_of_the_seed_in_order() -> None:
 
 def test_titles_agree_with_the_stage_list() -> None:
     for known in yaml.safe_load((ROOT / "playbooks/vars/stages.yml").read_text())["stages"]:
-        assert readiness.CATEGORIES[known["name"]].title.lower() == known["title"].lower()
+        assert run_criteria.CATEGORIES[known["name"]].title.lower() == known["title"].lower()
 
 
 def test_stage_of_no_category_is_shown_too() -> None:
-    text = report.render_markdown(a_run({"powercut": Verdict.PASSED}))
+    text = markdown.render_markdown(a_run({"powercut": Verdict.PASSED}))
     assert "1. **Powercut**: passed" in text
 
 
 def test_failure_names_cause_evidence_and_next_command() -> None:
-    failures = section(report.render_markdown(with_last(Verdict.FAILED)), "Stage stress: failed")
+    failures = section(markdown.render_markdown(with_last(Verdict.FAILED)), "Stage stress: failed")
     assert "**First cause**: stress.three: it broke" in failures
     assert "`stages/stress/kernel.log`" in failures
     assert "**Next command**: `vexlab " in failures
@@ -134,7 +138,7 @@ def with_known_failure() -> Run:
 
 def test_known_failure_is_shown_with_its_reason(tmp_path: Path) -> None:
     """It spoils no verdict, and is hidden from nobody."""
-    text = report.render_markdown(with_known_failure())
+    text = markdown.render_markdown(with_known_failure())
     assert "| mount | rename.three | issue 7 |" in section(text, "Known failures")
     assert "| mount | passed | 1 | 0 | 1 | 1 | 0 | 3.0 |" in text
     root = junit(with_known_failure(), tmp_path)
@@ -142,26 +146,26 @@ def test_known_failure_is_shown_with_its_reason(tmp_path: Path) -> None:
     assert [(result.tag, result.get("type"), result.get("message")) for result in case] == [
         ("skipped", "xfailed", "issue 7")
     ]
-    assert "Known failures" not in report.render_markdown(ALL_PASSED)
+    assert "Known failures" not in markdown.render_markdown(ALL_PASSED)
 
 
 def test_advice_is_shown_and_changes_nothing(tmp_path: Path) -> None:
     told = Check("build.alias", Verdict.PASSED, 0.5, "", "the module has no alias fs-toy")
     stages = [dataclasses.replace(s, checks=(*s.checks, told)) if s.name == "build" else s for s in ALL_PASSED.stages]
     run = dataclasses.replace(ALL_PASSED, stages=tuple(stages))
-    text = report.render_markdown(run)
+    text = markdown.render_markdown(run)
     assert "| build | build.alias | the module has no alias fs-toy |" in section(text, "Advice")
     assert judge_run(run.stages, run.selected) is Verdict.PASSED
     assert "### Current Risk Level: LOW\n" in text
     case = next(case for case in junit(run, tmp_path).iter("testcase") if case.get("name") == "build.alias")
     assert [(part.tag, part.text) for part in case] == [("system-out", "advice: the module has no alias fs-toy")]
-    assert "### Advice" not in report.render_markdown(ALL_PASSED)
+    assert "### Advice" not in markdown.render_markdown(ALL_PASSED)
 
 
 def test_known_failure_is_no_readiness() -> None:
     """What fails on a disk doesn't care whether somebody had expected it."""
     run = with_known_failure()
-    text = report.render_markdown(run)
+    text = markdown.render_markdown(run)
     assert "### Current Risk Level: MEDIUM\n" in text
     assert "mount/rename.three" in section(text, "Current Risk Level: MEDIUM")
     assert "**Mount Operations**: passed (1 known to fail)" in text
@@ -187,7 +191,7 @@ def cut_short() -> Run:
 
 
 def test_report_names_what_was_not_run(tmp_path: Path) -> None:
-    text = report.render_markdown(cut_short())
+    text = markdown.render_markdown(cut_short())
     rows = section(text, "Not run").splitlines()
     assert "- **load**: it was not selected" in rows
     assert "- **stress**: it needs stage mkfs, whose verdict is failed" in rows
@@ -204,12 +208,12 @@ def test_report_names_what_was_not_run(tmp_path: Path) -> None:
 
 
 def test_nothing_is_said_of_what_was_not_run_when_all_was() -> None:
-    assert "### Not run" not in report.render_markdown(ALL_PASSED)
-    assert "- **errors**: the run ended before it" in report.render_markdown(with_last(Verdict.FAILED))
+    assert "### Not run" not in markdown.render_markdown(ALL_PASSED)
+    assert "- **errors**: the run ended before it" in markdown.render_markdown(with_last(Verdict.FAILED))
 
 
 def test_death_points_at_the_console() -> None:
-    failures = section(report.render_markdown(with_last(Verdict.PANICKED)), "Stage stress: panicked")
+    failures = section(markdown.render_markdown(with_last(Verdict.PANICKED)), "Stage stress: panicked")
     assert "`console.log`" in failures
     assert "`vexlab logs console`" in failures
 
@@ -223,7 +227,7 @@ def test_death_points_at_the_console() -> None:
     ],
 )
 def test_next_command_shows_the_log_that_knows(run: Run, command: str) -> None:
-    text = report.render_markdown(run, " --name other")
+    text = markdown.render_markdown(run, " --name other")
     assert f"**Next command**: `{command} --name other`" in text
     assert "`vexlab test --name other`" in text
 
@@ -242,16 +246,16 @@ def test_next_command_shows_the_log_that_knows(run: Run, command: str) -> None:
     ],
 )
 def test_risk_is_low_only_when_everything_passed(run: Run, level: str) -> None:
-    assert f"### Current Risk Level: {level}\n" in report.render_markdown(run)
+    assert f"### Current Risk Level: {level}\n" in markdown.render_markdown(run)
 
 
 def boxes(run: Run) -> dict[str, bool]:
-    found = re.findall(r"^- \[([ x])\] ([^:]+):", report.render_markdown(run), re.M)
+    found = re.findall(r"^- \[([ x])\] ([^:]+):", markdown.render_markdown(run), re.M)
     return {text: mark == "x" for mark, text in found}
 
 
 def test_boxes_are_ticked_by_evidence_only() -> None:
-    assert [text for text, ticked in boxes(ALL_PASSED).items() if not ticked] == list(readiness.PROTOCOL.values())
+    assert [text for text, ticked in boxes(ALL_PASSED).items() if not ticked] == list(run_criteria.PROTOCOL.values())
     assert [text for text, ticked in boxes(FIVE_PASSED).items() if ticked] == [
         "No kernel panics or system crashes",
         "Filesystem operations work correctly",
@@ -261,9 +265,9 @@ def test_boxes_are_ticked_by_evidence_only() -> None:
 
 
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v is not Verdict.PASSED])
-@pytest.mark.parametrize("name", list(readiness.CATEGORIES))
+@pytest.mark.parametrize("name", list(run_criteria.CATEGORIES))
 def test_no_stage_that_did_not_pass_leaves_its_box_ticked(name: str, verdict: Verdict) -> None:
-    run = a_run(dict.fromkeys(readiness.CATEGORIES, Verdict.PASSED) | {name: verdict})
+    run = a_run(dict.fromkeys(run_criteria.CATEGORIES, Verdict.PASSED) | {name: verdict})
     ticked = {text for text, mark in boxes(run).items() if mark}
     assert "All VM tests pass without errors" not in ticked
     about = {"load": "Clean module", "mkfs": "Filesystem", "mount": "Filesystem", "stress": "Stress", "errors": "Error"}
@@ -279,7 +283,7 @@ def test_no_crash_needs_the_kernels_log() -> None:
 
 def test_never_ready_for_production() -> None:
     for verdict, finished in itertools.product(Verdict, (None, "2026-11-22T09:03:20+01:00")):
-        text = report.render_markdown(dataclasses.replace(with_last(verdict), finished=finished)).lower()
+        text = markdown.render_markdown(dataclasses.replace(with_last(verdict), finished=finished)).lower()
         assert "ready for production" not in text
         assert "production ready" not in text
         if verdict is not Verdict.PASSED:
@@ -290,7 +294,7 @@ def test_never_ready_for_production() -> None:
 
 @pytest.mark.parametrize("run", [a_run({}, module=None, guest=None, evidence={}, started="then", finished="now")])
 def test_empty_run_is_reported(run: Run) -> None:
-    text = report.render_markdown(run)
+    text = markdown.render_markdown(run)
     assert "## Current Status: NOT RUN" in text
     assert "No guest was reached" in text
     assert "No module was built" in text
@@ -300,7 +304,7 @@ def test_text_from_outside_breaks_no_markdown() -> None:
     checks = (Check(NASTY, Verdict.FAILED, 1.0, NASTY), Check("b", Verdict.SKIPPED, 0.0, NASTY))
     bad = Stage("build", Verdict.FAILED, 1.0, NASTY, checks, NASTY, None)
     run = a_run({}, stages=(bad,), selected=("build",), verdict=Verdict.FAILED, evidence={NASTY: NASTY}, target=NASTY)
-    text = report.render_markdown(run)
+    text = markdown.render_markdown(run)
     outside, inside = [], ""
     for line in text.splitlines():
         ticks = re.match(r"`{3,}", line)
@@ -320,27 +324,27 @@ def test_text_from_outside_breaks_no_markdown() -> None:
 
 
 def test_long_message_is_cut_and_says_so() -> None:
-    text = report.fence("\n".join(f"line {number}" for number in range(100)))
+    text = markdown.fence("\n".join(f"line {number}" for number in range(100)))
     assert len(text.splitlines()) == 43
     assert "60 more lines are in results.json" in text
 
 
 @pytest.mark.parametrize(("text", "span"), [("a", "`a`"), ("`a`", "`` `a` ``"), ("", "-"), ("a|b", "`a\\|b`")])
 def test_code_span(text: str, span: str) -> None:
-    assert report.code(text) == span
+    assert markdown.code(text) == span
 
 
 # ---------------------------------------------------------------- JUnit, JSON
 
 
 def junit(run: Run, tmp_path: Path) -> ET.Element:
-    report.write_junit(run, tmp_path / "junit.xml")
+    junit_file.write_junit(run, tmp_path / "junit.xml")
     return ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - written two lines above
 
 
 def test_junit_has_a_suite_per_stage_and_a_case_per_check(tmp_path: Path) -> None:
     root = junit(with_last(Verdict.FAILED), tmp_path)
-    assert [suite.get("name") for suite in root] == list(readiness.CATEGORIES)
+    assert [suite.get("name") for suite in root] == list(run_criteria.CATEGORIES)
     stress, errors = root[-2], root[-1]
     assert [case.get("name") for case in stress.iter("testcase")] == ["stress.one", "stress.two", "stress.three"]
     assert [result.tag for result in stress.findall("testcase/*")] == ["skipped", "failure"]
@@ -379,10 +383,10 @@ def test_junit_survives_what_checks_print(tmp_path: Path) -> None:
 
 def test_junit_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(VexlabError, match="can't be written"):
-        report.write_junit(ALL_PASSED, tmp_path / "missing" / "junit.xml")
+        junit_file.write_junit(ALL_PASSED, tmp_path / "missing" / "junit.xml")
 
 
 def test_json_is_the_document() -> None:
-    document = json.loads(report.render_json(ALL_PASSED))
+    document = json.loads(markdown.render_json(ALL_PASSED))
     jsonschema.validate(document, json.loads((ROOT / "docs/results.schema.json").read_text()))
-    assert results.from_document(document) == ALL_PASSED
+    assert results_file.from_document(document) == ALL_PASSED

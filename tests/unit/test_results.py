@@ -10,22 +10,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from vexlab import results
 from vexlab.errors import VexlabError
-from vexlab.results import (
-    Amounts,
-    Check,
-    Contract,
-    Device,
-    Guest,
-    Machine,
-    Module,
-    Reruns,
-    Run,
-    Stage,
-    Verdict,
-    judge_run,
-)
+from vexlab.results import judging, model, results_file
+from vexlab.results.judging import judge_run
+from vexlab.results.model import Amounts, Check, Contract, Device, Guest, Machine, Module, Reruns, Run, Stage, Verdict
 
 PASSED = Check("superblock has the magic", Verdict.PASSED, 0.25)
 FAILED = Check("names survive a remount", Verdict.FAILED, 1.5, "\n  AssertionError: 3 of 5 names are gone\nmore lines")
@@ -39,7 +27,7 @@ def judge(**given: Any) -> Stage:
         "began": True, "role_ok": True, "role_reason": "", "tests_ok": True, "checks": [PASSED],
         "interruption": None, "interruption_reason": "", "seconds": 2.0,
     }  # fmt: skip
-    return results.judge_stage("mount", **(usual | given))
+    return judging.judge_stage("mount", **(usual | given))
 
 
 def a_run(**changes: Any) -> Run:
@@ -128,18 +116,18 @@ def test_run_is_judged(verdicts: str, selected: str, verdict: str) -> None:
 def test_checks_are_read_in_order(tmp_path: Path) -> None:
     path = tmp_path / "checks.jsonl"
     path.write_text("".join(json.dumps(dataclasses.asdict(check)) + "\n" for check in (PASSED, FAILED, SKIPPED, KNOWN)))
-    assert results.read_checks(path) == (PASSED, FAILED, SKIPPED, KNOWN)
+    assert results_file.read_checks(path) == (PASSED, FAILED, SKIPPED, KNOWN)
 
 
 @pytest.mark.parametrize("tail", [b'{"name": "half', b'{"name": "caf\xc3', b"{"])
 def test_line_cut_by_a_kill_is_ignored(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "checks.jsonl"
     path.write_bytes(json.dumps(dataclasses.asdict(PASSED)).encode() + b"\n" + tail)
-    assert results.read_checks(path) == (PASSED,)
+    assert results_file.read_checks(path) == (PASSED,)
 
 
 def test_missing_file_means_no_check(tmp_path: Path) -> None:
-    assert results.read_checks(tmp_path / "checks.jsonl") == ()
+    assert results_file.read_checks(tmp_path / "checks.jsonl") == ()
 
 
 @pytest.mark.parametrize(
@@ -159,7 +147,7 @@ def test_garbage_is_an_error_with_its_line(tmp_path: Path, line: str, named: str
     path = tmp_path / "checks.jsonl"
     path.write_text(f"\n{line}\n")
     with pytest.raises(VexlabError) as caught:
-        results.read_checks(path)
+        results_file.read_checks(path)
     assert f"{path}:2" in caught.value.message
     assert named in caught.value.message
 
@@ -167,8 +155,8 @@ def test_garbage_is_an_error_with_its_line(tmp_path: Path, line: str, named: str
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_what_a_check_blames_while_the_machine_fails_is_no_verdict(verdict: Verdict) -> None:
     """What had passed stays, and what it said is kept."""
-    found = results.without_verdict(Check("x", verdict, 1.5, "names survive"), "the disk is full")
-    if verdict in (Verdict.FAILED, *results.DIED):
+    found = judging.without_verdict(Check("x", verdict, 1.5, "names survive"), "the disk is full")
+    if verdict in (Verdict.FAILED, *model.DIED):
         assert found == Check("x", Verdict.NOT_RUN, 1.5, "the disk is full; it had said: names survive")
     else:
         assert found == Check("x", verdict, 1.5, "names survive")
@@ -187,12 +175,12 @@ def test_what_a_check_blames_while_the_machine_fails_is_no_verdict(verdict: Verd
 )
 def test_document_is_valid_and_reads_back(tmp_path: Path, changes: dict[str, Any]) -> None:
     run = a_run(**changes)
-    document = results.to_document(run)
+    document = results_file.to_document(run)
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(document, SCHEMA)
-    assert results.from_document(document) == run
-    results.write(tmp_path / "results.json", run)
-    assert results.read(tmp_path / "results.json") == run
+    assert results_file.from_document(document) == run
+    results_file.write(tmp_path / "results.json", run)
+    assert results_file.read(tmp_path / "results.json") == run
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
@@ -233,7 +221,7 @@ def test_schema_has_every_field_and_no_other() -> None:
     ],
 )
 def test_wrong_document_is_refused_by_field(tmp_path: Path, path: list[Any], value: object, named: str) -> None:
-    document: Any = results.to_document(a_run())
+    document: Any = results_file.to_document(a_run())
     place = document
     for step in path[:-1]:
         place = place[step]
@@ -241,14 +229,14 @@ def test_wrong_document_is_refused_by_field(tmp_path: Path, path: list[Any], val
     file = tmp_path / "results.json"
     file.write_text(json.dumps(document))
     with pytest.raises(VexlabError) as caught:
-        results.read(file)
+        results_file.read(file)
     assert named in caught.value.message
     assert str(file) in caught.value.message
 
 
 def test_document_of_a_former_version_is_read() -> None:
     """It knows nothing of how the run was made, and must not be taken for one that was complete."""
-    document = results.to_document(a_run())
+    document = results_file.to_document(a_run())
     for field in ("reruns", "machine", "device", "kernel", "suite", "applied", "amounts", "contract"):
         del document[field]
     former: Any = document
@@ -256,15 +244,15 @@ def test_document_of_a_former_version_is_read() -> None:
         del stage["achieved"]
         for check in stage["checks"]:
             del check["advice"]
-    assert results.from_document(document) == a_run(kernel="6.12.0-amd64")
+    assert results_file.from_document(document) == a_run(kernel="6.12.0-amd64")
 
 
 @pytest.mark.parametrize("field", ["run", "selected", "guest"])
 def test_missing_field_is_named(field: str) -> None:
-    document = results.to_document(a_run())
+    document = results_file.to_document(a_run())
     del document[field]
     with pytest.raises(VexlabError, match=f"^{field} is missing"):
-        results.from_document(document)
+        results_file.from_document(document)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
@@ -272,30 +260,30 @@ def test_file_that_is_no_document_is_a_sentence(tmp_path: Path, content: bytes) 
     path = tmp_path / "results.json"
     path.write_bytes(content)
     with pytest.raises(VexlabError, match=r"results\.json"):
-        results.read(path)
+        results_file.read(path)
 
 
 def test_absent_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(VexlabError, match="No such file"):
-        results.read(tmp_path / "results.json")
+        results_file.read(tmp_path / "results.json")
 
 
 def test_failed_write_leaves_the_old_document(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    results.write(path, a_run())
+    results_file.write(path, a_run())
     before = path.read_bytes()
     with pytest.raises(ValueError, match="JSON"):
-        results.write(path, a_run(stages=(Stage("build", Verdict.FAILED, float("nan")),)))
+        results_file.write(path, a_run(stages=(Stage("build", Verdict.FAILED, float("nan")),)))
     assert path.read_bytes() == before
     with pytest.raises(VexlabError, match="can't be written"):
-        results.write(tmp_path / "nowhere" / "results.json", a_run())
+        results_file.write(tmp_path / "nowhere" / "results.json", a_run())
     with pytest.raises(VexlabError, match="can't be written"):
-        results.write(tmp_path, a_run())
+        results_file.write(tmp_path, a_run())
     assert not list(tmp_path.parent.glob(f".{tmp_path.name}*"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
 
 
 def test_text_that_is_not_utf8_survives_writing(tmp_path: Path) -> None:
     run = a_run(evidence={"odd": "name-\udcff"})
-    results.write(tmp_path / "results.json", run)
-    assert results.read(tmp_path / "results.json") == run
+    results_file.write(tmp_path / "results.json", run)
+    assert results_file.read(tmp_path / "results.json") == run

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
-from vexlab import content, readiness
-from vexlab.cli import cli
+from vexlab.cli.main import cli
+from vexlab.config import stage_list
+from vexlab.gate import run_criteria
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted((ROOT / "docs" / "safety").glob("*.md")), ROOT / "docs" / "gate.md"]
@@ -94,11 +95,11 @@ def test_every_step_has_its_command(path: Path) -> None:
 
 def test_checklist_has_every_box_of_the_gate() -> None:
     text = (ROOT / "docs/safety/production-checklist.md").read_text(encoding="utf-8")
-    assert re.findall(r"vexlab gate sign (\w+)", text.partition("## Computed")[2]) == list(readiness.PROTOCOL)
+    assert re.findall(r"vexlab gate sign (\w+)", text.partition("## Computed")[2]) == list(run_criteria.PROTOCOL)
     claims = 1  # those of all levels
-    assert text.count("- [ ]") == claims + len(readiness.MUST_PASS) + len(readiness.PROTOCOL)
+    assert text.count("- [ ]") == claims + len(run_criteria.MUST_PASS) + len(run_criteria.PROTOCOL)
 
 
 def test_testing_plan_names_every_stage() -> None:
     text = (ROOT / "docs/safety/testing-plan.md").read_text(encoding="utf-8")
-    assert re.findall(r"^   \| `(\w+)` \|", text, re.M) == [stage.name for stage in content.stages()]
+    assert re.findall(r"^   \| `(\w+)` \|", text, re.M) == [stage.name for stage in stage_list.stages()]

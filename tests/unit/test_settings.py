@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from vexlab import content, settings
+from vexlab.config import installation, settings, stage_list
+from vexlab.config.settings import Options
 from vexlab.errors import UsageProblem
-from vexlab.settings import Options
 
 
 def test_defaults_are_the_bundled_filesystem() -> None:
     made = settings.make("default", Options())
     assert made.target_name == "vexfs"
-    assert made.source == str(content.root() / "examples" / "vexfs")
+    assert made.source == str(installation.root() / "examples" / "vexfs")
     assert made.contract["vexlab_memory_mb"] == 2048
 
 
@@ -28,7 +28,7 @@ def test_options_reach_the_contract(tmp_path: Path) -> None:
 
 def test_source_replaces_one_that_is_in_the_image(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    target = str(content.root() / "examples" / "targets" / "apfs.yml")
+    target = str(installation.root() / "examples" / "targets" / "apfs.yml")
     assert settings.make("x", Options(target=target)).source == ""
     made = settings.make("x", Options(target=target, source=str(tmp_path)))
     assert (made.source, made.contract["vexlab_source_in_guest"]) == (str(tmp_path), "")
@@ -78,4 +78,4 @@ def test_how_much_one_test_does_is_not_remembered() -> None:
 
 
 def test_up_stops_before_the_stages_that_wear_the_filesystem_out() -> None:
-    assert [spec.name for spec in content.stages() if not spec.up] == ["stress", "errors"]
+    assert [spec.name for spec in stage_list.stages() if not spec.up] == ["stress", "errors"]

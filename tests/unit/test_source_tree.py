@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from tests.unit.odd_files import NAMES, OTHERS
-from vexlab import settings, source_tree
+from vexlab.config import settings, source_tree
+from vexlab.config.settings import Options
 from vexlab.errors import UsageProblem
-from vexlab.settings import Options
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds; what is asked for takes a fraction of one

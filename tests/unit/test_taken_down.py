@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vexlab import progress, runs, settings
+from vexlab.config import settings
+from vexlab.config.settings import Options, Settings
 from vexlab.errors import Interrupted
-from vexlab.lab import Lab
-from vexlab.results import Device
-from vexlab.settings import Options, Settings
+from vexlab.guest.lab import Lab
+from vexlab.report import terminal
+from vexlab.results.model import Device
+from vexlab.run import controller
 
 # As playbooks/stages.yml announces a stage; nothing else of it is needed for a run that breaks off.
 PLAY = """
@@ -46,7 +48,7 @@ def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, raised: type[Exception]
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(progress, "PLAIN_EVERY", 0.0)
+    monkeypatch.setattr(terminal, "PLAIN_EVERY", 0.0)
     lab = Lab("bench1", tmp_path / "bench1")
     lab.directory.mkdir()
     made = Settings("bench1", lab.directory, settings.make("hardware", Options()).contract)
@@ -58,8 +60,8 @@ def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
         taken_down.append("once")
         return ""
 
-    course = runs.Pass(
-        lab, made, ["structure"], progress.Progress(Console(file=Gone(number))),
+    course = controller.Pass(
+        lab, made, ["structure"], terminal.Progress(Console(file=Gone(number))),
         device=Device("/dev/disk/by-id/x", "S1", 1),
     )  # fmt: skip
     with pytest.raises(raised):

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.unit.odd_files import OTHERS
+from vexlab.config.target import load_target, schema
 from vexlab.errors import UsageProblem
-from vexlab.target import load_target, schema
 
 ROOT = Path(__file__).parents[2]
 FIELDS: dict[str, Any] = schema()["properties"]

@@ -6,16 +6,15 @@ from functools import reduce
 
 import pytest
 
-from vexlab.results import Verdict
-from vexlab.tracker import (
+from vexlab.guest.failure import Death, MachineProblem
+from vexlab.results.model import Verdict
+from vexlab.run.tracker import (
     AFTER,
     BEFORE,
     Changed,
     ChecksEnded,
-    Death,
     Event,
     Interruption,
-    MachineProblem,
     RoleEnded,
     StageBegan,
     StageEnded,

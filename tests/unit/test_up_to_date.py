@@ -15,10 +15,14 @@ import pytest
 import yaml
 
 from tests.unit.gate_evidence import a_run
-from vexlab import content, lab, report, results, settings, up_to_date
-from vexlab.lab import Lab
-from vexlab.results import Run, Verdict
-from vexlab.settings import Options, Settings
+from vexlab.config import installation, settings, user_directories
+from vexlab.config.settings import Options, Settings
+from vexlab.guest import lab
+from vexlab.guest.lab import Lab
+from vexlab.report import markdown
+from vexlab.results import results_file
+from vexlab.results.model import Run, Verdict
+from vexlab.run import up_to_date
 
 
 @pytest.fixture
@@ -117,9 +121,9 @@ exec sh -c "$(printf %s "$script" | sed "s,/sys/module,{self.sys}/module,g; s,/s
 
     def remember(self, run: Run) -> None:
         """As `up` does when it ends."""
-        directory = content.runs_directory() / run.run
+        directory = user_directories.runs_directory() / run.run
         directory.mkdir(parents=True, exist_ok=True)
-        results.write(directory / "results.json", run)
+        results_file.write(directory / "results.json", run)
         up_to_date.remember(self.lab, self.settings, run, "inputs")
 
     def last_run(self) -> Run | None:
@@ -169,7 +173,7 @@ CHANGES: dict[str, Callable[[Guest], object]] = {
     "loaded again": loaded_again,
     "unloaded": lambda guest: shutil.rmtree(guest.sys),
     "guest": lambda guest: (guest.lab.directory / "guest.json").write_text("{}"),
-    "run removed": lambda _: shutil.rmtree(content.runs_directory()),
+    "run removed": lambda _: shutil.rmtree(user_directories.runs_directory()),
 }  # fmt: skip
 
 
@@ -224,7 +228,7 @@ def test_lab_that_remembers_nothing_has_nothing_put_back(tmp_path: Path) -> None
 
 def test_json_says_since_when_nothing_changed() -> None:
     run = a_run()
-    document = json.loads(report.render_json(run, unchanged_since=run.finished))
+    document = json.loads(markdown.render_json(run, unchanged_since=run.finished))
     assert document["unchanged_since"] == run.finished
-    jsonschema.validate(document, json.loads((content.root() / "docs" / "results.schema.json").read_text()))
-    assert "unchanged_since" not in json.loads(report.render_json(run))
+    jsonschema.validate(document, json.loads((installation.root() / "docs" / "results.schema.json").read_text()))
+    assert "unchanged_since" not in json.loads(markdown.render_json(run))

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from vexlab.results import Verdict
-from vexlab.tracker import Death, MachineProblem
-from vexlab.watch import End, Watch, explain_console
+from vexlab.guest.failure import Death, MachineProblem
+from vexlab.guest.watch import End, Watch, explain_console
+from vexlab.results.model import Verdict
 
 NULL_POINTER = """\
 [   83.101010] loop0: detected capacity change from 0 to 131072

@@ -1,0 +1,51 @@
+"""The rooms of the package: each imports from itself and from the rooms below it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "vexlab"
+# From the top down. `errors` is what all of them raise.
+ROOMS = ("cli", "run", "report", "gate", "guest", "results", "config", "errors")
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+
+
+def room_of(module: str) -> str:
+    """The room of a module by its dotted name, `vexlab.run.tracker`; empty for the package itself."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names of vexlab's modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("vexlab."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "vexlab":
+            yield from (f"vexlab.{alias.name}" for alias in node.names if not alias.name.startswith("__"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vexlab."):
+            yield str(node.module)
+
+
+def test_every_module_is_in_a_room() -> None:
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py", "errors.py"}
+    assert {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()} == set(ROOMS) - {"errors"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downwards(path: Path) -> None:
+    """A room that knows of one above it can be understood, tested and changed only together with it."""
+    floor = ROOMS.index(path.relative_to(PACKAGE).parts[0])
+    upwards = [name for name in imported(path) if ROOMS.index(room_of(name)) < floor]
+    assert not upwards
+
+
+def test_an_import_upwards_would_be_seen(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(
+        "from vexlab import gate\nimport vexlab.run.tracker\ndef late():\n    from vexlab.cli import main\n"
+    )
+    assert [room_of(name) for name in imported(path)] == ["gate", "run", "cli"]

@@ -1,0 +1,1 @@
+"""The commands. What they ask for is done elsewhere."""

@@ -1,0 +1,177 @@
+"""What several commands share: options, the terminal, the table of verdicts, what must be there beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from vexlab.config import installation
+from vexlab.config.settings import Options
+from vexlab.errors import HostProblem, UsageProblem
+from vexlab.guest import doctor
+from vexlab.guest import lab as labs
+from vexlab.guest.lab import Lab, name_option
+from vexlab.report.terminal import STYLES, clock
+from vexlab.results import archive, results_file
+from vexlab.results.archive import Unreadable
+from vexlab.results.model import Run, Verdict
+from vexlab.run import plain_playbooks, scratch
+
+stderr = Console(stderr=True, highlight=False)
+Command = Callable[..., Any]
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
+SOURCE = (
+    click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
+    click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
+    click.option("--variant", metavar="c-only|full", help="Which build."),
+)
+AMOUNTS = (
+    click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts."),
+    click.option(
+        "--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed."
+    ),
+)
+BUILDERS = ("auto", *installation.role_choices("vexfs_build", "vexfs_build_builder"))
+
+
+def lab_option(command: Command) -> Command:
+    """`--name LAB`."""
+    default = installation.contract_defaults()["vexlab_lab"]
+    return click.option("--name", default=default, show_default=True, metavar="LAB", help="Name of the lab.")(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def clean_option(command: Command) -> Command:
+    """`--clean`."""
+    return click.option("--clean", is_flag=True, help="Build everything anew.")(command)
+
+
+def stage_option(meaning: str) -> Callable[[Command], Command]:
+    """`--stage STAGE`, which may be given more than once."""
+    return click.option("--stage", "chosen", multiple=True, metavar="STAGE", help=meaning)
+
+
+def with_all(options: Sequence[Command], command: Command) -> Command:
+    """The command with these options, in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def source_options(command: Command) -> Command:
+    """What is tested: `--source`, `--target`, `--variant`."""
+    return with_all(SOURCE, command)
+
+
+def amount_options(command: Command) -> Command:
+    """How much stage stress does, and by which seed: `--cycles`, `--seed`."""
+    return with_all(AMOUNTS, command)
+
+
+def target_options(command: Command) -> Command:
+    """What may be asked of a lab; the lab remembers it until it is destroyed."""
+    options = [
+        *SOURCE,
+        click.option("--kernel", metavar="SUITE", help="Debian suite that kernel and root filesystem come from."),
+        click.option(
+            "--accelerator", type=click.Choice(installation.role_choices("vexlab_guest", "vexlab_guest_accelerator"))
+        ),
+        click.option("--memory", "memory_mb", type=click.IntRange(min=512), metavar="MIB", help="Memory of the guest."),
+        click.option("--cpus", type=click.IntRange(min=1), help="CPUs of the guest."),
+        click.option("--ssh-port", type=click.IntRange(1024, 65535), help="First port tried for ssh on 127.0.0.1."),
+        click.option("--boot-deadline", type=click.IntRange(min=1), metavar="SECONDS", help="Until ssh must answer."),
+        click.option("--warm/--cold", default=None, help="Start from a saved guest (default), or boot."),
+        click.option("--builder", type=click.Choice(BUILDERS), help="Where the module is built."),
+        click.option("--vmcore", is_flag=True, default=None, help="Keep the memory of a guest that crashes or hangs."),
+        verbose_option,
+    ]
+    return with_all(options, command)
+
+
+def with_options(command: Command) -> Command:
+    """Collect the target options into one `Options`."""
+    names = [field.name for field in dataclasses.fields(Options)]
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> None:
+        options = Options(**{name: given.pop(name, None) for name in names}).absolute()
+        command(options=options, **given)
+
+    return target_options(wrapper)
+
+
+def verdict_table(run: Run) -> Table:
+    """The verdict of each stage."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stage", "verdict", "checks", "time", ""):
+        table.add_column(heading, overflow="fold")
+    for stage in run.stages:
+        sign, style = STYLES[stage.verdict]
+        passed = sum(check.verdict is Verdict.PASSED for check in stage.checks)
+        checks = f"{passed} of {len(stage.checks)}" if stage.checks else ""
+        seconds = clock(stage.seconds) if stage.verdict is not Verdict.NOT_RUN else ""
+        table.add_row(stage.name, f"[{style}]{sign} {stage.verdict}[/]", checks, seconds, plain(stage.reason))
+    return table
+
+
+def plain(text: str) -> str:
+    """The first line of a text, for rich to print as it is."""
+    return next(iter(text.splitlines()), "").replace("[", r"\[")
+
+
+def require_host() -> None:
+    """Raise HostProblem with the one thing to do when this machine lacks something."""
+    findings = [finding for finding in doctor.examine() if finding.ok is False]
+    if findings:
+        packages = doctor.missing_packages(findings)
+        others = [f"{finding.what}: {finding.detail} → {finding.remedy}" for finding in findings if not finding.package]
+        what = [f"missing: {', '.join(finding.what for finding in findings if finding.package)}"] if packages else []
+        hint = f"vexlab doctor --install, or: sudo apt-get install {' '.join(packages)}" if packages else ""
+        raise HostProblem("; ".join(what + others), hint)
+
+
+def end_guest(lab: Lab, how: str) -> list[str]:
+    """End the guest; returns the tasks that changed something."""
+    with scratch.directory() as directory:
+        return plain_playbooks.end_guest(lab, how, directory / "ansible.log")
+
+
+def existing(name: str) -> Lab:
+    """The lab of that name; raises UsageProblem when there is none."""
+    lab = labs.find(name)
+    if not lab.exists():
+        known = ", ".join(found.name for found in labs.all_labs()) or "none"
+        raise UsageProblem(
+            f"unknown lab {name!r}", f"known labs: {known}; `vexlab up{name_option(name)}` makes this one"
+        )
+    return lab
+
+
+def chosen_run(name: str | None, lab: str | None) -> Run:
+    """The run of that name, or the last one of a lab or of all; newer ones that can't be read are named.
+
+    Raises UsageProblem when there is none, and a VexlabError when the one that was asked for can't be read.
+    """
+    if name is not None:
+        return results_file.read(archive.find(name) / archive.RESULTS)
+    run, unreadable = archive.last(lab)
+    name_unreadable(unreadable)
+    if run is None:
+        raise archive.no_run(lab)
+    return run
+
+
+def name_unreadable(found: Iterable[Unreadable]) -> None:
+    """Tell the person of runs that are passed over because their results can't be read."""
+    for one in found:
+        stderr.print(f"run {one.name} is passed over: {one.why}", style="yellow", markup=False, soft_wrap=True)

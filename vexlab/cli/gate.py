@@ -1,0 +1,181 @@
+"""The commands of the gate: may this module leave the VM, who signed for what, is a readiness file good."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from rich.table import Table
+
+from vexlab.cli.common import Command, chosen_run, stderr, with_all
+from vexlab.config import installation
+from vexlab.errors import UsageProblem, VexlabError
+from vexlab.gate import evidence, readiness_file, run_criteria, setbacks, sign_offs
+from vexlab.gate.decision import LEVELS, MAX_AGE_DAYS, OLDEST_DAYS, Criterion, Decision, Subject
+from vexlab.gate.promotion import Gate, subject_of
+from vexlab.guest.lab import name_option
+
+
+def subject_options(command: Command) -> Command:
+    """Which module is asked about: a file, that of a run, or that of a lab's last run."""
+    default = installation.contract_defaults()["vexlab_lab"]
+    options = [
+        click.option("--module", type=click.Path(path_type=Path), metavar="FILE", help="This module file."),
+        click.option("--run", metavar="RUN", help="The module of this run; no other run in the VM counts then."),
+        click.option("--name", default=default, show_default=True, metavar="LAB", help="That of this lab's last run."),
+    ]
+    return with_all(options, command)
+
+
+level_option = click.option(
+    "--for", "level", type=click.Choice(LEVELS[1:]), default="vm", show_default=True,
+    help="What the module has to be ready for: its level.",
+)  # fmt: skip
+
+
+@click.group("gate", invoke_without_command=True)
+@click.pass_context
+@subject_options
+@level_option
+@click.option(
+    "--max-age", type=click.IntRange(1, OLDEST_DAYS), default=MAX_AGE_DAYS, show_default=True, metavar="DAYS",
+    help="How long evidence and statements count.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the readiness file on stdout.")
+def gate_group(
+    context: click.Context, *, module: Path | None, run: str | None, name: str, level: str, max_age: int, as_json: bool
+) -> None:
+    """Compute from the evidence whether a module may leave the VM; ends with 0 when it reached the level, else with 1.
+
+    The readiness file is written each time, with the level that was reached.
+    """
+    if context.invoked_subcommand is not None:
+        given = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+        if given:
+            raise UsageProblem(
+                f"the options stand before {context.invoked_subcommand}, where they mean nothing",
+                f"put them after it: vexlab gate {context.invoked_subcommand} --help",
+            )
+        return
+    subject = find_subject(module, run, name)
+    decision = Gate(subject, datetime.now(UTC), max_age, run or "").decide()
+    path = readiness_file.write(subject, decision)
+    if as_json:
+        click.echo(path.read_text(encoding="utf-8"), nl=False)
+    stderr.print(f"module {subject.name}, sha256 {subject.sha256}, kernel {subject.kernel}", soft_wrap=True)
+    if decision.contract:
+        stderr.print(f"not claimed, so not tested: {', '.join(decision.not_claimed) or 'nothing'}", soft_wrap=True)
+    stderr.print(table(decision, level))
+    stderr.print(f"level {decision.level}; readiness file: {path}", soft_wrap=True)
+    if unmet := decision.unmet(level):
+        raise VexlabError(
+            f"this module is not ready for level {level}: {unmet[0].key}: {unmet[0].why}",
+            f"not met: {', '.join(criterion.key for criterion in unmet)}{_how_to_sign(unmet, module, run, name)}",
+        )
+
+
+def _how_to_sign(unmet: list[Criterion], module: Path | None, run: str | None, name: str) -> str:
+    """The command by which people sign, when nothing else is left to be done."""
+    if any(criterion.key not in run_criteria.PROTOCOL for criterion in unmet):
+        return ""
+    which = f" --module {module}" if module else f" --run {run}" if run else name_option(name)
+    return f"; vexlab gate sign {unmet[0].key} --operator NAME --note TEXT{which}"
+
+
+@gate_group.command("sign")
+@click.argument("criterion", metavar=f"[{'|'.join(run_criteria.PROTOCOL)}]")
+@click.option("--operator", required=True, metavar="NAME", help="Who vouches for it.")
+@click.option("--note", required=True, metavar="TEXT", help="What was done, and where it is written down.")
+@subject_options
+def sign(*, criterion: str, operator: str, note: str, module: Path | None, run: str | None, name: str) -> None:
+    """Vouch, by name and as of now, for something about a module that no run can show.
+
+    It holds for this very module, and for as long as evidence does.
+    """
+    subject = find_subject(module, run, name)
+    sign_offs.sign(subject.sha256, criterion, operator, note, datetime.now(UTC))
+    stderr.print(f"{operator} signed for {criterion}, for module {subject.name} with sha256 {subject.sha256}")
+
+
+@gate_group.command("excuse")
+@click.argument("run")
+@click.option("--operator", required=True, metavar="NAME", help="Who says so.")
+@click.option("--note", required=True, metavar="TEXT", help="What was to blame, and how that is known.")
+def excuse(*, run: str, operator: str, note: str) -> None:
+    """Vouch, by name and as of now, that the module is not to blame for what went wrong in a run.
+
+    It holds for as long as evidence does. A complete run must have passed since; nothing takes its place.
+    """
+    entry = next((entry for entry in evidence.entries() if entry.run == run), None)
+    if entry is None:
+        raise UsageProblem(f"no run {run!r} was sealed", "vexlab runs lists them; one that was killed was never sealed")
+    wrong = setbacks.went_wrong(entry)
+    if not entry.module or not wrong:
+        why = "nothing went wrong in it" if entry.module else "it is about no module"
+        raise UsageProblem(f"run {run} needs no excuse: {why}", "vexlab gate names the runs that do")
+    sign_offs.excuse(entry.module, run, operator, note, datetime.now(UTC))
+    told = ", ".join(f"{stage} {verdict}" for stage, verdict in wrong.items())
+    stderr.print(f"{operator} signed that the module with sha256 {entry.module} is not to blame for {run}: {told}")
+
+
+@gate_group.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--module", type=click.Path(path_type=Path), metavar="FILE", help="It must be about this module file.")
+@level_option
+def check(file: Path, module: Path | None, level: str) -> None:
+    """Check a readiness file as role vexfs_load does, and against the evidence as far as that is here."""
+    wanted = {"level": level}
+    if module is not None:
+        about = module_subject(module)
+        wanted |= {"sha256": about.sha256, "srcversion": about.srcversion, "kernel": about.kernel}
+    if refusals := readiness_file.refusals(file, wanted, datetime.now(UTC)):
+        raise VexlabError(f"{file} is refused: {'; '.join(refusals)}", "vexlab gate writes another one")
+    stderr.print(f"{file} is good for level {level}", soft_wrap=True)
+
+
+def find_subject(module: Path | None, run: str | None, name: str) -> Subject:
+    """The module that is meant; raises UsageProblem when it can't be told."""
+    if module is not None and run is not None:
+        raise UsageProblem("--module and --run name two modules", "give one of them")
+    if module is not None:
+        return module_subject(module)
+    found = chosen_run(run, None if run else name)
+    subject = subject_of(found)
+    if subject is None:
+        why = "was interrupted" if found.verdict == "not_run" else f"is {found.verdict}"
+        again = f"vexlab test{name_option(name)}"
+        raise UsageProblem(f"run {found.run} {why} before its module was known", f"{again}, or name a file: --module")
+    return subject
+
+
+def module_subject(path: Path) -> Subject:
+    """Identity of a module file, by its bytes and its own words; raises UsageProblem when it is no module."""
+    try:
+        with path.open("rb") as stream:
+            section = ELFFile(stream).get_section_by_name(".modinfo")
+            words = section.data().decode(errors="replace").split("\0") if section is not None else []
+    except (OSError, ELFError) as problem:
+        raise UsageProblem(f"{path} is no kernel module: {problem}", "name the .ko file that is to be loaded") from None
+    told = {key: value for key, _, value in (word.partition("=") for word in words)}
+    if "vermagic" not in told:
+        raise UsageProblem(f"{path} is no kernel module: it has no vermagic", "name the .ko file that is to be loaded")
+    kernel = told["vermagic"].partition(" ")[0]
+    return Subject(told.get("name", path.stem), evidence.digest(path), told.get("srcversion", ""), kernel)
+
+
+def table(decision: Decision, level: str) -> Table:
+    """Every criterion up to a level: met or not, and by what or why not."""
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("level", "criterion", "", "by what, or why not"):
+        shown.add_column(heading, overflow="fold")
+    for criterion in decision.criteria:
+        if LEVELS.index(criterion.level) <= LEVELS.index(level):
+            sign_shown = "[green]✔[/]" if criterion.met else "[red]✘[/]"
+            words = (text.replace("[", r"\[") for text in (criterion.text, criterion.why))
+            text, why = words
+            shown.add_row(criterion.level, f"{criterion.key}: {text}", sign_shown, why)
+    return shown

@@ -1,0 +1,104 @@
+"""`vexlab image build|list|prune`: disk images of guests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from vexlab.cli.common import json_option, lab_option, stderr, target_options
+from vexlab.cli.stages import take_order
+from vexlab.config import installation, user_directories
+from vexlab.config.settings import Options, Settings
+from vexlab.guest import lab as labs
+from vexlab.guest.lab import Lab
+from vexlab.report.terminal import Progress
+from vexlab.run import plain_playbooks, scratch
+
+
+@click.group("image")
+def image_group() -> None:
+    """Disk images of guests."""
+
+
+@image_group.command("build")
+@target_options
+@lab_option
+def image_build(name: str, verbose: bool, **given: Any) -> None:
+    """Build the image that a lab would use, unless it is there."""
+    order = take_order(name, Options(**given).absolute(), as_json=False, verbose=verbose)
+    lab = order.lab
+    with lab.held():
+        plain_playbooks.prepare(lab, order.settings)
+        log = lab.directory / "image.log"
+        log.unlink(missing_ok=True)
+        try:
+            with Progress(stderr) as progress:
+                plain_playbooks.build_image(lab, progress, log)
+        finally:
+            if verbose:
+                stderr.print(log.read_text(), markup=False)
+
+
+@image_group.command("list")
+@json_option
+def image_list(as_json: bool) -> None:
+    """List the images in the cache and the states of booted guests beside them, with their sizes."""
+    entries: list[dict[str, Any]] = []
+    for manifest in sorted(user_directories.cache_directory().glob("*/manifest.json")):
+        try:
+            known = json.loads(manifest.read_text())
+        except ValueError:
+            known = {}
+        states = [path.parent for path in manifest.parent.glob("warm/*/manifest.json")]
+        entries.append(
+            {
+                "key": manifest.parent.name, "kernel": known.get("kernel_release", "(damaged)"),
+                "packages": known.get("packages", []), "mib": _mib(manifest.parent), "states": len(states),
+                "states_mib": sum(_mib(state) for state in states),
+                "labs": [lab.name for lab in labs.all_labs() if lab.image() == manifest.parent.name],
+            }
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(entries, indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("key", "kernel", "MiB", "of it saved guests", "labs"):
+        table.add_column(heading)
+    for entry in entries:
+        saved = f"{entry['states']}, {entry['states_mib']} MiB" if entry["states"] else "none"
+        table.add_row(entry["key"], entry["kernel"], str(entry["mib"]), saved, " ".join(entry["labs"]))
+    Console(highlight=False).print(table)
+
+
+def _mib(directory: Path) -> int:
+    """MiB that a directory takes on the disk."""
+    return sum(path.lstat().st_blocks for path in directory.rglob("*")) >> 11
+
+
+@image_group.command("prune")
+@click.option("--all", "everything", is_flag=True, help="Also images that a lab used last, if no guest is up on them.")
+@json_option
+def image_prune(everything: bool, as_json: bool) -> None:
+    """Remove the images that no lab used last, that no guest runs on and that nobody builds."""
+    keep = [] if everything else sorted({lab.image() for lab in labs.all_labs()} - {""})
+    with scratch.directory() as directory:
+        stand_in = Lab("prune", directory)
+        contract = installation.contract_defaults() | {
+            "vexlab_cache_directory": str(user_directories.cache_directory())
+        }
+        plain_playbooks.prepare(stand_in, Settings("prune", directory, contract))
+        answer = plain_playbooks.prune_images(stand_in, keep, directory / "ansible.log")
+    if as_json:
+        click.echo(json.dumps({name: answer[name] for name in ("removed", "kept")}, indent=2))
+        return
+    for key, mib in answer["removed"].items():
+        stderr.print(f"removed {key}, {mib} MiB")
+    for key, reason in answer["kept"].items():
+        stderr.print(f"kept {key}: {reason}")
+    if not answer["removed"]:
+        stderr.print("there was nothing to remove")

@@ -1,0 +1,78 @@
+"""The commands, each a few lines: what is asked for goes to the module that does it. Here are those that end a lab."""
+
+from __future__ import annotations
+
+import shutil
+
+import click
+
+from vexlab import __version__
+from vexlab.cli import device, gate, image, look, recover, stages
+from vexlab.cli.common import end_guest, lab_option, stderr
+from vexlab.config import installation
+from vexlab.config.settings import Settings
+from vexlab.guest import lab as labs
+from vexlab.guest.lab import Lab
+from vexlab.run import plain_playbooks, scratch
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="vexlab")
+def cli() -> None:
+    r"""Test a Linux filesystem that is a kernel module, in a VM that may crash.
+
+    \b
+    vexlab up    ends with the filesystem mounted in a guest and a verdict for each stage on the way.
+    vexlab test  runs every stage on a pristine guest, stress and errors too.
+    """
+
+
+@cli.command()
+@lab_option
+def down(name: str) -> None:
+    """Unmount, unload and stop the guest. Logs and runs stay."""
+    lab = labs.find(name)
+    if not lab.exists():
+        stderr.print(f"there is no lab {name}; nothing to take down")
+        return
+    with lab.held():
+        runs_on = lab.is_up()
+        if runs_on and lab.guest_entry.is_file() and labs.guest_status(lab.record()) == "running":
+            with scratch.directory() as directory:
+                outcome = plain_playbooks.run_plain("teardown", lab, {}, directory / "ansible.log")
+            if not outcome.ok:
+                words = outcome.failure.message if outcome.failure else "Ansible failed"
+                stderr.print(f"the filesystem could not be taken down cleanly: {words}", markup=False, style="yellow")
+        end_guest(lab, "stopped")
+        stderr.print(f"the guest of lab {name} is stopped" if runs_on else f"lab {name} was not up")
+
+
+@cli.command()
+@lab_option
+def destroy(name: str) -> None:
+    """Stop the guest and remove the lab's directory. Runs and images stay."""
+    lab = labs.find(name)
+    if not lab.exists():
+        stderr.print(f"there is no lab {name}; nothing to destroy")
+        return
+    with lab.held():
+        runs_inventory = lab.inventory / "hypervisor.yml"
+        if not runs_inventory.is_file():  # a run that was killed before it wrote one
+            plain_playbooks.prepare(
+                lab, Settings(name, lab.directory, {**installation.contract_defaults(), **_identity(lab)})
+            )
+        end_guest(lab, "absent")
+        shutil.rmtree(lab.directory, ignore_errors=True)
+    stderr.print(f"lab {name} is gone")
+
+
+def _identity(lab: Lab) -> dict[str, str]:
+    return {"vexlab_lab": lab.name, "vexlab_lab_directory": str(lab.directory)}
+
+
+for command in (
+    stages.up, stages.test, stages.verify, look.doctor_command, look.status, look.ssh,
+    look.console, look.logs, look.report_command, look.runs_command, image.image_group,
+    gate.gate_group, device.device_group, recover.recover,
+):  # fmt: skip
+    cli.add_command(command)

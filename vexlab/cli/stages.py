@@ -1,0 +1,242 @@
+"""The commands that run stages: up, test, verify."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vexlab.cli.common import (
+    amount_options,
+    clean_option,
+    end_guest,
+    existing,
+    json_option,
+    lab_option,
+    require_host,
+    stage_option,
+    stderr,
+    verbose_option,
+    verdict_table,
+    with_options,
+)
+from vexlab.config import stage_list
+from vexlab.config.settings import Options, Settings, make
+from vexlab.errors import Interrupted, StageFailed, UsageProblem, VexlabError
+from vexlab.guest import lab as labs
+from vexlab.guest.lab import Lab, name_option
+from vexlab.report import markdown
+from vexlab.report.terminal import Progress
+from vexlab.results import model, results_file
+from vexlab.results.model import Run, Verdict
+from vexlab.run import controller, plain_playbooks, up_to_date
+
+
+@click.command()
+@lab_option
+@json_option
+@clean_option
+@with_options
+def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -> None:
+    """Bring up a guest with the filesystem built, loaded, formatted and mounted in it.
+
+    On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed.
+    """
+    order = take_order(name, options, as_json=as_json, verbose=verbose)
+    with order.lab.held():
+        inputs = up_to_date.inputs_of(order.settings)
+        if not clean and (run := up_to_date.last_run(order.lab, order.settings, inputs)):
+            _show_unchanged(order, run)
+            return
+        run = run_stages(order, [spec.name for spec in stage_list.stages() if spec.up], "up", clean=clean)
+        up_to_date.remember(order.lab, order.settings, run, inputs)
+        _say_it_is_up(order, run)
+
+
+def _say_what(order: Order) -> None:
+    """The lab, its target, and where the source is."""
+    settings = order.settings
+    where = settings.source or settings.contract["vexlab_source_in_guest"] + " in the guest"
+    what = f"lab {order.lab.name}: target {settings.target_name}, source {where}"
+    stderr.print(what, markup=False, soft_wrap=True)
+
+
+def _show_unchanged(order: Order, run: Run) -> None:
+    """Say that nothing is done, and whose verdicts stand."""
+    _say_what(order)
+    if order.as_json:
+        click.echo(markdown.render_json(run, unchanged_since=run.finished), nl=False)
+    stderr.print(verdict_table(run))
+    again = f"vexlab verify{name_option(order.lab.name)} judges it again"
+    told = f"nothing changed since {run.finished}: the verdicts are those of run {run.run}"
+    stderr.print(f"{told}; {again}", soft_wrap=True)
+
+
+@click.command()
+@lab_option
+@json_option
+@click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
+@stage_option("Only this stage, and those before it that it can't do without; may be given more than once.")
+@amount_options
+@click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
+@click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first stage that isn't passed.")
+@click.option("--keep-going", is_flag=True, hidden=True, help="What is done anyway; for the scripts that say so.")
+@click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Run the check that went wrong N times again.")
+@clean_option
+@with_options
+def test(
+    *,
+    name: str,
+    as_json: bool,
+    keep: bool,
+    fail_fast: bool,
+    keep_going: bool,
+    rerun: int | None,
+    clean: bool,
+    chosen: tuple[str, ...],
+    options: Options,
+    verbose: bool,
+) -> None:
+    """Run every stage on a pristine guest, and take the guest down at the end.
+
+    A stage is held back only by what isn't there: a module that wasn't built or loaded, an image that wasn't formatted.
+    After a crash, what is left is run on another guest.
+    """
+    if fail_fast and keep_going:
+        raise UsageProblem("--fail-fast and --keep-going exclude each other", "give one of them")
+    selected = stage_list.stages_for(chosen)
+    order = take_order(name, options, as_json=as_json, verbose=verbose)
+    with order.lab.held():
+        if order.lab.is_up():
+            stderr.print(f"the guest of lab {name} is replaced by a pristine one")
+            end_guest(order.lab, "stopped")
+        with contextlib.nullcontext() if keep else _ending(order.lab):
+            how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not fail_fast, "reruns": rerun or 0}
+            run = run_stages(order, selected, "up", clean=clean, **how)
+            if keep:
+                _say_it_is_up(order, run)
+
+
+@contextlib.contextmanager
+def _ending(lab: Lab) -> Iterator[None]:
+    """End the guest afterwards. If that fails, on a full disk, say, it doesn't hide what went wrong before."""
+    try:
+        yield
+    except BaseException:
+        try:
+            end_guest(lab, "stopped")
+        except (VexlabError, OSError) as problem:
+            stderr.print(f"the guest is still there: {problem}", markup=False, soft_wrap=True)
+        raise
+    end_guest(lab, "stopped")
+
+
+@click.command()
+@lab_option
+@json_option
+@stage_option("This stage; may be given more than once.")
+@verbose_option
+def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> None:
+    """Judge a lab that is up once more, without changing anything in it."""
+    known = stage_list.stages_for(())
+    stage_list.stages_for(chosen)  # raises when one is unknown
+    lab = existing(name)
+    with lab.held():
+        lab.ssh_command()  # raises when no guest is up
+        usual = [spec.name for spec in stage_list.stages() if spec.up]
+        selected = [stage for stage in known if stage in (chosen or usual)]
+        order = take_order(name, Options(), as_json=as_json, verbose=verbose)
+        memory = up_to_date.forget(lab)
+        run_stages(order, selected, "stages", apply=False)  # raises unless it passed
+        up_to_date.put_back(lab, memory)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run, checked as far as it can be without touching anything."""
+
+    lab: Lab
+    options: Options
+    settings: Settings
+    as_json: bool
+    verbose: bool
+
+
+def take_order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Order:
+    """Check what was asked for, and the machine; nothing is made or changed when something is wrong with them."""
+    lab = labs.find(name)
+    options = given.over(lab.remembered())
+    settings = make(name, options)
+    require_host()
+    return Order(lab, options, settings, as_json, verbose)
+
+
+def run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True, **how: Any) -> Run:
+    """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
+
+    `how`: whether everything is built anew, and what is done after a stage that went wrong (runs.Pass.execute).
+    """
+    lab, settings = order.lab, order.settings
+    up_to_date.forget(lab)
+    was_up = lab.is_up()
+    plain_playbooks.prepare(lab, settings)
+    lab.remember(order.options.to_remember())
+    _say_what(order)
+    with Progress(stderr) as progress:
+        course = controller.Pass(lab, settings, selected, progress)
+        try:
+            run = course.execute(playbook, apply=apply, **how)
+        except VexlabError as problem:
+            if isinstance(problem, Interrupted) and not was_up:
+                progress.say("interrupted; ending what was started")
+                end_guest(lab, "stopped")
+            _finish_early(course.directory, order.as_json)
+            raise
+        finally:
+            if order.verbose:
+                stderr.print((course.directory / "ansible.log").read_text(), markup=False)
+    if order.as_json:
+        click.echo(markdown.render_json(run), nl=False)
+    _show(run, course, lab, apply=apply)
+    return run
+
+
+def _finish_early(directory: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(markdown.render_json(results_file.read(directory / "results.json")), nl=False)
+
+
+def _show(run: Run, course: controller.Pass, lab: Lab, *, apply: bool) -> None:
+    """The table of verdicts and what to do next; raises StageFailed unless the run passed."""
+    stderr.print(verdict_table(run))
+    for stage, check in model.known_failures(run):
+        said = f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}"
+        stderr.print(said, markup=False, soft_wrap=True)
+    for stage, check in model.advice(run):
+        stderr.print(f"advice {stage.name}/{check.name}: {check.advice}", markup=False, soft_wrap=True)
+    stderr.print(f"evidence: {course.directory}", soft_wrap=True)
+    if run.verdict is not Verdict.PASSED:
+        culprit = next(
+            (stage for stage in run.stages if stage.name in run.selected and stage.verdict != "passed"), None
+        )
+        named = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else f"the run is {run.verdict}"
+        option = name_option(lab.name)
+        raise StageFailed(named, f"vexlab report; vexlab logs{option} console|kernel|build|ansible; vexlab ssh{option}")
+    changed = course.changed_stages()
+    if apply:
+        stderr.print(
+            f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already"
+        )
+
+
+def _say_it_is_up(order: Order, run: Run) -> None:
+    """What a guest that stays up has to offer."""
+    contract, option = order.settings.contract, name_option(order.lab.name)
+    how = "read-write" if "read-write" in contract["vexlab_capabilities"] else "read-only"
+    mounted = f"{order.settings.target_name} is mounted {how} at {contract['vexlab_mount_point']} in the guest"
+    what = mounted if "mount" in run.selected else "the guest is up"
+    stderr.print(f"{what}: vexlab ssh{option}", style="bold")

@@ -1,0 +1,78 @@
+"""Where the things are that vexlab ships: playbooks, roles, checks, examples, the lab's defaults."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from vexlab.errors import VexlabError
+
+COLLECTION = Path("ansible_collections") / "vexfs" / "vexlab"  # of site-packages; ansible-core looks there by itself
+
+
+@cache
+def root() -> Path:
+    """Directory that holds `playbooks/`, `plugins/`, `roles/`, `inventory/`, `tests/guest/` and `examples/`.
+
+    In a checkout that is the checkout, so that an edit counts at once; an editable install may hold a copy beside it.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for candidate in (package.parent, package.parent / COLLECTION):
+        if (candidate / "playbooks" / "vars" / "stages.yml").is_file():
+            return candidate
+    raise VexlabError(f"vexlab is installed without its playbooks in {package}", "install it again")
+
+
+def collections() -> Path:
+    """Directory below which Ansible finds what vexlab ships as collection `vexfs.vexlab`, before any other of the name.
+
+    Site-packages of a wheel; of a checkout the directory that has the link to it.
+    """
+    shipped = root()
+    return shipped.parents[2] if shipped.parts[-3:] == COLLECTION.parts else shipped / ".collections"
+
+
+def playbook(name: str) -> Path:
+    """Path of a playbook by its name without ending."""
+    return root() / "playbooks" / f"{name}.yml"
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse one of vexlab's own YAML files."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@cache
+def contract_defaults() -> dict[str, Any]:
+    """The lab contract: every `vexlab_*` variable that has a default."""
+    defaults: dict[str, Any] = read_yaml(root() / "inventory" / "group_vars" / "vexlab.yml")
+    return defaults
+
+
+@cache
+def role_choices(role: str, option: str) -> tuple[str, ...]:
+    """What a role's argument specification lets an option be."""
+    document = read_yaml(root() / "roles" / role / "meta" / "argument_specs.yml")
+    return tuple(document["argument_specs"]["main"]["options"][option]["choices"])
+
+
+@cache
+def role_script(role: str, name: str) -> ModuleType:
+    """A script of a role as a module: for what a role must be able to do alone, and vexlab does by the same rules."""
+    return _module(f"vexlab_role_{role}_{name}", root() / "roles" / role / "files" / f"{name}.py")
+
+
+def _module(name: str, path: Path) -> ModuleType:
+    """A module from its file; raises VexlabError when that isn't there."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise VexlabError(f"vexlab is installed without {path}", "install it again")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,163 @@
+"""What a run is asked to do: the lab's contract, filled from its defaults, the target file and the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vexlab.config import installation, literals, source_tree, target, user_directories
+from vexlab.errors import UsageProblem
+
+COUNTS = ("vexlab_load_cycles", "vexlab_mount_cycles", "vexlab_churn_operations")  # how much stage stress does
+# The least that makes sense; a seed of 0 is a new one each time.
+LEAST = dict.fromkeys(COUNTS, 1) | {"vexlab_seed": 0, "vexlab_boot_deadline": 1}
+LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was given on the command line; None is not given. Relative paths are of the caller's directory."""
+
+    source: str | None = None
+    target: str | None = None
+    variant: str | None = None
+    kernel: str | None = None
+    accelerator: str | None = None
+    memory_mb: int | None = None
+    cpus: int | None = None
+    ssh_port: int | None = None
+    boot_deadline: int | None = None
+    warm: bool | None = None
+    builder: str | None = None
+    vmcore: bool | None = None
+    cycles: int | None = None
+    seed: int | None = None
+    quick: bool | None = None
+
+    def absolute(self) -> Options:
+        """The same with paths that hold from any directory, so that a lab can remember them."""
+        changed = {name: str(Path(value).expanduser().absolute()) for name, value in self._paths().items()}
+        return Options(**{**self.__dict__, **changed})
+
+    def over(self, remembered: Options) -> Options:
+        """These options, and for what was not given the remembered ones.
+
+        A source belongs to its target: another target doesn't inherit it.
+        """
+        base = dict(remembered.__dict__)
+        if self.target is not None and self.target != remembered.target:
+            base["source"] = base["variant"] = None
+        return Options(**{name: base[name] if value is None else value for name, value in self.__dict__.items()})
+
+    def to_remember(self) -> Options:
+        """What a lab keeps of them: how much one test is to do is of that test only."""
+        return dataclasses.replace(self, cycles=None, seed=None, quick=None)
+
+    def _paths(self) -> dict[str, str]:
+        return {name: value for name in ("source", "target") if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A lab's name, its directory, and the contract: each `vexlab_*` variable with its value for this lab."""
+
+    lab: str
+    directory: Path
+    contract: dict[str, Any] = field(repr=False)
+
+    @property
+    def target_name(self) -> str:
+        """Name of the target."""
+        return str(self.contract["vexlab_target_name"])
+
+    @property
+    def source(self) -> str:
+        """Directory of the host that is shared into the guest; empty when the target's source is in the image."""
+        return str(self.contract["vexlab_source"])
+
+
+def check_lab_name(name: str) -> str:
+    """Return the name if a lab can have it; raises UsageProblem otherwise."""
+    if not LAB_NAME.fullmatch(name):
+        raise UsageProblem(f"{name!r} can't be the name of a lab", "use 1 to 32 lower case letters, digits and hyphens")
+    return name
+
+
+def make(lab: str, options: Options) -> Settings:
+    """Fill the contract; raises UsageProblem for whatever in it can't be."""
+    check_lab_name(lab)
+    contract = dict(installation.contract_defaults())
+    path = Path(options.target) if options.target else installation.root() / contract["vexlab_target_file"]
+    _refuse_other_than_utf8("target file", path)
+    contract |= target.load_target(path)
+    directory = user_directories.labs_directory() / lab
+    for path, variable in ((directory, "XDG_STATE_HOME"), (user_directories.cache_directory(), "XDG_CACHE_HOME")):
+        if mark := literals.mark_in(str(path)):
+            raise UsageProblem(f"{path} holds {mark}, which Ansible would take for a template", f"change {variable}")
+    contract |= {
+        "vexlab_lab": lab,
+        "vexlab_lab_directory": str(directory),
+        "vexlab_cache_directory": str(user_directories.cache_directory()),
+        "vexlab_target_file": str(path),
+    }
+    names = {"kernel": "vexlab_kernel_suite"}
+    given = {name: value for name, value in options.__dict__.items() if value is not None and name != "target"}
+    cycles = given.pop("cycles", None)
+    contract |= {names.get(name, f"vexlab_{name}"): value for name, value in given.items()}
+    contract |= _amounts(contract, cycles)
+    if options.source:
+        contract["vexlab_source_in_guest"] = ""
+    if contract["vexlab_source"]:
+        contract["vexlab_source"] = str(
+            _readable_source(Path(contract["vexlab_source"]), contract["vexlab_disk_size_mb"])
+        )
+    _check_choice("kernel", contract["vexlab_kernel_suite"], tuple(contract["vexlab_kernel_suites"]))
+    _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
+    for name, least in LEAST.items():
+        _check_amount(name, contract[name], least)
+    return Settings(lab, directory, contract)
+
+
+def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageProblem(f"unknown {what} {value!r}", f"known: {', '.join(choices)}")
+
+
+def _amounts(contract: dict[str, Any], cycles: int | None) -> dict[str, Any]:
+    """How often stage stress does things: a quarter with `quick`, except for what was asked for by number."""
+    amounts = {name: max(1, contract[name] // 4) for name in COUNTS} if contract["vexlab_quick"] else {}
+    return amounts | ({} if cycles is None else {"vexlab_load_cycles": cycles, "vexlab_mount_cycles": cycles})
+
+
+def _check_amount(name: str, value: object, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise UsageProblem(f"{name} is {value!r}", f"it must be a whole number, {least} or more")
+
+
+def _refuse_other_than_utf8(what: str, path: Path) -> None:
+    """Raise UsageProblem for a path that neither an inventory nor a terminal can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        said = f"the path of the {what}, {source_tree.shown(path)}, is not UTF-8"
+        raise UsageProblem(said, "rename it, or link to it") from None
+
+
+def _readable_source(source: Path, disk: int) -> Path:
+    """The source directory, made absolute; raises UsageProblem when it can't be copied to a disk of so many MiB."""
+    source = source.expanduser().absolute()
+    _refuse_other_than_utf8("source directory", source)
+    if not source.exists():
+        raise UsageProblem(f"the source directory {source} does not exist", "name another one with --source")
+    if not source.is_dir():
+        raise UsageProblem(f"the source {source} is not a directory", "name the root of the tree with --source")
+    if not os.access(source, os.R_OK | os.X_OK):
+        raise UsageProblem(f"the source directory {source} can't be read by you", f"chmod u+rx {source}")
+    if not any(source.iterdir()):
+        raise UsageProblem(f"the source directory {source} is empty", "name the root of the tree with --source")
+    source_tree.check(source, disk)
+    return source

@@ -1,0 +1,57 @@
+"""THE list of stages, as playbooks/vars/stages.yml has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from vexlab.config.installation import read_yaml, root
+from vexlab.errors import UsageProblem
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One entry of `playbooks/vars/stages.yml`.
+
+    `role`: whether a role brings the stage about. `up`: whether `vexlab up` runs it. `needs`: the stages without which
+    it can't run. `deadline` in seconds.
+    """
+
+    name: str
+    title: str
+    role: bool
+    up: bool
+    needs: tuple[str, ...]
+    deadline: int
+
+
+@cache
+def stages() -> tuple[StageSpec, ...]:
+    """THE list of stages, in order."""
+    document = read_yaml(root() / "playbooks" / "vars" / "stages.yml")
+    return tuple(stage_spec(entry) for entry in document["stages"])
+
+
+def stage_spec(entry: dict[str, Any]) -> StageSpec:
+    """A stage from its entry in the list; raises UsageProblem for a deadline that would end it before it begins."""
+    spec = StageSpec(**entry | {"needs": tuple(entry["needs"])})
+    if type(spec.deadline) is not int or spec.deadline < 1:
+        raise UsageProblem(
+            f"the deadline of stage {spec.name} is {spec.deadline!r}",
+            "it must be a whole number of seconds, 1 or more: playbooks/vars/stages.yml",
+        )
+    return spec
+
+
+def stages_for(chosen: Sequence[str]) -> list[str]:
+    """Names of the stages that judging these takes: they and all that they need, in order; all when none is chosen."""
+    names = [spec.name for spec in stages()]
+    if unknown := [name for name in chosen if name not in names]:
+        raise UsageProblem(f"unknown stage {unknown[0]!r}", f"known: {', '.join(names)}")
+    wanted = set(chosen or names)
+    for spec in reversed(stages()):  # what a stage needs comes before it
+        if spec.name in wanted:
+            wanted |= set(spec.needs)
+    return [name for name in names if name in wanted]

@@ -1,0 +1,266 @@
+"""What a target is: one YAML file of contract variables, checked against `target.schema.json` before all else."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError
+
+from vexlab.config import literals, stage_list
+from vexlab.errors import UsageProblem
+
+HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
+# JSON schema takes 256.0 for an integer; a shell command would not.
+_EXACT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+_Validator = validators.extend(Draft202012Validator, type_checker=_EXACT)  # type: ignore[no-untyped-call]
+_TYPES = {"string": "text", "integer": "a whole number", "array": "a list", "object": "a mapping"}
+_FOUND = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a target file: names, types and meanings of its fields, without defaults."""
+    text = Path(__file__).with_name("target.schema.json").read_text(encoding="utf-8")
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
+
+
+def capabilities() -> list[str]:
+    """Every capability that a target can claim, in the order of the schema."""
+    return [each["const"] for each in schema()["properties"]["vexlab_capabilities"]["items"]["oneOf"]]
+
+
+def not_claimed(claims: Iterable[str]) -> list[str]:
+    """The capabilities that are not among these."""
+    known = set(claims)
+    return [name for name in capabilities() if name not in known]
+
+
+def load_target(path: Path) -> dict[str, object]:
+    """Read and check a target file; return the fields that it sets, `vexlab_source` made absolute.
+
+    A UsageProblem names the file and, for each thing that is wrong, the field and what is wrong with it. Whether the
+    source directory exists is not checked here, since another one may be given in its place.
+    """
+    target = _parse(path)
+    rules = schema()
+    problems = [
+        *(problem for error in _Validator(rules).iter_errors(target) for problem in _say(error, rules)),
+        *_templates(target),
+        *_across_fields(target),
+    ]
+    if problems:
+        raise UsageProblem("\n".join(f"{path}: {problem}" for problem in dict.fromkeys(problems)), HINT)
+    if "vexlab_source" in target:
+        source = Path(str(target["vexlab_source"]))
+        target["vexlab_source"] = str((path.parent / _expand(path, source)).resolve())
+    return target
+
+
+def _expand(path: Path, source: Path) -> Path:
+    try:
+        return source.expanduser()
+    except RuntimeError as error:
+        raise UsageProblem(f"{path}: vexlab_source: no home directory for {source.parts[0]}", HINT) from error
+
+
+# ---------------------------------------------------------------- reading
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which naming a field twice is an error: the first one would be dropped without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping after looking for a name that is there twice."""
+        names: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in names:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
+            names.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _parse(path: Path) -> dict[str, object]:
+    try:
+        if path.exists() and not path.is_dir() and not path.is_file():
+            # A FIFO would be waited for, and a device may have no end.
+            raise UsageProblem(f"{path}: the target is not a file", HINT)
+        parsed = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a SafeLoader
+    except OSError as error:
+        raise UsageProblem(f"{path}: the target file can't be read: {error.strerror}", HINT) from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{path}: the target file is not UTF-8 text", HINT) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise UsageProblem(f"{path}{place}: not YAML as a target file needs it: {error.problem}", HINT) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: PyYAML makes dates while it reads, and lets 2026-13-45 through to datetime
+        raise UsageProblem(f"{path}: not YAML as a target file needs it: {error}", HINT) from error
+    if parsed is None:
+        raise UsageProblem(f"{path}: the target file is empty", HINT)
+    if not isinstance(parsed, dict):
+        raise UsageProblem(f"{path}: the target file holds {_found(parsed)} instead of fields (name: value)", HINT)
+    odd = next((name for name in parsed if not isinstance(name, str)), None)
+    if odd is not None:
+        raise UsageProblem(f"{path}: {odd!r}: names of fields are text", HINT)
+    return parsed
+
+
+# ---------------------------------------------------------------- saying what is wrong
+
+
+def _say(error: ValidationError, rules: dict[str, Any]) -> Iterator[str]:
+    """Turn a finding of the JSON schema into '<field>: <what is wrong>', once for each field that it is about."""
+    found: Any = error.instance
+    schema: Any = error.schema
+    place, meaning, rule = "", "", rules
+    for step in error.absolute_path:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+        rule = _below(rule, step)
+        meaning = rule.get("description", meaning)
+    within = f"{place}." if place else ""
+    properties: dict[str, Any] = schema.get("properties", {})
+    if error.validator == "required":
+        # a finding for each missing field, which only its message tells apart
+        missing = next(name for name in schema["required"] if error.message.startswith(repr(name)))
+        yield f"{within}{missing}: is missing. {properties[missing].get('description', meaning)}"
+    elif error.validator == "additionalProperties":
+        for name in (str(name) for name in found if name not in properties):
+            # a forgotten prefix is as likely a slip as a misspelt name
+            meant = name if place else f"vexlab_{name.removeprefix('vexlab_')}"
+            yield f"{within}{name}: unknown field{_nearest(meant, properties)}"
+    else:
+        yield f"{place}: {_misfit(error, found, meaning)}"
+
+
+def _below(rule: dict[str, Any], step: str | int) -> dict[str, Any]:
+    """Return the rule of a member of a list or a mapping; an empty one where that is said elsewhere in the schema."""
+    found = rule.get("items") if isinstance(step, int) else rule.get("properties", {}).get(step)
+    others = rule.get("additionalProperties")
+    return found or (others if isinstance(others, dict) else {})
+
+
+def _misfit(error: ValidationError, found: object, meaning: str) -> str:
+    """Say why a value doesn't fit the rule of its field, and what would."""
+    limit: Any = error.validator_value
+    if error.validator == "type":
+        # 53464556 without quotes is a number to YAML, and a leading zero or an exponent would be lost
+        quotes = ". Put it in quotes" if limit == "string" and not isinstance(found, (list, dict)) else ""
+        problem = f"must be {_TYPES[limit]}, not {_found(found)}{quotes}"
+    elif error.validator in ("enum", "oneOf"):
+        words = [choice["const"] if error.validator == "oneOf" else choice for choice in limit]
+        return f"{found!r} is none of {', '.join(words)}{_nearest(str(found), words)}"
+    elif error.validator in ("minimum", "maximum", "maxLength"):
+        problem = f"{found!r} is out of range ({error.validator} {limit})"
+    elif error.validator == "uniqueItems":
+        problem = "names something twice"
+    else:
+        problem = f"{found!r} doesn't fit"
+    return f"{problem}. {meaning}"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _found(value: object) -> str:
+    if value is None:
+        return "nothing"
+    kind = _FOUND.get(type(value), f"a {type(value).__name__}")
+    return kind if isinstance(value, (list, dict, str)) else f"{kind} ({value})"
+
+
+def _templates(target: dict[str, object]) -> Iterator[str]:
+    """Find text that Ansible would render where the file is read by it alone, though a target holds literals only."""
+    for name, value in target.items():
+        for text in literals.texts(value):
+            if mark := literals.mark_in(text):
+                yield f"{name}: {text!r} holds {mark}, which Ansible would take for a template; fields are literals"
+
+
+def _across_fields(target: dict[str, object]) -> Iterator[str]:
+    """Find what no field can tell alone."""
+    sources = [name for name in ("vexlab_source", "vexlab_source_in_guest") if name in target]
+    if len(sources) != 1:
+        given = "both are given" if sources else "neither is given"
+        yield f"vexlab_source, vexlab_source_in_guest: exactly one says where the source is; {given}"
+    capabilities = target.get("vexlab_capabilities")
+    if isinstance(capabilities, list):
+        if "label" in capabilities and "vexlab_superblock_label_offset" not in target:
+            yield "vexlab_capabilities: label is claimed, so vexlab_superblock_label_offset must say where the label is"
+        if "persistent" in capabilities and "read-write" not in capabilities:
+            yield "vexlab_capabilities: persistent is claimed without read-write"
+    yield from _across_damages(target)
+    yield from _across_variants(target)
+    yield from _across_checks(target, capabilities)
+    yield from _across_known_failures(target)
+
+
+def _across_damages(target: dict[str, object]) -> Iterator[str]:
+    """Find what is wrong between the fields that say what damage is; their own shape is the schema's business."""
+    damages = target.get("vexlab_damages")
+    if isinstance(damages, dict):
+        names = [name for list_ in damages.values() if isinstance(list_, list) for name in list_]
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        if twice:
+            yield f"vexlab_damages: in more than one list: {', '.join(twice)}"
+        if names and "vexlab_damage_command" not in target:
+            yield "vexlab_damages: names damages, so vexlab_damage_command must say how they are done"
+    fields = target.get("vexlab_superblock_fields")
+    for index, field in enumerate(fields if isinstance(fields, list) else []):
+        if (
+            not isinstance(field, dict)
+            or type(field.get("size")) is not int
+            or not isinstance(field.get("wrong"), list)
+        ):
+            continue
+        for value in field["wrong"]:
+            if isinstance(value, str) and len(value) != 2 * field["size"]:
+                said = f"{value!r} has {len(value)} digits, a field of {field['size']} bytes has {2 * field['size']}"
+                yield f"vexlab_superblock_fields[{index}].wrong: {said}"
+
+
+def _across_variants(target: dict[str, object]) -> Iterator[str]:
+    """A build that quietly gave another variant than the one asked for must be told from it."""
+    variants, proofs = target.get("vexlab_variants", ["c-only"]), target.get("vexlab_variant_proofs", {})
+    if not isinstance(variants, list) or not isinstance(proofs, dict):
+        return
+    unproven = [str(name) for name in variants if name not in proofs]
+    if len(variants) > 1 and unproven:
+        yield f"vexlab_variant_proofs: has nothing for {', '.join(unproven)}; of several variants each needs a proof"
+    for name in proofs:
+        if name not in variants:
+            yield f"vexlab_variant_proofs: proves {name}, which is not in vexlab_variants"
+
+
+def _across_checks(target: dict[str, object], capabilities: object) -> Iterator[str]:
+    """The target's own checks: told apart by name, and demanding no more than the target can do."""
+    found = target.get("vexlab_checks")
+    checks = [check for check in found if isinstance(check, dict)] if isinstance(found, list) else []
+    names = [str(check.get("name")) for check in checks]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"vexlab_checks: {name} is there twice"
+    for check in checks:
+        if "command_after_remount" not in check:
+            continue
+        if check.get("stage") != "mount":
+            yield f"vexlab_checks: {check.get('name')} has command_after_remount, which only stage mount can run"
+        elif not isinstance(capabilities, list) or "persistent" not in capabilities:
+            yield f"vexlab_checks: {check.get('name')} has command_after_remount; persistent is not claimed"
+
+
+def _across_known_failures(target: dict[str, object]) -> Iterator[str]:
+    """Each is of a stage that there is. Which checks a stage has is known when it runs, and told then."""
+    found = target.get("vexlab_known_failures")
+    stages = [stage.name for stage in stage_list.stages()]
+    for entry in found if isinstance(found, list) else []:
+        check = entry.get("check") if isinstance(entry, dict) else None
+        if isinstance(check, str) and "/" in check and (name := check.partition("/")[0]) not in stages:
+            yield f"vexlab_known_failures: {check}: there is no stage {name}{_nearest(name, stages)}"

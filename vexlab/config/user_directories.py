@@ -1,0 +1,27 @@
+"""The directories that vexlab writes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_directory() -> Path:
+    """Where images are kept."""
+    return Path(platformdirs.user_cache_dir("vexlab", appauthor=False)) / "images"
+
+
+def state_directory() -> Path:
+    """Where labs and runs are kept."""
+    return Path(platformdirs.user_state_dir("vexlab", appauthor=False))
+
+
+def runs_directory() -> Path:
+    """Where each run has its directory."""
+    return state_directory() / "runs"
+
+
+def labs_directory() -> Path:
+    """Where each lab has its directory."""
+    return state_directory() / "labs"

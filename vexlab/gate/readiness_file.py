@@ -1,0 +1,64 @@
+"""The readiness file: a decision of the gate, for role vexfs_load to ask for on a machine that isn't a VM."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from vexlab import __version__
+from vexlab.config import installation, suite_hash
+from vexlab.config.atomic_file import replace_file
+from vexlab.gate import evidence, hash_chain, sign_offs
+from vexlab.gate.decision import Decision, Subject
+
+_RULES = installation.role_script("vexfs_load", "readiness")
+
+
+def document(subject: Subject, decision: Decision) -> dict[str, Any]:
+    """The document, which docs/readiness.schema.json describes."""
+    told = {
+        "schema": _RULES.SCHEMA,
+        "level": decision.level,
+        "not_claimed": decision.not_claimed,
+        "module": {"name": subject.name, "sha256": subject.sha256, "srcversion": subject.srcversion},
+        "kernel": subject.kernel,
+        "contract": asdict(decision.contract) if decision.contract else None,
+        "suite": suite_hash.suite(),
+        "suite_version": __version__,
+        "criteria": [asdict(criterion) for criterion in decision.criteria],
+        "sources": [asdict(source) for source in decision.sources],
+        "made": decision.made.isoformat(timespec="seconds"),
+        "valid_until": decision.valid_until.isoformat(timespec="seconds"),
+    }
+    return told | {"sha256": _RULES.content_hash(told)}
+
+
+def write(subject: Subject, decision: Decision) -> Path:
+    """Write the file to its place, whatever the level is; returns the path."""
+    path = sign_offs.directory(subject.sha256) / "readiness.json"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(path, json.dumps(document(subject, decision), indent=1) + "\n")
+    return path
+
+
+def refusals(path: Path, wanted: dict[str, str], now: datetime) -> list[str]:
+    """Why a file lets nothing be loaded: by the role's rules, and by its sources as far as they are here."""
+    found, why = _RULES.read(str(path))
+    if why:
+        return [why]
+    said: list[str] = _RULES.refusals(found, wanted, now.timestamp())
+    runs = {entry.run: entry for entry in evidence.entries()}
+    signed = {record["sha256"] for record in hash_chain.read(sign_offs.file_of(str(found["module"]["sha256"])))}
+    for source in found["sources"]:
+        entry = runs.get(source["what"])
+        if entry is None:
+            if signed and source["what"].startswith("statement") and source["sha256"] not in signed:
+                said.append(f"the {source['what']} that it rests on is not the one that was signed here")
+        elif (entry.evidence, entry.finished) != (source["sha256"], source["made"]):
+            said.append(f"its evidence {entry.run} was sealed with another content, or at another time")
+        elif entry.directory.is_dir() and (problem := evidence.problem(entry)):
+            said.append(f"its evidence {entry.run} is not as it was: {problem}")
+    return said

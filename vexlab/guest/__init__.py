@@ -1,0 +1,1 @@
+"""What reaches into a guest, or another machine under test, from outside."""

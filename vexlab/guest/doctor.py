@@ -1,0 +1,123 @@
+"""Whether this machine can run the lab: each thing that it needs, and what to do about a missing one."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from vexlab.config import installation, user_directories
+
+# Programs that the roles vexlab_image and vexlab_guest start, and the Debian package of each.
+TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
+    "bwrap": "bubblewrap",
+    "rsync": "rsync",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}
+TOOLS_UNPRIVILEGED = {"newuidmap": "uidmap", "newgidmap": "uidmap"}
+SPACE_NEEDED_MIB = 6144  # a root filesystem, its disk image and its compressed copy, while an image is built
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: `ok` None means that it is no obstacle, only worth knowing."""
+
+    what: str
+    ok: bool | None
+    detail: str
+    remedy: str = ""
+    package: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything; changes nothing."""
+    tools = TOOLS | (TOOLS_UNPRIVILEGED if os.geteuid() else {})
+    findings = [_tool(name, package) for name, package in tools.items()]
+    findings += [_python(), _space()]
+    if os.geteuid():
+        findings += [_subordinate_ids(name) for name in ("/etc/subuid", "/etc/subgid")] + [_user_namespaces()]
+    if all(finding.ok for finding in findings):
+        findings.append(_accelerator())
+    return findings
+
+
+def missing_packages(findings: list[Finding]) -> list[str]:
+    """Debian packages that would bring what is missing."""
+    return sorted({finding.package for finding in findings if finding.ok is False and finding.package})
+
+
+def _tool(name: str, package: str) -> Finding:
+    # mke2fs is in /usr/sbin, which an ordinary user's PATH need not hold; the role looks there as well.
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    return Finding(name, found is not None, found or "missing", f"apt-get install {package}", package)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
+
+
+def _space() -> Finding:
+    directory = user_directories.cache_directory()
+    while not directory.exists():
+        directory = directory.parent
+    free = shutil.disk_usage(directory).free >> 20
+    detail = f"{free} MiB free in {directory}"
+    return Finding(
+        "disk space", free >= SPACE_NEEDED_MIB, detail, f"an image needs {SPACE_NEEDED_MIB} MiB while it is built"
+    )
+
+
+def _subordinate_ids(table: str) -> Finding:
+    user = getpass.getuser()
+    try:
+        ranges = [line.split(":") for line in Path(table).read_text().splitlines() if line.count(":") == 2]
+    except OSError:
+        ranges = []
+    enough = any(name in (user, str(os.getuid())) and int(count) >= 65536 for name, _, count in ranges)
+    option = "--add-subuids" if table.endswith("subuid") else "--add-subgids"
+    remedy = f"sudo usermod {option} 100000-165535 {user} (take a range that {table} doesn't have yet)"
+    return Finding(table, enough, "65536 ids for you" if enough else f"no 65536 ids for {user}", remedy)
+
+
+def _user_namespaces() -> Finding:
+    try:
+        done = subprocess.run(
+            ["unshare", "--user", "--map-root-user", "true"], capture_output=True, text=True, check=False
+        )
+    except OSError as problem:
+        return Finding("user namespaces", False, str(problem), "apt-get install util-linux", "util-linux")
+    remedy = "sudo sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0"
+    return Finding("user namespaces", done.returncode == 0, done.stderr.strip() or "usable", remedy)
+
+
+def _accelerator() -> Finding:
+    """Ask the guest's own script, which tries a boot sector on KVM."""
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs = {
+            "lab": "doctor",
+            "directory": scratch,
+            "runtime_directory": f"{scratch}/run/lab",
+            "accelerator": "auto",
+        }
+        done = subprocess.run(
+            [sys.executable, "-B", "-m", "roles.vexlab_guest.files.guest", "probe", json.dumps(inputs)],
+            cwd=installation.root(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    answer = json.loads(done.stdout or "{}")
+    if done.returncode:
+        return Finding("QEMU", False, answer.get("error", done.stderr.strip()), answer.get("hint", ""))
+    kvm = answer["accelerator"] == "kvm"
+    detail = f"KVM ({answer['reason']})" if kvm else f"emulation, about 10 times slower: {answer['reason']}"
+    return Finding("accelerator", True if kvm else None, f"{detail}; QEMU {answer['qemu']}")

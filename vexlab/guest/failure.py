@@ -1,0 +1,23 @@
+"""What ends a run from outside of its checks: the guest, or the machine that runs the lab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vexlab.results.model import Verdict
+
+
+@dataclass(frozen=True)
+class Death:
+    """The guest can't go on: panicked, hung or lost, and the cause in a sentence."""
+
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class MachineProblem:
+    """The machine failed, or what it gave the guest: nothing is said about the module. The fact, and what to do."""
+
+    reason: str
+    hint: str = ""

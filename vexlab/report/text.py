@@ -1,0 +1,18 @@
+"""Text from a guest, made fit to be shown."""
+
+from __future__ import annotations
+
+import re
+
+from vexlab.results.model import Verdict
+
+# Colours of a terminal, and what neither XML nor a reader can take: control characters, halves of characters.
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_QUIET = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED, Verdict.NOT_RUN)
+
+
+def _clean(text: str) -> str:
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", _COLOUR.sub("", text.replace("\r\n", "\n")))

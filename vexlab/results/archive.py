@@ -1,0 +1,86 @@
+"""The runs that are kept: which there are, and what can be read of them. One that can't be read hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vexlab.config import user_directories
+from vexlab.errors import UsageProblem, VexlabError
+from vexlab.results.model import Run
+from vexlab.results.results_file import read
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A run whose results can't be read, and why not, as a part of a sentence."""
+
+    name: str
+    why: str
+
+
+def directories(lab: str | None = None) -> list[Path]:
+    """Directories of runs that have results, readable or not, the oldest first; of one lab or of all."""
+    base = user_directories.runs_directory()
+    found = sorted(path for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+    return [path for path in found if _has_results(path) and (lab is None or _lab_of(path) == lab)]
+
+
+def read_all(paths: Iterable[Path]) -> tuple[list[Run], list[Unreadable]]:
+    """The results in these directories, in their order, and the runs of which they can't be read."""
+    runs: list[Run] = []
+    unreadable: list[Unreadable] = []
+    for path in paths:
+        try:
+            runs.append(read(path / RESULTS))
+        except VexlabError as problem:
+            unreadable.append(Unreadable(path.name, problem.message))
+    return runs, unreadable
+
+
+def last(lab: str | None = None) -> tuple[Run | None, list[Unreadable]]:
+    """The newest run that can be read, of one lab or of all, and the newer ones that can't."""
+    unreadable: list[Unreadable] = []
+    for path in reversed(directories(lab)):
+        runs, failed = read_all([path])
+        if runs:
+            return runs[0], unreadable
+        unreadable += failed
+    return None, unreadable
+
+
+def find(name: str | None, lab: str | None = None) -> Path:
+    """Directory of a run by its name, or of the last one, readable or not; raises UsageProblem when there is none."""
+    if name is not None:
+        path = user_directories.runs_directory() / name
+        if not _has_results(path):
+            raise UsageProblem(f"there is no run {name!r}", "vexlab runs lists them")
+        return path
+    found = directories(lab)
+    if not found:
+        raise no_run(lab)
+    return found[-1]
+
+
+def no_run(lab: str | None) -> UsageProblem:
+    """What is to be said when there is no run, of one lab or at all."""
+    return UsageProblem(f"there is no run{f' of lab {lab}' if lab else ''} yet", "vexlab up, or vexlab test")
+
+
+def _has_results(path: Path) -> bool:
+    """Whether a directory is that of a run; what can't be looked into counts as one, so that it is named."""
+    try:
+        return (path / RESULTS).exists() or (path / RESULTS).is_symlink()
+    except PermissionError:
+        return True
+
+
+def _lab_of(path: Path) -> str:
+    """The lab that a run was of; empty when nothing tells."""
+    try:
+        return (path / "lab").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,114 @@
+"""The home of what a verdict is: how checks make a stage's verdict, and stages a run's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from vexlab.results.model import DIED, Check, Stage, Verdict
+
+_HARMLESS = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED)
+
+
+def judge_stage(
+    name: str,
+    *,
+    began: bool,
+    role_ok: bool | None,
+    role_reason: str,
+    tests_ok: bool | None,
+    checks: Sequence[Check],
+    interruption: Verdict | None,
+    interruption_reason: str,
+    seconds: float,
+) -> Stage:
+    """Judge a stage by what was seen of it.
+
+    `role_ok` is None for a stage without a role, `tests_ok` is None when pytest was not started or did not end.
+    `interruption` is what ended the stage from outside (panicked, hung, lost; not_run for Ctrl-C); it wins over all.
+    """
+    verdict, reason = Verdict.NOT_RUN, interruption_reason or role_reason
+    if began and interruption is not None:
+        if interruption in _HARMLESS:
+            raise ValueError(f"an interruption can't be {interruption}")
+        verdict, reason = interruption, interruption_reason or f"the stage ended as {interruption}"
+    elif began:
+        verdict, reason = _judge_finished(role_ok, role_reason, tests_ok, checks)
+    return Stage(name=name, verdict=verdict, seconds=seconds, reason=reason, checks=tuple(checks))
+
+
+def _judge_finished(
+    role_ok: bool | None, role_reason: str, tests_ok: bool | None, checks: Sequence[Check]
+) -> tuple[Verdict, str]:
+    """Verdict and reason of a stage that began and that nothing interrupted."""
+    wrong = [check for check in checks if check.verdict not in _HARMLESS]
+    culprit = min(wrong, key=lambda check: check.verdict is Verdict.NOT_RUN, default=None)
+    died = next((check for check in checks if check.verdict in DIED), None)
+    if role_ok is False:
+        problem = role_reason or "the role of the stage failed"
+    elif culprit is not None:
+        problem = f"{culprit.name}: {_first_line(culprit.message) or culprit.verdict}"
+    elif tests_ok is None:
+        problem = "the checks of the stage did not run"
+    elif not tests_ok:
+        problem = "pytest failed without a failed check"
+    elif any(check.verdict is Verdict.PASSED for check in checks):
+        return Verdict.PASSED, ""
+    elif not checks:
+        problem = "no check ran"
+    elif silent := next((check.name for check in checks if not check.message.strip()), ""):
+        problem = f"no check passed: {silent} was skipped without a reason"
+    else:
+        return Verdict.SKIPPED, _first_line(checks[0].message)
+    if died is not None:
+        return died.verdict, f"{died.name}: {_first_line(died.message)}"
+    return Verdict.FAILED, problem
+
+
+def merge_stages(parts: Sequence[Stage]) -> Stage:
+    """One stage as several executions showed it, in their order: the worst verdict with its first cause.
+
+    Each check is there once: as the first execution showed it that ran it. The last one tells what is achieved.
+    """
+    worst = min(parts, key=lambda stage: _SEVERITY.index(_severity(stage.verdict)))
+    checks: dict[str, Check] = {}
+    for check in (check for stage in parts for check in stage.checks):
+        known = checks.get(check.name)
+        if known is None or known.verdict is Verdict.NOT_RUN:
+            checks[check.name] = check
+    seconds = round(sum(stage.seconds for stage in parts), 1)
+    return dataclasses.replace(worst, checks=tuple(checks.values()), seconds=seconds, achieved=parts[-1].achieved)
+
+
+_SEVERITY = ("died", Verdict.FAILED, Verdict.NOT_RUN, Verdict.SKIPPED, Verdict.PASSED)
+
+
+def _severity(verdict: Verdict) -> str:
+    return "died" if verdict in DIED else verdict
+
+
+def judge_run(stages: Sequence[Stage], selected: Sequence[str]) -> Verdict:
+    """Judge a run: it passed only when every selected stage passed.
+
+    Otherwise the verdict of the first stage that went wrong; with none, not_run when a selected stage was not reached
+    (or nothing was selected), else skipped. A stage that was not selected can only make it worse.
+    """
+    wrong = [s.verdict for s in stages if s.verdict not in (*_HARMLESS, Verdict.NOT_RUN)]
+    if wrong:
+        return wrong[0]
+    by_name = {stage.name: stage.verdict for stage in stages}
+    seen = [by_name.get(name, Verdict.NOT_RUN) for name in selected]
+    if not seen or Verdict.NOT_RUN in seen:
+        return Verdict.NOT_RUN
+    return Verdict.PASSED if set(seen) == {Verdict.PASSED} else Verdict.SKIPPED
+
+
+def without_verdict(check: Check, reason: str) -> Check:
+    """The check of a stage that something else than the filesystem spoiled: what it blames may come from that."""
+    if check.verdict not in (Verdict.FAILED, *DIED):
+        return check
+    return dataclasses.replace(check, verdict=Verdict.NOT_RUN, message=f"{reason}; it had said: {check.message}")
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

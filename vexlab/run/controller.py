@@ -1,0 +1,308 @@
+"""One pass over stages: executed, gone on with after something went wrong, judged, written down, sealed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vexlab import __version__
+from vexlab.config import atomic_file, stage_list, suite_hash
+from vexlab.config.settings import Settings
+from vexlab.errors import HostProblem, Interrupted, VexlabError
+from vexlab.gate import evidence, promotion
+from vexlab.guest import forensics, recovery
+from vexlab.guest.lab import Lab, name_option
+from vexlab.report import junit_file, markdown
+from vexlab.report.terminal import Progress
+from vexlab.results import judging, results_file
+from vexlab.results.model import DIED, Amounts, Contract, Device, Guest, Machine, Module, Reruns, Run, Stage, Verdict
+from vexlab.run import replan
+from vexlab.run.plain_playbooks import end_guest
+from vexlab.run.playbook_run import Part
+from vexlab.run.replan import Plan, Seen
+from vexlab.run.run_directory import new_directory
+
+LOGS = ("console.log", "build.log", "ansible.log")
+
+NOT_TAKEN_DOWN = "its checks passed, and afterwards it could not be taken down; recover.log says why"
+
+REPORTS = ("report.md", "junit.xml")  # written when a run is over, after its results
+
+
+def write_contract(directory: Path, variables: dict[str, Any], machine: Machine) -> Contract:
+    """Write every variable of the contract into a run's directory; returns what of it the gate decides by."""
+    path = directory / "contract.json"
+    atomic_file.replace_file(path, json.dumps(variables, indent=1, sort_keys=True) + "\n")
+    in_guest = machine is Machine.VM
+    return Contract(
+        claims=tuple(variables["vexlab_capabilities"]),
+        module_parameters=variables["vexlab_module_parameters"],
+        mount_options_ro=variables["vexlab_mount_options_ro"],
+        mount_options_rw=variables["vexlab_mount_options_rw"],
+        cpus=variables["vexlab_cpus"] if in_guest else 0,
+        memory_mb=variables["vexlab_memory_mb"] if in_guest else 0,
+        device_size_mb=variables["vexlab_device_size_mb"],
+        known_failures=tuple(entry["check"] for entry in variables["vexlab_known_failures"]),
+        sha256=evidence.digest(path),
+    )
+
+
+class Pass:
+    """One pass over stages. Use once: `execute` returns the judged run.
+
+    It is one execution of a playbook. When one of its stages goes wrong there may be more: for the stages that need
+    nothing of it, and to run again what went wrong. Each has a directory of its own within that of the run.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        settings: Settings,
+        selected: Sequence[str],
+        progress: Progress,
+        *,
+        device: Device | None = None,
+        applied: Sequence[str] = (),
+    ) -> None:
+        """Prepare the run's directory; nothing is started.
+
+        `device`: what is tested, on test hardware, instead of an image in a guest. `applied`: stages that are brought
+        about without being judged.
+        """
+        self.directory = new_directory(lab.name)
+        (self.directory / "lab").write_text(f"{lab.name}\n")
+        self._lab = lab
+        self._settings = settings
+        self._selected = tuple(selected)
+        self._progress = progress
+        self._specs = stage_list.stages()
+        self._parts: list[Part] = []
+        self._reruns: Reruns | None = None
+        self._device = device
+        self._unjudged = tuple(applied)
+        self._applied = False
+        self._left = "too many guests had died before"  # why what could have been run on another guest was not
+        self._started = datetime.now(UTC)
+        self._contract = write_contract(self.directory, settings.contract, Machine.HARDWARE if device else Machine.VM)
+        self.left_behind: str | None = None  # what could not be taken down; None before that was tried
+
+    def changed_stages(self) -> list[str]:
+        """Names of the stages whose role changed something."""
+        return [name for part in self._parts for name, stage in part.stages.items() if stage.changed]
+
+    @property
+    def began(self) -> bool:
+        """Whether a stage began, so that there may be something to take down."""
+        return bool(self._parts) and self._parts[0].began
+
+    def execute(
+        self, playbook: str, *, apply: bool = True, clean: bool = False, fail_fast: bool = False,
+        keep_going: bool = False, reruns: int = 0, take_down: Callable[[], str] | None = None,
+    ) -> Run:  # fmt: skip
+        """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised.
+
+        Failed checks don't end it, unless `fail_fast`: then the first stage that didn't pass does. `keep_going`: go on
+        after a role that failed or a guest that died with what doesn't need it. `reruns`: run the first check
+        that went wrong so many times again. `take_down`: called at the end if a stage began, whatever came of it;
+        tells what could not be taken down, and a run that leaves something has not passed.
+        """
+        self._applied = apply
+        if apply:
+            recovery.remember(self._lab, self._settings.contract)
+        self._write(self._run(None))
+        try:
+            plan = Plan(playbook, self._selected, self._unjudged, apply=apply, clean=clean, fail_fast=fail_fast)
+            problem = self._perform(plan, self.directory)
+            while keep_going and problem is None and (following := self._next()):
+                problem = self._perform(following, self.directory / f"part-{len(self._parts) + 1}")
+                if problem is not None:
+                    self._left = problem.message
+                    self._progress.say(f"it is not possible to go on: {problem.message}")
+            self._take_down(take_down)
+            run = self._run(None)
+            if reruns and (problem is None or self.began) and not self._machine_failed():
+                self._run_again(run, reruns)
+        except (Interrupted, KeyboardInterrupt):
+            self._left = "interrupted"
+            if self.left_behind is None:
+                self._take_down(take_down)
+            self._write(self._run(datetime.now(UTC), keep_going=keep_going))
+            raise Interrupted("interrupted", f"what was seen so far: {self.directory}") from None
+        except Exception:
+            if self.left_behind is None:  # whatever went wrong here, what was brought about there is taken down
+                self._take_down(take_down)
+            raise
+        failed = self._machine_failed()
+        run = self._run(datetime.now(UTC), keep_going=keep_going)
+        try:
+            self._write(run)
+        except HostProblem as unwritten:
+            raise failed or unwritten from None
+        if failed is not None:
+            raise HostProblem(failed.message, f"{failed.hint}; what was seen so far: {self.directory}")
+        if problem is not None and not self.began:
+            raise problem
+        return run
+
+    # --- executing
+
+    def _machine_failed(self) -> VexlabError | None:
+        """What this machine failed with in the last execution, which says nothing about the filesystem."""
+        return self._parts[-1].problem() if self._parts and self._parts[-1].machine_failed else None
+
+    def _take_down(self, take_down: Callable[[], str] | None) -> None:
+        """What was refused before its first stage has nothing to be taken down, and what is there is not ours."""
+        if take_down is not None and self.began:
+            self.left_behind = take_down()
+
+    def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:
+        """Execute a plan; returns what kept its first stage from beginning."""
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if plan.fresh:
+            try:
+                end_guest(self._lab, "stopped", directory / "ansible.log")
+            except Interrupted:
+                raise
+            except VexlabError as problem:
+                return problem
+        part = Part(self._lab, self._settings, plan, root=self.directory, directory=directory, progress=self._progress)
+        self._parts.append(part)
+        part.execute(lambda: self._write(self._run(None)))
+        return part.problem()
+
+    def _next(self) -> Plan | None:
+        """What is still to be run, said to the person as well."""
+        plan = replan.next_plan(self._specs, self._selected, self._seen())
+        if plan is not None:
+            where = "on a pristine guest" if plan.fresh else "on the same guest"
+            self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
+        return plan
+
+    def _run_again(self, run: Run, times: int) -> None:
+        """Run the first check that went wrong again, on pristine guests if it took its guest down."""
+        found = replan.guilty(run)
+        if found is None:
+            if run.verdict is not Verdict.PASSED:
+                self._progress.say("nothing is run again: it was no check that went wrong")
+            return
+        stage, check = found
+        failed = 0
+        for number in range(1, times + 1):
+            self._progress.say(f"run {number} of {times} of {stage.name}/{check.name} again")
+            fresh = check.verdict in DIED or self._parts[-1].seen().guest_died or not self._lab.is_up()
+            plan = replan.rerun_plan(self._specs, stage.name, check.name, fresh=fresh)
+            problem = self._perform(plan, self.directory / f"rerun-{number}")
+            again = self._parts[-1].seen().stages.get(stage.name)
+            result = next((c.verdict for c in again.checks if c.name == check.name), None) if again else None
+            if problem is not None or result in (None, Verdict.NOT_RUN):
+                why = problem.message if problem else again.reason if again else "its stage was not reached"
+                self._progress.say(f"{check.name} could not be run again: {why}")
+                break
+            failed += result in (Verdict.FAILED, *DIED)
+            self._reruns = Reruns(f"{stage.name}/{check.name}", number, failed)
+
+    # --- judging and writing
+
+    def _seen(self) -> list[Seen]:
+        """What each execution showed, those aside that only ran a check again."""
+        return [part.seen() for part in self._parts if not part.directory.name.startswith("rerun-")]
+
+    def _run(self, finished: datetime | None, *, keep_going: bool = False) -> Run:
+        known, guest = replan.merged(self._seen()), self._guest()
+        stages = [known.get(spec.name, Stage(spec.name)) for spec in self._specs]
+        if failed := self._machine_failed():
+            self._left = failed.message
+        if failed or (keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values())):
+            stages = [stage if stage.name in known else self._explained(stage, known) for stage in stages]
+        if self.left_behind:
+            stages = replan.spoilt(stages, self._selected, NOT_TAKEN_DOWN)
+        return Run(
+            run=self.directory.name,
+            verdict=judging.judge_run(stages, self._selected),
+            target=self._settings.target_name,
+            started=self._started.isoformat(timespec="seconds"),
+            finished=finished.isoformat(timespec="seconds") if finished else None,
+            suite_version=__version__,
+            module=self._module(),
+            guest=guest,
+            stages=tuple(replan.with_reruns(stage, self._reruns) for stage in stages),
+            evidence=self._evidence(finished is not None),
+            selected=self._selected,
+            reruns=self._reruns,
+            machine=Machine.HARDWARE if self._device else Machine.VM,
+            device=self._device,
+            kernel=guest.kernel if guest else self._kernel_of_build(),
+            suite=suite_hash.suite(),
+            applied=self._applied,
+            amounts=self._amounts(),
+            contract=self._contract,
+        )
+
+    def _kernel_of_build(self) -> str:
+        """The kernel that the module was built for, which stage load compares with the one that runs."""
+        vermagic = self._parts[0].build.get("module", {}).get("vermagic", "") if self._parts else ""
+        return vermagic.split()[0] if vermagic else ""
+
+    def _amounts(self) -> Amounts:
+        """How much stage stress is asked to do."""
+        asked = {field.name: self._settings.contract[f"vexlab_{field.name}"] for field in dataclasses.fields(Amounts)}
+        return Amounts(**asked)
+
+    def _explained(self, stage: Stage, known: dict[str, Stage]) -> Stage:
+        """A stage that was not reached, with the reason, if it was asked for."""
+        if stage.name not in self._selected:
+            return stage
+        return Stage(stage.name, reason=replan.why_not_run(self._specs, stage.name, known, self._left))
+
+    def _module(self) -> Module | None:
+        """Identity of the module that this run built, or found built and judged; none after a build that failed."""
+        build = self._parts[0].stages.get("build") if self._parts else None
+        judged = build is None or build.role_ok is True or build.checks_ok is True
+        made = self._parts[0].build.get("module") if self._parts else None
+        known = made or (self._lab.module() if self._parts and self._parts[0].began and judged else {})
+        if not known:
+            return None
+        variant = str(self._settings.contract["vexlab_variant"])
+        return Module(known["name"], known["sha256"], known["srcversion"], variant, known["build_id"])
+
+    def _guest(self) -> Guest | None:
+        record = self._lab.record()
+        if record.get("state") != "ready":
+            return None
+        image = Path(record["parameters"]["image"])
+        try:
+            manifest = json.loads((image / "manifest.json").read_text())
+        except (OSError, ValueError):
+            manifest = {}
+        return Guest(
+            kernel=str(manifest.get("kernel_release", "")), accelerator=record["accelerator"], qemu=record["qemu"],
+            warm=record["warm"], memory_mb=record["parameters"]["memory_mb"], cpus=record["parameters"]["cpus"],
+            ssh_port=record["port"], image=image.name,
+            share=self._settings.contract["vexlab_share_directory"] if record["source"] else "",
+        )  # fmt: skip
+
+    def _evidence(self, finished: bool) -> dict[str, str]:
+        """Name of each piece of evidence to its path; what is not of the first execution says of which it is."""
+        found = {Path(name).stem: name for name in REPORTS} if finished else {}
+        for part in self._parts:
+            of = "" if part.directory == self.directory else f", {part.directory.name.replace('-', ' ')}"
+            paths = {Path(name).stem: part.directory / name for name in LOGS if (part.directory / name).is_file()}
+            logs = sorted(part.directory.glob("stages/*/kernel.log"))
+            paths |= {f"kernel log of {path.parent.name}": path for path in logs}
+            kept = [path for name in forensics.KEPT for path in sorted(part.directory.glob(f"stages/*/{name}"))]
+            paths |= {f"{path.name} of {path.parent.name}": path for path in kept}
+            found |= {f"{name}{of}": str(path.relative_to(self.directory)) for name, path in paths.items()}
+        return found
+
+    def _write(self, run: Run) -> None:
+        """Write the results; of a run that is over also its reports, and the seal on its evidence."""
+        results_file.write(self.directory / "results.json", run)
+        if run.finished is not None:
+            junit_file.write_junit(run, self.directory / "junit.xml")
+            evidence.seal(self.directory, run)
+            text = markdown.render_markdown(run, name_option(self._lab.name), promotion.about(run))
+            atomic_file.replace_file(self.directory / "report.md", text)

@@ -1,0 +1,61 @@
+"""Playbooks without stages: the guest ended, an image built or removed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vexlab.config.settings import Settings
+from vexlab.errors import GuestProblem, HostProblem
+from vexlab.guest.lab import Lab
+from vexlab.report.terminal import Progress
+from vexlab.run.playbook import Event, Outcome, Playbook
+from vexlab.run.playbook_run import image_detail
+
+
+def end_guest(lab: Lab, how: str, log: Path) -> list[str]:
+    """End the guest through the one playbook that does; returns the tasks that changed something."""
+    outcome = run_plain("guest_destroy", lab, {"vexlab_guest_end": how}, log)
+    if not outcome.ok:
+        message = outcome.failure.message if outcome.failure else log.read_text()[-600:]
+        raise GuestProblem(f"the guest of lab {lab.name} could not be ended: {message}")
+    return list(outcome.changed)
+
+
+def run_plain(name: str, lab: Lab, variables: dict[str, Any], log: Path) -> Outcome:
+    """Run a playbook that has no stages, such as the one that destroys the guest."""
+    return Playbook(name, lab, variables, log, lambda event: None).run()
+
+
+def build_image(lab: Lab, progress: Progress, log: Path) -> None:
+    """Build the image that the lab's contract asks for; raises HostProblem when that fails."""
+    since = time.time()
+    progress.begin("image", lambda: image_detail(since))
+    outcome = Playbook("image", lab, {}, log, lambda event: None).run(progress.tick)
+    if not outcome.ok:
+        raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
+    progress.end("image", "built" if outcome.changed else "there already")
+
+
+def prune_images(lab: Lab, keep: Sequence[str], log: Path) -> dict[str, Any]:
+    """Remove the images that nobody uses; what was removed (key and MiB), and what was kept and why."""
+    answers: list[dict[str, Any]] = []
+
+    def listen(event: Event) -> None:
+        facts = ((event.get("event_data") or {}).get("res") or {}).get("ansible_facts") or {}
+        answers.extend([facts["vexlab_image_result"]] if "vexlab_image_result" in facts else [])
+
+    variables = {"vexlab_image_state": "pruned", "vexlab_image_keep": list(keep)}
+    outcome = Playbook("image", lab, variables, log, listen).run()
+    if not outcome.ok or not answers:
+        raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
+    return answers[-1]
+
+
+def prepare(lab: Lab, settings: Settings) -> None:
+    """Write the lab's inventory for a playbook."""
+    lab.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lab.write_inventory(settings, sys.executable)

@@ -1,0 +1,141 @@
+"""What is still to be run after something went wrong, and on which guest. Plans only; nothing is started here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from vexlab.config.stage_list import StageSpec
+from vexlab.results.judging import merge_stages
+from vexlab.results.model import DIED, Check, Reruns, Run, Stage, Verdict
+
+DEATHS_OF_A_STAGE = 4  # guests that a stage may take down before the rest of it is left
+EXECUTIONS = 12  # of a playbook in one run, reruns aside; far more than a run with sense in it needs
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which checks of a stage: only these, or all but those. A name that ends in a dot is a whole module of checks."""
+
+    only: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one execution of a playbook is to do.
+
+    `judged` are the stages whose tests run, `applied` those that are only brought about on a guest that is `fresh`: a
+    pristine one, in place of the one before. `apply` is False when no role is to change anything, `clean` has
+    everything built anew, `fail_fast` ends it at the first stage in which a check failed, `choices` are of the checks
+    of a stage.
+    """
+
+    playbook: str
+    judged: tuple[str, ...]
+    applied: tuple[str, ...] = ()
+    apply: bool = True
+    clean: bool = False
+    fresh: bool = False
+    fail_fast: bool = False
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one execution showed: the stages that it began, and whether its guest is of no further use."""
+
+    stages: Mapping[str, Stage]
+    guest_died: bool
+
+
+def merged(seen: Sequence[Seen]) -> dict[str, Stage]:
+    """Each stage that began, as all executions together showed it."""
+    names = dict.fromkeys(name for part in seen for name in part.stages)
+    return {name: merge_stages([part.stages[name] for part in seen if name in part.stages]) for name in names}
+
+
+def next_plan(specs: Sequence[StageSpec], selected: Iterable[str], seen: Sequence[Seen]) -> Plan | None:
+    """What can still be run: stages that nothing holds back, and what a dead guest left of its stage."""
+    if len(seen) >= EXECUTIONS:
+        return None
+    known, choices = merged(seen), {}
+    open_ = [name for name in selected if name not in known and not blockers(specs, name, known)]
+    died = next((name for name, stage in seen[-1].stages.items() if stage.verdict in DIED), None)
+    if died is not None and (choice := _rest(seen, died)):
+        open_, choices = [died, *open_], {died: choice}
+    if not open_:
+        return None
+    judged = tuple(spec.name for spec in specs if spec.name in open_)
+    if not seen[-1].guest_died:
+        return Plan("stages", judged)
+    return Plan("up", judged, applied=needed(specs, judged), fresh=True, choices=choices)
+
+
+def rerun_plan(specs: Sequence[StageSpec], stage: str, check: str, *, fresh: bool) -> Plan:
+    """One check alone, on a pristine guest or on the one that is there."""
+    choices = {stage: Choice(only=(check,))}
+    if not fresh:
+        return Plan("stages", (stage,), apply=False, choices=choices)
+    return Plan("up", (stage,), applied=needed(specs, (stage,)), fresh=True, choices=choices)
+
+
+def needed(specs: Sequence[StageSpec], names: Iterable[str]) -> tuple[str, ...]:
+    """The other stages that these need, and what those need, in the order of the list."""
+    found, wanted = set(names), set(names)
+    for spec in reversed(specs):  # what is needed comes before
+        if spec.name in found:
+            found |= set(spec.needs)
+    return tuple(spec.name for spec in specs if spec.name in found - wanted)
+
+
+def blockers(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage]) -> list[str]:
+    """The stages that this one needs and whose result isn't there; a check of theirs that failed is no reason."""
+    return [need for need in needed(specs, [name]) if need in known and known[need].achieved is False]
+
+
+def why_not_run(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage], otherwise: str) -> str:
+    """Why a stage was not run although others were, after one that went wrong."""
+    words = [f"stage {need}, which is {known[need].verdict}" for need in blockers(specs, name, known)]
+    return f"it needs what isn't there: the result of {' and of '.join(words)}" if words else otherwise
+
+
+def guilty(run: Run) -> tuple[Stage, Check] | None:
+    """The first check that went wrong, with its stage; None when there is none."""
+    bad = (Verdict.FAILED, *DIED)
+    return next(((stage, check) for stage in run.stages for check in stage.checks if check.verdict in bad), None)
+
+
+def with_reruns(stage: Stage, reruns: Reruns | None) -> Stage:
+    """The stage with what the reruns of its check came to in its reason."""
+    if reruns is None or reruns.check.partition("/")[0] != stage.name:
+        return stage
+    word = "deterministic" if reruns.failed == reruns.of else "flaky"
+    return replace(stage, reason=f"{stage.reason}; {word} ({reruns.failed} of {reruns.of})")
+
+
+def spoilt(stages: Sequence[Stage], selected: Sequence[str], reason: str) -> list[Stage]:
+    """The stages with the last one that was judged failed for this reason, unless one of them went wrong already."""
+    last = next((stage for stage in reversed(stages) if stage.name in selected), None)
+    if last is None or last.verdict is not Verdict.PASSED:
+        return list(stages)
+    return [replace(stage, verdict=Verdict.FAILED, reason=reason) if stage is last else stage for stage in stages]
+
+
+def _rest(seen: Sequence[Seen], name: str) -> Choice | None:
+    """What to leave out of a stage whose guest died, to run the rest of it; None when there is none, or no sense in it.
+
+    Left out are the checks that are known, those during which a guest died, and of a module of checks that took two
+    guests down the rest: they share what did it.
+    """
+    stage = merged(seen)[name]
+    deaths = [check.name for check in stage.checks if check.verdict in DIED]
+    times = sum(part.stages[name].verdict in DIED for part in seen if name in part.stages)
+    if not deaths or times > len(deaths) or times >= DEATHS_OF_A_STAGE:
+        return None
+    modules = [check.partition(".")[0] + "." for check in deaths]
+    out = {module for module in modules if modules.count(module) > 1}
+    done = [check.name for check in stage.checks if check.verdict is not Verdict.NOT_RUN]
+    not_run = [check.name for check in stage.checks if check.verdict is Verdict.NOT_RUN]
+    left = [name for name in not_run if name.partition(".")[0] + "." not in out]
+    return Choice(leave_out=(*done, *sorted(out))) if left else None

@@ -1,0 +1,112 @@
+"""Whether a lab is still exactly what its last passed `up` left: then its verdicts stand, and nothing is run again.
+
+What a lab remembers of that is gone before any other run begins, so that a run that fails, or is killed, ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from vexlab import __version__
+from vexlab.config import source_tree, suite_hash, user_directories
+from vexlab.config.atomic_file import replace_file
+from vexlab.config.settings import Settings
+from vexlab.errors import GuestProblem, VexlabError
+from vexlab.guest.lab import Lab
+from vexlab.results.model import Run, Verdict
+from vexlab.results.results_file import read
+
+ANSWER_SECONDS = 10.0  # a guest that doesn't answer so soon is looked at the long way
+# What `up` brings about, and what would show that somebody or something changed it. Objects, which nothing uses but the
+# next build, by inode, size and times, since an emulated guest hashes slowly; so is the image, which is large. The
+# inode of a module's directory in sysfs is another one each time the module is loaded. Each program takes 50 ms to
+# start there, so there are few.
+LOOK = """
+set -e
+cd {work}
+cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/tainted /sys/module/{module}/refcnt
+grep -wF -e {kind} -e {point} -e {share} /proc/self/mountinfo
+parameters=/sys/module/{module}/parameters
+[ -d "$parameters" ] || parameters=
+find /sys/module/{module} $parameters /sys/module/{module}/notes/.note.gnu.build-id \
+  device.img device.img.json build.json source build \
+  -path /sys/module/{module} -prune -printf '%p %i\\n' -o \
+  \\( -path device.img -o -name '*.[oa]' \\) -printf '%p %i %s %T@ %C@\\n' -o \
+  -printf '%p %y %m %l\\n' -type f -perm /444 -exec b2sum {{}} +
+"""
+
+
+def forget(lab: Lab) -> str:
+    """Drop what the lab remembers, because a run begins; returns it, for `put_back`."""
+    try:
+        memory = _record(lab).read_text()
+    except FileNotFoundError:
+        return ""
+    _record(lab).unlink()
+    return memory
+
+
+def put_back(lab: Lab, memory: str) -> None:
+    """Remember again what a passed run that only judged has not made untrue."""
+    if memory:
+        replace_file(_record(lab), memory)
+
+
+def remember(lab: Lab, settings: Settings, run: Run, inputs: str) -> None:
+    """Keep what a passed run of `up` was made from and left.
+
+    `inputs` is the fingerprint from before the run: an edit made meanwhile must count as one.
+    """
+    if run.verdict is Verdict.PASSED and (guest := _guest_state(lab, settings)):
+        replace_file(_record(lab), json.dumps({"run": run.run, "inputs": inputs, "guest": guest}) + "\n")
+
+
+def last_run(lab: Lab, settings: Settings, inputs: str) -> Run | None:
+    """The passed run whose verdicts still stand; None when anything differs, or can't be told."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, VexlabError):  # a removed run is no fault either
+        known: dict[str, Any] = json.loads(_record(lab).read_text())
+        if known["inputs"] == inputs and known["guest"] == _guest_state(lab, settings):
+            run = read(user_directories.runs_directory() / known["run"] / "results.json")
+            return run if run.verdict is Verdict.PASSED else None
+    return None
+
+
+def inputs_of(settings: Settings) -> str:
+    """One hash over all that decides what `up` does: the lab's contract, the source, and vexlab itself.
+
+    Raises UsageProblem that names what in the source can't be read.
+    """
+    source = [settings.source, source_tree.fingerprint(Path(settings.source))] if settings.source else []
+    parts = [__version__, suite_hash.suite(), settings.contract, source]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _guest_state(lab: Lab, settings: Settings) -> str:
+    """One hash over what the guest shows of what was brought about; empty when it can't be asked."""
+    known = settings.contract
+    words = {
+        "kind": known["vexlab_filesystem_type"], "module": known["vexlab_module_name"],
+        "work": known["vexlab_work_directory"], "point": known["vexlab_mount_point"],
+        "share": known["vexlab_share_directory"],
+    }  # fmt: skip
+    script = LOOK.format(**{name: shlex.quote(str(word)) for name, word in words.items()})
+    try:
+        done = subprocess.run(
+            lab.ssh_command((script,)), capture_output=True, check=False, timeout=ANSWER_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (GuestProblem, subprocess.TimeoutExpired):
+        return ""
+    if done.returncode:
+        return ""
+    return hashlib.sha256(f"{lab.record().get('uuid')}\n".encode() + done.stdout).hexdigest()
+
+
+def _record(lab: Lab) -> Path:
+    return lab.directory / "up_to_date.json"
