@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.labs import ROOT, Bench
 from benchmarks.measure import run
-from roles.vexlab_guest.files import host, process, qemu, reach, warm
+from roles.vexlab_guest.files import accelerator, process, qemu, snapshot, ssh
 from roles.vexlab_guest.files.lab import Lab
 from roles.vexlab_guest.files.private import private_directory
 
@@ -39,16 +39,16 @@ class BareGuest:
         private_directory(self.lab.runtime)
         saved = self.directory / "saved"
         saved.mkdir()
-        state = warm.find_or_save(self.lab, bench.image, host.qemu_version(), self.accelerator)
+        state = snapshot.find_or_save(self.lab, bench.image, accelerator.qemu_version(), self.accelerator)
         subprocess.run(["cp", "--sparse=always", state.memory.path, saved / "memory"], check=True)
         self._write_record()
-        reach.make_keys(self.lab, self.identity)
+        ssh.make_keys(self.lab, self.identity)
         self.lab.overlay = saved / "disk.qcow2"
         qemu.make_overlay(self.lab.overlay, state.disk)
         port = free_port()
         try:
             self._launch(port, qemu.Memory(saved / "memory", written=True))
-            warm.restore(self.lab, state)
+            snapshot.restore(self.lab, state)
             self._log_in_once(port)
             self._save(saved / "devices")
         finally:
@@ -64,7 +64,7 @@ class BareGuest:
             self.lab, self.bench.image, self.identity, self.accelerator, port=port, memory=memory
         )
         command += ["-pidfile", str(self.lab.pid_file), "-monitor", "stdio"]
-        login = ["ssh", *reach.ssh_options(self.lab, self.identity), "-i", str(self.lab.key), "-p", str(port)]
+        login = ["ssh", *ssh.ssh_options(self.lab, self.identity), "-i", str(self.lab.key), "-p", str(port)]
         for name, words in (("qemu", command), ("ssh", [*login, "root@127.0.0.1"])):
             path = self.directory / name
             path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
@@ -114,8 +114,8 @@ class BareGuest:
         def alive() -> bool:
             return self.lab.pid_file.exists()
 
-        reach.provision(self.lab, restored=True, deadline=deadline, alive=alive)
-        reach.wait_for_login(self.lab, self.identity, port, deadline, alive)
+        ssh.provision(self.lab, restored=True, deadline=deadline, alive=alive)
+        ssh.wait_for_login(self.lab, self.identity, port, deadline, alive)
         # The connection must not be part of what is saved.
         leave = ["ssh", "-F", "/dev/null", "-o", f"ControlPath={self.lab.control_path}", "-O", "exit", "guest"]
         subprocess.run(leave, check=True, capture_output=True)
@@ -123,10 +123,10 @@ class BareGuest:
     def _save(self, devices: Path) -> None:
         """Save it while it runs, so that it runs on when it is restored."""
         control = self.lab.qmp_control
-        process.qmp_command(control, "migrate-set-capabilities", {"capabilities": warm.SHARED_MEMORY})
+        process.qmp_command(control, "migrate-set-capabilities", {"capabilities": snapshot.SHARED_MEMORY})
         uri = f"exec:cat > {shlex.quote(str(devices))}"
         process.qmp_command(control, "migrate", {"uri": uri})
-        warm.wait_for_migration(control, SAVE_SECONDS)
+        snapshot.wait_for_migration(control, SAVE_SECONDS)
 
 
 def free_port() -> int:

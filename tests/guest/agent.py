@@ -6,7 +6,7 @@ started from a process that is there, Python code runs in a process that was for
 unchanged after it, and /dev/kmsg is open already.
 
 One JSON object per line each way. Out, once: {"ready"}, the process's number. In, once: {"inside"}, the text of
-inside.py, which all code can use, and {"disks"}, directories whose disks must have room. Then {"script"} or {"code",
+in_guest.py, which all code can use, and {"disks"}, directories whose disks must have room. Then {"script"} or {"code",
 "arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings", "lost"}. "warnings" are those of
 the kernel's messages that are of level warning or worse, "lost" is how many it overwrote before they could be read.
 Code 124 is a command that was killed at its deadline. "stuck" is there too when even that didn't end it, which means
@@ -333,9 +333,9 @@ def main() -> None:
     answers, log = os.fdopen(os.dup(1), "w"), KernelLog(kmsg)
     print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
     begin = json.loads(sys.stdin.readline())
-    inside = sys.modules["inside"] = ModuleType("inside")
+    inside = sys.modules["in_guest"] = ModuleType("in_guest")
     inside.__dict__["KernelLog"] = KernelLog
-    exec(compile(begin["inside"], "inside.py", "exec"), inside.__dict__)
+    exec(compile(begin["inside"], "in_guest.py", "exec"), inside.__dict__)
     runner = Runner(inside.__dict__)
     for line in sys.stdin:
         answer = runner.run(json.loads(line)) | log.new() | full_disk(begin["disks"])

@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from inside import mount, outcome, umount
+from in_guest import mount, outcome, umount
 
 LARGEST = 200_000  # bytes of a file
 MOST = 60  # names at a time

@@ -19,14 +19,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))  # what roles and vexlab have in common with the checks
 
-import declared
 import kernel_log
 import known_failures
 import on_device
+import target_checks
+from corruptible import Corruptible
 from guest import READ_ONLY_PHASE, Guest, Lab, UnusableError, contract, host_variables
 from reload import taken_down
 from scratch import Master, Scratch
-from victim import Victim
 
 MACHINE_EXIT = 74  # exit code when the record of the checks can't be written; vexlab/run/playbook_run.py knows it
 GONE_SECONDS = 5.0  # within which a guest's death is noticed
@@ -234,8 +234,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a check of each thing that the target declares of itself."""
-    for fixture in set(declared.FIXTURES) & set(metafunc.fixturenames):
-        found = declared.parameters(fixture, contract(metafunc.config), metafunc.config.getoption("--stage"))
+    for fixture in set(target_checks.FIXTURES) & set(metafunc.fixturenames):
+        found = target_checks.parameters(fixture, contract(metafunc.config), metafunc.config.getoption("--stage"))
         metafunc.parametrize(fixture, found)
 
 
@@ -353,9 +353,9 @@ def mounted(scratch: Scratch) -> Scratch:
 
 
 @pytest.fixture(scope="session")
-def victim(guest: Guest, lab: Lab) -> Iterator[Victim]:
+def corruptible(guest: Guest, lab: Lab) -> Iterator[Corruptible]:
     """A filesystem with content that may be damaged, and that is whole again before each trial; one for the stage."""
-    resource = Victim(guest, lab)
+    resource = Corruptible(guest, lab)
     try:
         resource.create()
         yield resource

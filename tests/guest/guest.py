@@ -129,7 +129,7 @@ class Agent:
         except (OSError, LostError):
             self.close()
             raise
-        inside = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+        inside = Path(__file__).with_name("in_guest.py").read_text(encoding="utf-8")
         self._send({"inside": inside, "disks": ["/", *filter(None, [variables.get("vexlab_work_directory")])]})
 
     def _send(self, order: dict[str, Any]) -> None:
@@ -334,7 +334,7 @@ class Guest:
         return refused(self.run(script, seconds), because)
 
     def python(self, code: str, *arguments: Any, seconds: int = 60, begin: str = "") -> Any:
-        """Run Python that must succeed, with the names of inside.py and `arguments`; returns what it gave `answer`.
+        """Run Python that must succeed, with the names of in_guest.py and `arguments`; returns what it gave `answer`.
 
         `begin` is code that goes before it and is not shown in messages.
         """
@@ -346,7 +346,7 @@ class Guest:
         return json.loads(said) if said else None
 
     def run_program(self, code: str, *arguments: Any, seconds: int = 60) -> Result:
-        """Run Python as a program of its own, with `sys.argv`; the names of inside.py are there too."""
+        """Run Python as a program of its own, with `sys.argv`; the names of in_guest.py are there too."""
         return self._order({"code": code, "arguments": arguments, "seconds": seconds}, code)
 
     def program(self, code: str, *arguments: Any, seconds: int = 60) -> str:

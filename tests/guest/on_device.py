@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "roles" / "vexfs_mkfs" / "files" / "device.
 
 
 def disk(lab: Lab) -> list[str]:
-    """What inside.py needs to know of the device: its name, its serial number, the script."""
+    """What in_guest.py needs to know of the device: its name, its serial number, the script."""
     return [lab.device, lab.device_serial, SCRIPT.read_text(encoding="utf-8")]
 
 

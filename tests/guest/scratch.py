@@ -64,7 +64,7 @@ class Scratch:
         self.device = ""
 
     def run(self, code: str, *arguments: Any, seconds: int = 60) -> Any:
-        """Run Python in the mount point, with `fs` (Device of inside.py) beside the names that Guest.python has."""
+        """Run Python in the mount point, with `fs` (Device of in_guest.py) beside the names that Guest.python has."""
         known = {
             "image": self.image, "point": self.point, "device": self.device, "kind": self.lab.filesystem_type,
             "options": self.lab.mount_options(), "read_only_options": self.lab.mount_options_ro,

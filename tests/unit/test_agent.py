@@ -24,8 +24,8 @@ import json, sys
 from types import ModuleType
 sys.path.insert(0, sys.argv[1])
 import agent
-inside = sys.modules["inside"] = ModuleType("inside")
-exec(compile(open(f"{sys.argv[1]}/inside.py").read(), "inside.py", "exec"), inside.__dict__)
+inside = sys.modules["in_guest"] = ModuleType("in_guest")
+exec(compile(open(f"{sys.argv[1]}/in_guest.py").read(), "in_guest.py", "exec"), inside.__dict__)
 runner, answers = agent.Runner(inside.__dict__), sys.stdout
 for line in sys.stdin:
     print(json.dumps(runner.run(json.loads(line))), file=answers, flush=True)

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
-import declared
+import target_checks
 from guest import Lab
 
 PROOF = {"has_symbols": ["a.c", "b*"], "lacks_symbols": ["c"], "lacks_strings": ["d e"], "sysfs": {"parameters/f": "g"}}
@@ -38,16 +38,16 @@ def lab(variant: str = "full", **other: Any) -> Lab:
     ],
 )  # fmt: skip
 def test_each_declared_thing_is_a_check(fixture: str, stage: str, ids: list[str], values: list[Any]) -> None:
-    found = declared.parameters(fixture, lab(), stage)
+    found = target_checks.parameters(fixture, lab(), stage)
     assert [parameter.id for parameter in found] == ids
     assert [parameter.values[0] for parameter in found] == values
     assert not any(parameter.marks for parameter in found)
 
 
-@pytest.mark.parametrize("fixture", declared.FIXTURES)
+@pytest.mark.parametrize("fixture", target_checks.FIXTURES)
 def test_nothing_declared_is_skipped_with_a_reason(fixture: str) -> None:
     """pytest would take an empty list of parameters for a mistake, and nobody should take it for a pass."""
-    (only,) = declared.parameters(fixture, lab("c-only", checks=[]), "build")
+    (only,) = target_checks.parameters(fixture, lab("c-only", checks=[]), "build")
     (mark,) = only.marks
     assert mark.name == "skip"
     assert mark.kwargs["reason"] == "target toyfs declares none for stage build and variant c-only"

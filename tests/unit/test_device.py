@@ -20,7 +20,7 @@ from roles.vexlab_backup.files.device import DeviceError
 from vexlab.config import phases, stage_list
 from vexlab.errors import UsageProblem
 from vexlab.gate import phase_order
-from vexlab.gate.evidence import Past
+from vexlab.gate.evidence import PastRun
 from vexlab.guest import hardware
 from vexlab.results.model import Amounts, Device, Machine, Module, Run, Verdict
 
@@ -318,13 +318,13 @@ def test_command_is_run_on_a_device_of_that_serial_only(tmp_path: Path) -> None:
 
 def run_of(
     phase: int, sha256: str, verdict: Verdict = Verdict.PASSED, serial: str = "S1", *, quick: bool = False
-) -> Past:
+) -> PastRun:
     run = Run(
         run="r", verdict=verdict, target="t", started="", finished="", suite_version="", guest=None, stages=(),
         module=Module("m", sha256, "", "c-only"), evidence={}, selected=(), machine=Machine.HARDWARE,
         device=Device("/dev/disk/by-id/x", serial, phase), amounts=Amounts(quick, 20, 100, 2000, 0),
     )  # fmt: skip
-    return Past(sha256, verdict, run)
+    return PastRun(sha256, verdict, run)
 
 
 def test_phases_follow_each_other_and_know_their_stages() -> None:
@@ -357,15 +357,15 @@ def test_next_phase_asks_for_the_one_before() -> None:
         [run_of(1, "a"), run_of(2, "a", Verdict.PANICKED)],
         [run_of(1, "a"), run_of(1, "a", Verdict.FAILED)],
         [run_of(2, "a")],
-        [Past("a", Verdict.PASSED, None)],
-        [run_of(1, "a"), Past("a", Verdict.FAILED, None)],
+        [PastRun("a", Verdict.PASSED, None)],
+        [run_of(1, "a"), PastRun("a", Verdict.FAILED, None)],
     ],
     ids=[
         "none", "another disk", "failed", "quick", "went wrong later", "failed again", "another phase", "touched",
         "went wrong, and was touched",
     ],
 )  # fmt: skip
-def test_what_shows_too_little_counts_for_nothing(past: list[Past]) -> None:
+def test_what_shows_too_little_counts_for_nothing(past: list[PastRun]) -> None:
     assert phase_order.modules_that_passed(past, "S1", 1) == []
 
 

@@ -152,9 +152,9 @@ def test_a_terminal_that_is_closed_ends_all(tmp_path: Path) -> None:
 
 
 def test_nohup_goes_on(tmp_path: Path) -> None:
-    code = "import signal; from vexlab.run import interrupt; interrupt.listen(); print(repr(signal.getsignal(signal.SIGHUP)))"
+    code = "import signal; from vexlab.run import interrupt; interrupt.listen(); print(signal.getsignal(signal.SIGHUP))"
     done = subprocess.run(["nohup", sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert "SIG_IGN" in done.stdout
+    assert done.stdout.strip() in ("1", "Handlers.SIG_IGN")
 
 
 def test_the_environment_is_not_written(work: Work) -> None:

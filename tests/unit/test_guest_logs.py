@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.vexlab_guest.files import console, reach
+from roles.vexlab_guest.files import console, ssh
 from roles.vexlab_guest.files.lab import GuestError, Lab
 from tests.unit.test_warm_key import INPUTS
 from vexlab.guest import console_log
@@ -74,11 +74,11 @@ def test_kernel_that_dies_while_it_starts_is_noticed_after_a_flood(tmp_path: Pat
     lab = Lab(INPUTS | {"directory": str(tmp_path)})
     flood(lab.console, 50 << 20)
     console.cut(lab.console)
-    reach.see_that_it_lives(lab, lambda: True)
+    ssh.see_that_it_lives(lab, lambda: True)
     with lab.console.open("ab") as file:
         file.write(b"[    2.000000] Kernel panic - not syncing: ouch\n")
     with pytest.raises(GuestError, match="kernel died while it started"):
-        reach.see_that_it_lives(lab, lambda: True)
+        ssh.see_that_it_lives(lab, lambda: True)
 
 
 def room(path: Path) -> int:

@@ -8,7 +8,7 @@ from vexlab.config import stage_list
 from vexlab.results.judging import judge_run
 from vexlab.results.model import Check, Reruns, Run, Stage, Verdict
 from vexlab.run import replan
-from vexlab.run.replan import Choice, Plan, Seen, next_plan
+from vexlab.run.replan import Choice, ExecutionResult, Plan, next_plan
 
 SPECS = stage_list.stages()
 NAMES = tuple(spec.name for spec in SPECS)
@@ -27,12 +27,12 @@ def passed(*names: str) -> dict[str, Stage]:
     return {name: stage(name, Verdict.PASSED, "a.b=passed") for name in names}
 
 
-def seen(*stages: Stage, died: bool = False, before: tuple[str, ...] = BEFORE_MOUNT) -> Seen:
-    return Seen(passed(*before) | {stage.name: stage for stage in stages}, died)
+def seen(*stages: Stage, died: bool = False, before: tuple[str, ...] = BEFORE_MOUNT) -> ExecutionResult:
+    return ExecutionResult(passed(*before) | {stage.name: stage for stage in stages}, died)
 
 
 def test_nothing_is_left_after_a_run_that_passed() -> None:
-    assert next_plan(SPECS, NAMES, [Seen(passed(*NAMES), False)]) is None
+    assert next_plan(SPECS, NAMES, [ExecutionResult(passed(*NAMES), False)]) is None
 
 
 def test_failed_stage_leaves_those_that_do_not_need_it() -> None:
@@ -95,7 +95,7 @@ def test_module_that_took_two_guests_down_is_left_out() -> None:
     """Its checks share a fixture, and would take one guest each."""
     first = stage("mount", Verdict.PANICKED, "a.one=passed b.x=panicked b.y=not_run b.z=not_run c.last=not_run")
     second = stage("mount", Verdict.PANICKED, "b.y=panicked b.z=not_run c.last=not_run")
-    plan = next_plan(SPECS, NAMES, [seen(first, died=True), Seen({"mount": second}, True)])
+    plan = next_plan(SPECS, NAMES, [seen(first, died=True), ExecutionResult({"mount": second}, True)])
     assert plan is not None
     assert plan.choices["mount"] == Choice(leave_out=("a.one", "b.x", "b.y", "b."))
     assert plan.judged == ("mount", "stress", "errors")
@@ -113,7 +113,7 @@ def test_stage_that_can_not_go_on_is_left(checks: str) -> None:
 
 def test_role_that_kills_the_guest_the_second_time_ends_the_stage() -> None:
     first = stage("mount", Verdict.PANICKED, "b.x=panicked c.last=not_run")
-    found = [seen(first, died=True), Seen({"mount": stage("mount", Verdict.HUNG)}, True)]
+    found = [seen(first, died=True), ExecutionResult({"mount": stage("mount", Verdict.HUNG)}, True)]
     plan = next_plan(SPECS, NAMES, found)
     assert plan is not None
     assert plan.judged == ("stress", "errors")
@@ -125,7 +125,9 @@ def test_stage_is_left_after_so_many_guests() -> None:
     parts = []
     for number in range(replan.DEATHS_OF_A_STAGE):
         rest = " ".join(f"{name}=not_run" for name in names[number + 1 :])
-        parts.append(Seen({"mount": stage("mount", Verdict.PANICKED, f"{names[number]}=panicked {rest}")}, True))
+        parts.append(
+            ExecutionResult({"mount": stage("mount", Verdict.PANICKED, f"{names[number]}=panicked {rest}")}, True)
+        )
         plan = next_plan(SPECS, NAMES[4:], parts)
         assert plan is not None
         assert ("mount" in plan.judged) == (number + 1 < replan.DEATHS_OF_A_STAGE)
@@ -140,7 +142,7 @@ def test_stage_that_fails_when_it_is_brought_about_again_is_judged_by_that() -> 
     """What worked once does not always."""
     found = [
         seen(stage("mount", Verdict.PANICKED, "b.x=panicked c.y=not_run"), died=True),
-        Seen({"load": stage("load", Verdict.FAILED, achieved=False)}, False),
+        ExecutionResult({"load": stage("load", Verdict.FAILED, achieved=False)}, False),
     ]
     assert replan.merged(found)["load"].verdict is Verdict.FAILED
     assert next_plan(SPECS, NAMES, found) is None
@@ -153,7 +155,7 @@ def test_number_of_executions_has_an_end() -> None:
 def test_merged_stage_has_the_worst_verdict_and_each_check_once() -> None:
     first = stage("mount", Verdict.PANICKED, "a.one=passed b.x=panicked b.y=not_run c.z=not_run")
     second = stage("mount", Verdict.FAILED, "b.y=failed c.z=passed")
-    merged = replan.merged([seen(first, died=True), Seen({"mount": second}, False)])["mount"]
+    merged = replan.merged([seen(first, died=True), ExecutionResult({"mount": second}, False)])["mount"]
     assert (merged.verdict, merged.reason, merged.seconds) == (Verdict.PANICKED, "mount panicked", 2.0)
     assert [(check.name, str(check.verdict)) for check in merged.checks] == [
         ("a.one", "passed"), ("b.x", "panicked"), ("b.y", "failed"), ("c.z", "passed"),
@@ -165,7 +167,7 @@ def test_merged_stage_has_the_worst_verdict_and_each_check_once() -> None:
     [("passed failed", "failed"), ("failed hung", "hung"), ("hung panicked", "hung"), ("lost passed", "lost")],
 )
 def test_verdict_and_reason_are_of_one_execution(verdicts: str, worst: str) -> None:
-    parts = [Seen({"load": stage("load", Verdict(word))}, False) for word in verdicts.split()]
+    parts = [ExecutionResult({"load": stage("load", Verdict(word))}, False) for word in verdicts.split()]
     merged = replan.merged(parts)["load"]
     assert (merged.verdict, merged.reason) == (worst, f"load {worst}")
 
@@ -186,10 +188,15 @@ def a_run(*stages: Stage) -> Run:
 
 def test_first_check_that_went_wrong_is_the_guilty_one() -> None:
     early = stage("mkfs", Verdict.FAILED, "a.x=passed a.k=xfailed a.y=failed a.z=failed")
-    found = replan.guilty(a_run(*passed("load").values(), early, stage("mount", Verdict.PANICKED, "b.x=panicked")))
+    found = replan.first_failed_check(
+        a_run(*passed("load").values(), early, stage("mount", Verdict.PANICKED, "b.x=panicked"))
+    )
     assert found is not None
     assert (found[0].name, found[1].name) == ("mkfs", "a.y")
-    assert replan.guilty(a_run(stage("build", Verdict.FAILED), stage("mount", Verdict.HUNG, "b.x=not_run"))) is None
+    assert (
+        replan.first_failed_check(a_run(stage("build", Verdict.FAILED), stage("mount", Verdict.HUNG, "b.x=not_run")))
+        is None
+    )
 
 
 def test_check_is_run_again_alone() -> None:
@@ -212,7 +219,7 @@ def test_reruns_are_in_the_reason_of_their_stage(failed: int, words: str) -> Non
 
 def test_last_stage_that_was_judged_pays_for_what_could_not_be_taken_down() -> None:
     stages = [*passed(*BEFORE_MOUNT).values(), Stage("mount"), Stage("stress"), Stage("errors")]
-    found = replan.spoilt(stages, BEFORE_MOUNT, "something is left")
+    found = replan.fail_last(stages, BEFORE_MOUNT, "something is left")
     assert [one.verdict for one in found] == [*[Verdict.PASSED] * 3, Verdict.FAILED, *[Verdict.NOT_RUN] * 3]
     assert found[3].reason == "something is left"
     assert judge_run(found, BEFORE_MOUNT) is Verdict.FAILED
@@ -221,4 +228,4 @@ def test_last_stage_that_was_judged_pays_for_what_could_not_be_taken_down() -> N
 @pytest.mark.parametrize("verdict", [Verdict.PANICKED, Verdict.NOT_RUN])
 def test_what_went_wrong_before_stays_the_reason(verdict: Verdict) -> None:
     stages = [*passed(*BEFORE_MOUNT).values(), stage("mount", verdict)]
-    assert replan.spoilt(stages, (*BEFORE_MOUNT, "mount"), "something is left") == stages
+    assert replan.fail_last(stages, (*BEFORE_MOUNT, "mount"), "something is left") == stages

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.vexlab_guest.files.host import kvm_problem
+from roles.vexlab_guest.files.accelerator import kvm_problem
 from roles.vexlab_guest.files.lab import GuestError, Lab, runtime_directory
 from roles.vexlab_guest.files.private import private_directory
 

@@ -142,7 +142,7 @@ class TestBuild:
         }  # fmt: skip
 
     @pytest.fixture
-    def victim(self, tmp_path: Path) -> Path:
+    def corruptible(self, tmp_path: Path) -> Path:
         """A file outside of the build directory, which stays."""
         path = tmp_path / "outside" / "a.c"
         path.parent.mkdir()
@@ -164,27 +164,27 @@ class TestBuild:
         assert stamp(inputs, "6.12.0") != before
 
     def test_directory_whose_name_ends_a_line_removes_nothing_outside(
-        self, inputs: dict[str, Any], tmp_path: Path, victim: Path
+        self, inputs: dict[str, Any], tmp_path: Path, corruptible: Path
     ) -> None:
-        odd = tmp_path / "source" / f"q\n{victim}"
+        odd = tmp_path / "source" / f"q\n{corruptible}"
         odd.parent.mkdir(parents=True)
         odd.write_text("copied")
         copy_source(inputs)
         shutil.rmtree(tmp_path / "source" / "q\n")
         copy_source(inputs)
-        assert victim.read_text() == "kept"
+        assert corruptible.read_text() == "kept"
 
     def test_link_in_the_place_of_a_directory_is_not_followed(
-        self, inputs: dict[str, Any], tmp_path: Path, victim: Path
+        self, inputs: dict[str, Any], tmp_path: Path, corruptible: Path
     ) -> None:
         """Neither when a file is removed, nor when it is copied: the link is replaced."""
         copy_source(inputs)
         shutil.rmtree(tmp_path / "build" / "kernel")
-        (tmp_path / "build" / "kernel").symlink_to(victim.parent)
+        (tmp_path / "build" / "kernel").symlink_to(corruptible.parent)
         (tmp_path / "source" / "kernel" / "a.c").rename(tmp_path / "source" / "kernel" / "b.c")
         copy_source(inputs)
-        assert victim.read_text() == "kept"
-        assert sorted(path.name for path in victim.parent.iterdir()) == ["a.c"]
+        assert corruptible.read_text() == "kept"
+        assert sorted(path.name for path in corruptible.parent.iterdir()) == ["a.c"]
         assert (tmp_path / "build" / "kernel" / "b.c").read_text() == "int a;"
 
     def test_file_and_directory_take_each_others_place(self, inputs: dict[str, Any], tmp_path: Path) -> None:
@@ -203,14 +203,14 @@ class TestBuild:
 
     @pytest.mark.parametrize("name", ["../outside/a.c", "kernel/../../outside/a.c", "", "/etc/passwd", "a//b", "."])
     def test_list_that_names_what_is_outside_is_refused(
-        self, inputs: dict[str, Any], tmp_path: Path, victim: Path, name: str
+        self, inputs: dict[str, Any], tmp_path: Path, corruptible: Path, name: str
     ) -> None:
         """The build's own commands could have written it."""
         copy_source(inputs)
         (tmp_path / "build" / LISTING).write_text(json.dumps([name]))
         with pytest.raises(BuildError, match="is not a name below"):
             copy_source(inputs)
-        assert victim.read_text() == "kept"
+        assert corruptible.read_text() == "kept"
 
     def test_damaged_list_is_refused(self, inputs: dict[str, Any], tmp_path: Path) -> None:
         copy_source(inputs)

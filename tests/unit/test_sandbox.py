@@ -83,7 +83,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 @contextlib.contextmanager
 def host(place: Path) -> Iterator[dict[str, Any]]:
     """Things of the host that a build could be after."""
-    victim = subprocess.Popen(["sleep", "300"])
+    corruptible = subprocess.Popen(["sleep", "300"])
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(socket.AF_UNIX) as abstract:
         name = f"vexlab-{os.getpid()}"
         abstract.bind(f"\0{name}")
@@ -91,11 +91,11 @@ def host(place: Path) -> Iterator[dict[str, Any]]:
         (place / "secret").write_text("secret")
         files = [str(place / "secret"), str(Path.home()), str(Path(sys.prefix).parent), str(Path(__file__))]
         try:
-            yield {"files": files, "port": listener.getsockname()[1], "socket": name, "pid": victim.pid}
-            assert victim.poll() is None
+            yield {"files": files, "port": listener.getsockname()[1], "socket": name, "pid": corruptible.pid}
+            assert corruptible.poll() is None
         finally:
-            victim.kill()
-            victim.wait()
+            corruptible.kill()
+            corruptible.wait()
 
 
 def test_nothing_of_the_host_can_be_reached(bench: Bench) -> None:

@@ -60,7 +60,7 @@ def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
         taken_down.append("once")
         return ""
 
-    course = controller.Pass(
+    course = controller.RunController(
         lab, made, ["structure"], terminal.Progress(Console(file=Gone(number))),
         device=Device("/dev/disk/by-id/x", "S1", 1),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from functools import reduce
 
 import pytest
 
-from vexlab.guest.failure import Death, MachineProblem
+from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import Verdict
 from vexlab.run.tracker import (
     AFTER,
@@ -23,8 +23,8 @@ from vexlab.run.tracker import (
     spoils,
 )
 
-PANIC = Death(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
-LOST = Death(Verdict.LOST, "the connection to the guest was lost")
+PANIC = GuestFailure(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
+LOST = GuestFailure(Verdict.LOST, "the connection to the guest was lost")
 FULL = MachineProblem("on this machine, write of the guest's disk failed: No space left on device", "make room")
 CTRL_C = Interruption()
 FIRST = "structure"
@@ -118,4 +118,4 @@ def test_an_interruption_is_no_death_and_hides_none() -> None:
 
 def test_a_death_has_a_verdict_of_one() -> None:
     with pytest.raises(ValueError, match="not_run"):
-        after(Death(Verdict.NOT_RUN, "interrupted"))
+        after(GuestFailure(Verdict.NOT_RUN, "interrupted"))

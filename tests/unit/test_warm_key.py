@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from roles.vexlab_guest.files import qemu, reach, warm
+from roles.vexlab_guest.files import qemu, snapshot, ssh
 from roles.vexlab_guest.files.lab import GuestError, Lab
 
 INPUTS: dict[str, Any] = {
@@ -19,7 +19,7 @@ QEMU = "7.2.22"
 
 
 def key(version: str = QEMU, chosen: str = "tcg", **other: Any) -> str:
-    return warm.key(Lab(INPUTS | other), version, chosen)
+    return snapshot.key(Lab(INPUTS | other), version, chosen)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_kernel_that_died_is_not_waited_for(tmp_path: Path, console: bytes, dead
     lab = Lab(INPUTS | {"directory": str(tmp_path)})
     lab.console.write_bytes(b"[    0.000000] Linux version 6.12\r\n" + console)
     if not dead:
-        reach.see_that_it_lives(lab, lambda: True)
+        ssh.see_that_it_lives(lab, lambda: True)
         return
     with pytest.raises(GuestError, match=r"kernel died while it started(.|\n)*Fatal exception"):
-        reach.see_that_it_lives(lab, lambda: True)
+        ssh.see_that_it_lives(lab, lambda: True)

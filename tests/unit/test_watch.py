@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from vexlab.guest.failure import Death, MachineProblem
+from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.guest.watch import End, Watch, explain_console
 from vexlab.results.model import Verdict
 
@@ -98,14 +98,14 @@ def test_program_on_the_terminal_changes_no_verdict(verdict: Verdict) -> None:
     death = explain_console(f"{faked}\n{SYSRQ if verdict is Verdict.PANICKED else ''}", verdict, "gone")
     assert death.verdict is verdict
     bare = "INFO: task umount:1034 blocked for more than 60 seconds.\nKernel panic - not syncing: hung_task: x\n"
-    assert explain_console(bare, verdict, "gone") == Death(verdict, "gone")
+    assert explain_console(bare, verdict, "gone") == GuestFailure(verdict, "gone")
 
 
 def test_program_in_the_log_is_never_the_cause() -> None:
     """Not even when the kernel's own words did not reach the console any more: facility 1 is before the stamp."""
     forged = "<12>[   30.000000] Kernel panic - not syncing: hung_task: blocked tasks\n"
     forged += "<8>[   31.000000] INFO: task umount:1034 blocked for more than 60 seconds.\n"
-    assert explain_console(forged, Verdict.PANICKED, "the guest's kernel panicked") == Death(
+    assert explain_console(forged, Verdict.PANICKED, "the guest's kernel panicked") == GuestFailure(
         Verdict.PANICKED, "the guest's kernel panicked"
     )
     real = forged + "".join(f"<0>{line}\n" for line in SYSRQ.splitlines())
@@ -201,7 +201,7 @@ def test_a_panic_is_told_with_its_cause(monitor: Monitor) -> None:
         console.write(NULL_POINTER)
     monitor.event("GUEST_PANICKED", action="pause")
     end = monitor.end()
-    assert isinstance(end, Death)
+    assert isinstance(end, GuestFailure)
     assert end.verdict is Verdict.PANICKED
     assert end.reason.startswith("BUG: kernel NULL pointer dereference")
 
@@ -210,7 +210,7 @@ def test_a_guest_that_had_died_before_is_no_quiet_one(tmp_path: Path) -> None:
     """Of a panic between two watches there is no event; its words are on the console already."""
     made = Monitor(tmp_path)
     made.status = "guest-panicked"
-    assert made.end() == Death(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
+    assert made.end() == GuestFailure(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
     made.close()
 
 
@@ -231,7 +231,7 @@ def test_the_last_question_brings_what_was_still_to_be_told(
     monitor.status, monitor.before_answer = status, events
     monitor.watch.close()
     end = monitor.ends.get_nowait()
-    assert isinstance(end, Death)
+    assert isinstance(end, GuestFailure)
     assert end.verdict is verdict
 
 
@@ -272,5 +272,5 @@ def test_a_panic_pauses_the_guest_and_is_a_panic(monitor: Monitor) -> None:
     monitor.status = "guest-panicked"
     monitor.event("STOP")
     end = monitor.end()
-    assert isinstance(end, Death)
+    assert isinstance(end, GuestFailure)
     assert end.verdict is Verdict.PANICKED

@@ -211,11 +211,11 @@ def _require_readiness(settings: Settings) -> None:
 
 def _run_phase(
     lab: Lab, settings: Settings, disk: Disk, chosen: phases.Phase, saved: str
-) -> tuple[model.Run, controller.Pass]:
+) -> tuple[model.Run, controller.RunController]:
     """Run the stages of a phase, then take everything down, whatever came of it."""
     with Progress(stderr) as progress:
         of_run = Device(disk.by_id, disk.serial, chosen.phase)
-        course = controller.Pass(lab, settings, chosen.stages, progress, applied=chosen.applied, device=of_run)
+        course = controller.RunController(lab, settings, chosen.stages, progress, applied=chosen.applied, device=of_run)
         try:
             run = course.execute(
                 "device_test", fail_fast=True, take_down=lambda: _recovered(lab, course.directory, disk)

@@ -178,7 +178,7 @@ def take_order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Or
 def run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True, **how: Any) -> Run:
     """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
 
-    `how`: whether everything is built anew, and what is done after a stage that went wrong (runs.Pass.execute).
+    `how`: whether everything is built anew, and what is done after a stage that went wrong (RunController.execute).
     """
     lab, settings = order.lab, order.settings
     up_to_date.forget(lab)
@@ -187,7 +187,7 @@ def run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool 
     lab.remember(order.options.to_remember())
     _say_what(order)
     with Progress(stderr) as progress:
-        course = controller.Pass(lab, settings, selected, progress)
+        course = controller.RunController(lab, settings, selected, progress)
         try:
             run = course.execute(playbook, apply=apply, **how)
         except VexlabError as problem:
@@ -210,7 +210,7 @@ def _finish_early(directory: Path, as_json: bool) -> None:
         click.echo(markdown.render_json(results_file.read(directory / "results.json")), nl=False)
 
 
-def _show(run: Run, course: controller.Pass, lab: Lab, *, apply: bool) -> None:
+def _show(run: Run, course: controller.RunController, lab: Lab, *, apply: bool) -> None:
     """The table of verdicts and what to do next; raises StageFailed unless the run passed."""
     stderr.print(verdict_table(run))
     for stage, check in model.known_failures(run):

@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Past:
+class PastRun:
     """An earlier run on test hardware; `module` is the sha256, `run` its results, none if they were touched since."""
 
     module: str
@@ -94,7 +94,7 @@ def verdicts(entry: Entry) -> dict[str, Verdict]:
     return known
 
 
-def on_hardware() -> tuple[list[Past], list[Unreadable]]:
+def on_hardware() -> tuple[list[PastRun], list[Unreadable]]:
     """Every run on test hardware, the oldest first, and runs of which nothing tells what they were.
 
     A run that was killed was never sealed, and has not passed. Of a sealed one the chain tells, readable or not.
@@ -104,11 +104,11 @@ def on_hardware() -> tuple[list[Past], list[Unreadable]]:
     for name, entry in sealed.items():
         if entry.machine is Machine.HARDWARE:
             runs, _ = read_all([] if problem(entry) else [entry.directory])
-            found[name] = Past(entry.module, entry.verdict, next(iter(runs), None))
+            found[name] = PastRun(entry.module, entry.verdict, next(iter(runs), None))
     killed, unreadable = read_all(path for path in directories() if path.name not in sealed)
     for run in killed:
         if run.machine is Machine.HARDWARE:
-            found[run.run] = Past(run.module.sha256 if run.module else "", Verdict.NOT_RUN, run)
+            found[run.run] = PastRun(run.module.sha256 if run.module else "", Verdict.NOT_RUN, run)
     return [found[name] for name in sorted(found)], unreadable  # names of runs begin with their time
 
 

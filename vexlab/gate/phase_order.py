@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vexlab.errors import UsageProblem
-from vexlab.gate.evidence import Past
+from vexlab.gate.evidence import PastRun
 from vexlab.results.model import Verdict
 
 
-def modules_that_passed(past: Iterable[Past], serial: str, number: int) -> list[str]:
+def modules_that_passed(past: Iterable[PastRun], serial: str, number: int) -> list[str]:
     """sha256 of each module that passed a phase on the device with this serial number, the latest last.
 
     What went wrong there later, in whatever phase, takes that back, as does a run that went wrong and of which only
@@ -27,7 +27,7 @@ def modules_that_passed(past: Iterable[Past], serial: str, number: int) -> list[
     return passed
 
 
-def allowed_modules(past: Iterable[Past], serial: str, number: int) -> list[str]:
+def allowed_modules(past: Iterable[PastRun], serial: str, number: int) -> list[str]:
     """The modules that may begin a phase on this device; raises UsageProblem when none may. Phase 1 asks for none."""
     if number == 1:
         return []

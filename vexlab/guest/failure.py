@@ -8,7 +8,7 @@ from vexlab.results.model import Verdict
 
 
 @dataclass(frozen=True)
-class Death:
+class GuestFailure:
     """The guest can't go on: panicked, hung or lost, and the cause in a sentence."""
 
     verdict: Verdict

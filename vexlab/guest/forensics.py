@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.vexfs.vexlab.plugins.module_utils import kernel_messages
 
 from vexlab.guest import console_log
-from vexlab.guest.failure import Death
+from vexlab.guest.failure import GuestFailure
 from vexlab.guest.lab import Lab, qmp
 from vexlab.guest.symbols import FRAME, Symbols
 from vexlab.results.model import Verdict
@@ -26,7 +26,7 @@ DUMP_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class Scene:
+class CrashSite:
     """Where it happened: the lab, the directory of the run, the stage, the module under test and where it was built."""
 
     lab: Lab
@@ -46,7 +46,7 @@ class Scene:
         return self.lab.directory / "console.log"
 
 
-def collect(scene: Scene, death: Death, *, memory: bool) -> Death:
+def collect(scene: CrashSite, death: GuestFailure, *, memory: bool) -> GuestFailure:
     """Keep the evidence; returns the death with the source line in its reason, if it can be told.
 
     A guest that hangs is asked for its blocked tasks, its CPUs and all its tasks, and then stopped: nothing can be done
@@ -73,7 +73,7 @@ def collect(scene: Scene, death: Death, *, memory: bool) -> Death:
     # what a kernel that hangs says when it is asked is about the hang; of others, only the report's own lines are
     asked = death.verdict is Verdict.HUNG or cause is None
     own = log[cause.report.first if cause else 0 : None if asked or cause is None else cause.report.end]
-    return Death(death.verdict, with_place(death.reason, own, symbols))
+    return GuestFailure(death.verdict, with_place(death.reason, own, symbols))
 
 
 def with_place(reason: str, trace: list[str], symbols: Symbols) -> str:
@@ -160,7 +160,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def dump_memory(scene: Scene) -> None:
+def dump_memory(scene: CrashSite) -> None:
     """Write the guest's memory to `vmcore`, compressed, as crash(8) reads it; a failure is noted beside it."""
     control, target = Path(scene.lab.record().get("qmp_control", "")), scene.directory / "vmcore"
     arguments: dict[str, Any] = {"paging": False, "protocol": f"file:{target}", "format": "kdump-zlib"}

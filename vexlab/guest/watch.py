@@ -15,7 +15,7 @@ from qemu.qmp import QMPClient, QMPError, Runstate
 
 from vexlab.errors import make_room
 from vexlab.guest import console_log
-from vexlab.guest.failure import Death, MachineProblem
+from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import Verdict
 
 TICK = 0.1  # seconds between two looks at whether the watch is over
@@ -25,7 +25,7 @@ SILENT_SECONDS = 30.0  # until a QEMU that doesn't answer is given up, if nothin
 LAST_WORDS = 16384  # bytes of the console in which the cause stands of a death that was there before the watch
 AGAIN = "the next vexlab up of this lab starts a pristine guest"
 
-End = Death | MachineProblem
+End = GuestFailure | MachineProblem
 
 
 class Watch:
@@ -48,11 +48,11 @@ class Watch:
         self._closing.set()
         self._thread.join(SILENT_SECONDS + PULSE)
 
-    def explain(self, verdict: Verdict, otherwise: str) -> Death:
+    def explain(self, verdict: Verdict, otherwise: str) -> GuestFailure:
         """The verdict with the console's words for the cause, if it has any since the watch began."""
         with contextlib.suppress(OSError):
             return explain_console(console_log.read(self._console, self._from), verdict, otherwise)
-        return Death(verdict, otherwise)
+        return GuestFailure(verdict, otherwise)
 
     def _work(self) -> None:
         """Watch; a watch that fails says so, since nobody would hear of a death any more."""
@@ -70,7 +70,7 @@ class Watch:
             if end := await self._patiently(asyncio.ensure_future(client.connect(str(self._qmp)))):
                 return end
         except (QMPError, OSError) as problem:
-            return Death(Verdict.LOST, f"QEMU does not answer on its QMP socket ({problem})")
+            return GuestFailure(Verdict.LOST, f"QEMU does not answer on its QMP socket ({problem})")
         try:
             asked = 0.0
             while True:
@@ -187,7 +187,7 @@ def process_state(pid: int) -> str:
     return ""
 
 
-def explain_console(text: str, verdict: Verdict, otherwise: str) -> Death:
+def explain_console(text: str, verdict: Verdict, otherwise: str) -> GuestFailure:
     """The verdict and the cause that a console's text names; `otherwise` is the reason when it names none.
 
     Words on the console can make a hang of a panic, which QEMU told of, and nothing else of any verdict. What ended the
@@ -196,7 +196,7 @@ def explain_console(text: str, verdict: Verdict, otherwise: str) -> Death:
     texts = [kernel_messages.text_of(line) for line in text.splitlines()]
     cause = kernel_messages.explain(texts, hangs=verdict is Verdict.HUNG)
     if cause is None:
-        return Death(verdict, otherwise)
+        return GuestFailure(verdict, otherwise)
     if verdict is not Verdict.PANICKED:
-        return Death(verdict, f"{otherwise}: {cause.said}")
-    return Death(Verdict.HUNG if cause.hangs else verdict, cause.said)
+        return GuestFailure(verdict, f"{otherwise}: {cause.said}")
+    return GuestFailure(Verdict.HUNG if cause.hangs else verdict, cause.said)

@@ -22,8 +22,8 @@ from vexlab.results import judging, results_file
 from vexlab.results.model import DIED, Amounts, Contract, Device, Guest, Machine, Module, Reruns, Run, Stage, Verdict
 from vexlab.run import replan
 from vexlab.run.plain_playbooks import end_guest
-from vexlab.run.playbook_run import Part
-from vexlab.run.replan import Plan, Seen
+from vexlab.run.playbook_run import PlaybookRun
+from vexlab.run.replan import ExecutionResult, Plan
 from vexlab.run.run_directory import new_directory
 
 LOGS = ("console.log", "build.log", "ansible.log")
@@ -51,7 +51,7 @@ def write_contract(directory: Path, variables: dict[str, Any], machine: Machine)
     )
 
 
-class Pass:
+class RunController:
     """One pass over stages. Use once: `execute` returns the judged run.
 
     It is one execution of a playbook. When one of its stages goes wrong there may be more: for the stages that need
@@ -80,7 +80,7 @@ class Pass:
         self._selected = tuple(selected)
         self._progress = progress
         self._specs = stage_list.stages()
-        self._parts: list[Part] = []
+        self._parts: list[PlaybookRun] = []
         self._reruns: Reruns | None = None
         self._device = device
         self._unjudged = tuple(applied)
@@ -169,7 +169,9 @@ class Pass:
                 raise
             except VexlabError as problem:
                 return problem
-        part = Part(self._lab, self._settings, plan, root=self.directory, directory=directory, progress=self._progress)
+        part = PlaybookRun(
+            self._lab, self._settings, plan, root=self.directory, directory=directory, progress=self._progress
+        )
         self._parts.append(part)
         part.execute(lambda: self._write(self._run(None)))
         return part.problem()
@@ -184,7 +186,7 @@ class Pass:
 
     def _run_again(self, run: Run, times: int) -> None:
         """Run the first check that went wrong again, on pristine guests if it took its guest down."""
-        found = replan.guilty(run)
+        found = replan.first_failed_check(run)
         if found is None:
             if run.verdict is not Verdict.PASSED:
                 self._progress.say("nothing is run again: it was no check that went wrong")
@@ -207,7 +209,7 @@ class Pass:
 
     # --- judging and writing
 
-    def _seen(self) -> list[Seen]:
+    def _seen(self) -> list[ExecutionResult]:
         """What each execution showed, those aside that only ran a check again."""
         return [part.seen() for part in self._parts if not part.directory.name.startswith("rerun-")]
 
@@ -219,7 +221,7 @@ class Pass:
         if failed or (keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values())):
             stages = [stage if stage.name in known else self._explained(stage, known) for stage in stages]
         if self.left_behind:
-            stages = replan.spoilt(stages, self._selected, NOT_TAKEN_DOWN)
+            stages = replan.fail_last(stages, self._selected, NOT_TAKEN_DOWN)
         return Run(
             run=self.directory.name,
             verdict=judging.judge_run(stages, self._selected),

@@ -88,8 +88,8 @@ class Playbook:
 
     def run(self, while_running: Callable[[], None] = lambda: None) -> Outcome:
         """Run to the end; `while_running` is called a few times a second. Ctrl-C ends it and raises Interrupted."""
-        with self._log.open("a") as log, scratch.directory() as private:
-            threading.Thread(target=self._work, args=(private, log), name="playbook", daemon=True).start()
+        with self._log.open("a") as log, scratch.directory_and_sockets() as (private, sockets):
+            threading.Thread(target=self._work, args=(private, sockets, log), name="playbook", daemon=True).start()
             try:
                 # An event, not the thread, is waited for: in Python 3.11 a thread whose join() was interrupted by a
                 # signal counts as ended although it still runs (bpo-45274).
@@ -122,16 +122,16 @@ class Playbook:
         """Ask the execution to end; `run` returns when it has."""
         self._stop_asked.set()
 
-    def _work(self, private: Path, log: Any) -> None:
+    def _work(self, private: Path, sockets: Path, log: Any) -> None:
         """Execute, in a thread of its own."""
         try:
-            self._status = self._execute(private, log)
+            self._status = self._execute(private, sockets, log)
         except Exception as problem:  # noqa: BLE001  it is raised again, in the thread that waits
             self._problem = problem
         finally:
             self._done.set()
 
-    def _execute(self, private: Path, log: Any) -> str:
+    def _execute(self, private: Path, sockets: Path, log: Any) -> str:
         (private / "env").mkdir()
         # Given as an argument, settings would be dropped together with the environment files.
         settings = {"suppress_ansible_output": True, "suppress_output_file": True}
@@ -140,6 +140,7 @@ class Playbook:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "ANSIBLE_CONFIG": str(installation.root() / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(installation.collections()),
+            "VEXLAB_SOCKET_DIRECTORY": str(sockets),
             "ANSIBLE_LOCAL_TEMP": str(private / "tmp"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",

@@ -16,7 +16,7 @@ from vexlab.config import stage_list, user_directories
 from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError, make_room, write_problem
 from vexlab.guest import console_log, forensics, host_disks
-from vexlab.guest.failure import Death, MachineProblem
+from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.guest.lab import Lab, name_option
 from vexlab.guest.watch import Watch
 from vexlab.report.terminal import Progress
@@ -24,7 +24,7 @@ from vexlab.results import judging, results_file
 from vexlab.results.model import DIED, Check, Stage, Verdict
 from vexlab.run import tracker
 from vexlab.run.playbook import Event, Outcome, Playbook
-from vexlab.run.replan import Plan, Seen
+from vexlab.run.replan import ExecutionResult, Plan
 from vexlab.run.tracker import StageProgress, State
 
 # How playbooks/tasks/stage.yml names the tasks that frame a stage; tests/unit/test_layout.py compares.
@@ -37,7 +37,7 @@ GUEST_IS_FULL = "take a pristine guest (vexlab down, vexlab up); a source tree t
 CHOICE = "choice.json"  # in a stage's directory: which of its checks to run; tests/guest/conftest.py reads it
 
 
-class Part:
+class PlaybookRun:
     """One execution. Use once: after `execute`, `seen` tells what it showed.
 
     `directory` gets its logs and the evidence of its stages; it is `root`, the directory of the run, or one in it.
@@ -113,12 +113,12 @@ class Part:
         """Whether it came to a stage, or something went wrong with a guest that stages had been run on before."""
         return bool(self.stages) or self._dead_before_first()
 
-    def seen(self) -> Seen:
+    def seen(self) -> ExecutionResult:
         """The stages that were judged, or that went wrong while they were only brought about; of those that ended."""
         ended = [name for name, stage in self.stages.items() if stage.ended is not None]
         ended += [self._first] if self._dead_before_first() else []
         stages = {name: self._judge(name) for name in ended}
-        return Seen(
+        return ExecutionResult(
             {name: stage for name, stage in stages.items() if self._tells(stage)}, self._state.death is not None
         )
 
@@ -165,7 +165,7 @@ class Part:
                 self._last_look(failed=failure is not None)
             self._watch.close()
         if failure is not None and lost and current is not None:
-            self._happened(Death(Verdict.LOST, f"the connection to the guest was lost: {failure.message}"))
+            self._happened(GuestFailure(Verdict.LOST, f"the connection to the guest was lost: {failure.message}"))
         if failure is not None or self._state.end is not None:
             self._look_at_machine(write=True)
         try:
@@ -199,7 +199,7 @@ class Part:
         except (GuestProblem, TimeoutError) as problem:
             self._ended.wait(SILENCE_SECONDS)  # the watch knows more about a guest that doesn't answer
             verdict = Verdict.HUNG if isinstance(problem, TimeoutError) else Verdict.LOST
-            self._happened(Death(verdict, str(problem)))
+            self._happened(GuestFailure(verdict, str(problem)))
             return
         if full:
             self._happened(MachineProblem(f"the guest's own disk is full, at {full}", GUEST_IS_FULL))
@@ -211,11 +211,11 @@ class Part:
         if problem is not None:
             self._happened(problem)
 
-    def _scene(self, stage: str) -> forensics.Scene:
+    def _scene(self, stage: str) -> forensics.CrashSite:
         """Where evidence of a stage is to be found."""
         contract = self._settings.contract
         build = f"{contract['vexlab_work_directory']}/build"
-        return forensics.Scene(self._lab, self.directory, stage, str(contract["vexlab_module_name"]), build)
+        return forensics.CrashSite(self._lab, self.directory, stage, str(contract["vexlab_module_name"]), build)
 
     # --- following the playbook, in the runner's thread
 
@@ -338,7 +338,7 @@ class Part:
         if time.monotonic() - current.began > deadline:
             otherwise = f"the stage did not end within its deadline of {deadline} s"
             self._happened(
-                self._watch.explain(Verdict.HUNG, otherwise) if self._watch else Death(Verdict.HUNG, otherwise)
+                self._watch.explain(Verdict.HUNG, otherwise) if self._watch else GuestFailure(Verdict.HUNG, otherwise)
             )
 
     # --- how far it is
@@ -406,10 +406,10 @@ class Part:
         return (*checks, *(Check(name, Verdict.NOT_RUN, 0.0, "it was not reached") for name in planned))
 
 
-def _of_check(check: Check) -> Death | MachineProblem:
+def _of_check(check: Check) -> GuestFailure | MachineProblem:
     """What a check says that found the guest unusable, or unfit to judge anything in."""
     if check.verdict in DIED:
-        return Death(check.verdict, f"{check.name}: {check.message}")
+        return GuestFailure(check.verdict, f"{check.name}: {check.message}")
     return MachineProblem(check.message, GUEST_IS_FULL)
 
 

@@ -42,20 +42,20 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ExecutionResult:
     """What one execution showed: the stages that it began, and whether its guest is of no further use."""
 
     stages: Mapping[str, Stage]
     guest_died: bool
 
 
-def merged(seen: Sequence[Seen]) -> dict[str, Stage]:
+def merged(seen: Sequence[ExecutionResult]) -> dict[str, Stage]:
     """Each stage that began, as all executions together showed it."""
     names = dict.fromkeys(name for part in seen for name in part.stages)
     return {name: merge_stages([part.stages[name] for part in seen if name in part.stages]) for name in names}
 
 
-def next_plan(specs: Sequence[StageSpec], selected: Iterable[str], seen: Sequence[Seen]) -> Plan | None:
+def next_plan(specs: Sequence[StageSpec], selected: Iterable[str], seen: Sequence[ExecutionResult]) -> Plan | None:
     """What can still be run: stages that nothing holds back, and what a dead guest left of its stage."""
     if len(seen) >= EXECUTIONS:
         return None
@@ -100,7 +100,7 @@ def why_not_run(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage
     return f"it needs what isn't there: the result of {' and of '.join(words)}" if words else otherwise
 
 
-def guilty(run: Run) -> tuple[Stage, Check] | None:
+def first_failed_check(run: Run) -> tuple[Stage, Check] | None:
     """The first check that went wrong, with its stage; None when there is none."""
     bad = (Verdict.FAILED, *DIED)
     return next(((stage, check) for stage in run.stages for check in stage.checks if check.verdict in bad), None)
@@ -114,7 +114,7 @@ def with_reruns(stage: Stage, reruns: Reruns | None) -> Stage:
     return replace(stage, reason=f"{stage.reason}; {word} ({reruns.failed} of {reruns.of})")
 
 
-def spoilt(stages: Sequence[Stage], selected: Sequence[str], reason: str) -> list[Stage]:
+def fail_last(stages: Sequence[Stage], selected: Sequence[str], reason: str) -> list[Stage]:
     """The stages with the last one that was judged failed for this reason, unless one of them went wrong already."""
     last = next((stage for stage in reversed(stages) if stage.name in selected), None)
     if last is None or last.verdict is not Verdict.PASSED:
@@ -122,7 +122,7 @@ def spoilt(stages: Sequence[Stage], selected: Sequence[str], reason: str) -> lis
     return [replace(stage, verdict=Verdict.FAILED, reason=reason) if stage is last else stage for stage in stages]
 
 
-def _rest(seen: Sequence[Seen], name: str) -> Choice | None:
+def _rest(seen: Sequence[ExecutionResult], name: str) -> Choice | None:
     """What to leave out of a stage whose guest died, to run the rest of it; None when there is none, or no sense in it.
 
     Left out are the checks that are known, those during which a guest died, and of a module of checks that took two

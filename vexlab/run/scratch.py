@@ -19,12 +19,27 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 @contextlib.contextmanager
 def directory() -> Iterator[Path]:
     """Make a directory that nobody else can read; removed at the end, whatever is in it then."""
+    with _removed_at_the_end() as path:
+        yield path
+
+
+@contextlib.contextmanager
+def directory_and_sockets() -> Iterator[tuple[Path, Path]]:
+    """Make such a directory, and one for sockets where paths are short: that of a socket has 107 bytes at the most."""
+    sockets = Path(tempfile.mkdtemp(prefix="vexlab-"))
+    with _removed_at_the_end(sockets) as path:
+        yield path, sockets
+
+
+@contextlib.contextmanager
+def _removed_at_the_end(*more: Path) -> Iterator[Path]:
     path, lock = _make()
     try:
-        with reaper.guarded([path], [lock]):
+        with reaper.guarded([path, *more], [lock]):
             yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        for each in (path, *more):
+            shutil.rmtree(each, ignore_errors=True)
         os.close(lock)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vexlab.guest.failure import Death, MachineProblem
+from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import DIED, Verdict
 
 AFTER = "after its checks: "
@@ -59,7 +59,7 @@ class Interruption:
     reason: str = "interrupted"
 
 
-End = Death | MachineProblem | Interruption
+End = GuestFailure | MachineProblem | Interruption
 
 Event = StageBegan | RoleEnded | ChecksEnded | Changed | StageEnded | End
 
@@ -95,9 +95,9 @@ class State:
         return next(reversed(list(self.stages.values())), None)
 
     @property
-    def death(self) -> Death | None:
+    def death(self) -> GuestFailure | None:
         """The death of the guest, if it died."""
-        return self.end if isinstance(self.end, Death) else None
+        return self.end if isinstance(self.end, GuestFailure) else None
 
     @property
     def machine_problem(self) -> MachineProblem | None:
@@ -116,7 +116,7 @@ def advance(state: State, event: Event) -> State:
             return (
                 state if state.end else replace(state, stages={**state.stages, name: StageProgress(name, at, judged)})
             )
-        case Death() | MachineProblem() | Interruption():
+        case GuestFailure() | MachineProblem() | Interruption():
             return _end(state, event)
     stage = state.current
     if stage is None or stage.ended is not None:
@@ -134,9 +134,9 @@ def advance(state: State, event: Event) -> State:
 
 
 def _end(state: State, end: End) -> State:
-    if isinstance(end, Death) and end.verdict not in DIED:
+    if isinstance(end, GuestFailure) and end.verdict not in DIED:
         raise ValueError(f"a guest can't die as {end.verdict}")
-    if state.end is not None and not (isinstance(state.end, Interruption) and isinstance(end, Death)):
+    if state.end is not None and not (isinstance(state.end, Interruption) and isinstance(end, GuestFailure)):
         return state
     stage = state.current
     return replace(
@@ -156,8 +156,8 @@ def spoils(state: State, name: str, first: str) -> tuple[Verdict, str] | None:
     ended leaves no verdict on a stage that was going on, and takes none from a stage that had ended.
     """
     end = state.end
-    if end is None or name != (state.charged or (first if isinstance(end, Death) else "")):
+    if end is None or name != (state.charged or (first if isinstance(end, GuestFailure) else "")):
         return None
-    if isinstance(end, Death):
+    if isinstance(end, GuestFailure):
         return end.verdict, f"{'' if not state.after else AFTER}{BEFORE if not state.charged else ''}{end.reason}"
     return None if state.after else (Verdict.NOT_RUN, end.reason)

@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import qemu, reach, warm
-from .host import accelerator, qemu_version, sandbox_problem
+from . import qemu, snapshot, ssh
+from .accelerator import accelerator, qemu_version, sandbox_problem
 from .lab import SOCKET_PATH_MAXIMUM, GuestError, Lab
 from .private import private_directory
 from .process import end_process, open_guest_process, qmp_command, stop_guest, wait_for_end
@@ -77,11 +77,11 @@ def start(lab: Lab) -> dict[str, Any]:
     }  # fmt: skip
     lab.write_record(record)  # before QEMU starts: a run that is killed now can still be cleaned up
     try:
-        reach.make_keys(lab, record["uuid"])
+        ssh.make_keys(lab, record["uuid"])
         if lab.inputs["warm"]:
             try:
                 come_back(lab, record)
-            except warm.WarmError as problem:
+            except snapshot.WarmError as problem:
                 record["warm_reason"] = str(problem)
         else:
             record["warm_reason"] = "a boot was asked for"
@@ -89,8 +89,8 @@ def start(lab: Lab) -> dict[str, Any]:
             boot(lab, record)
         if lab.inputs["disks"]:
             qemu.plug(lab)
-            reach.wait_for_disks(lab, record["uuid"], record["port"])
-        reach.write_inventory(lab, record["uuid"], record["port"], chosen)
+            ssh.wait_for_disks(lab, record["uuid"], record["port"])
+        ssh.write_inventory(lab, record["uuid"], record["port"], chosen)
         record["state"] = "ready"
         lab.write_record(record)
     except BaseException:
@@ -111,25 +111,25 @@ def boot(lab: Lab, record: dict[str, Any]) -> None:
 def come_back(lab: Lab, record: dict[str, Any]) -> None:
     """Start the guest from a warm state, which is saved first if there is none. Raises WarmError."""
     image = Path(lab.inputs["image"])
-    state = warm.find_or_save(lab, image, record["qemu"], record["accelerator"])
+    state = snapshot.find_or_save(lab, image, record["qemu"], record["accelerator"])
     # The console's log has the whole life of the guest in it.
     shutil.copyfile(state.console, lab.console)
     qemu.make_overlay(lab.overlay, state.disk)
     try:
         _start_and_reach(lab, record, state)
-    except (warm.WarmError, GuestError) as problem:
+    except (snapshot.WarmError, GuestError) as problem:
         process = open_guest_process(lab, record)
-        is_silent = process is not None and not isinstance(problem, warm.WarmError)
+        is_silent = process is not None and not isinstance(problem, snapshot.WarmError)
         if process is not None:
             os.close(process[1])
         end_process(lab)
         # A guest that never answered is its state's fault if nobody has ever come back from that state.
-        is_to_blame = isinstance(problem, warm.RefusedError) or (is_silent and state.fresh)
-        raise warm.WarmError(state.settle(str(problem), is_to_blame=is_to_blame)) from problem
+        is_to_blame = isinstance(problem, snapshot.RefusedError) or (is_silent and state.fresh)
+        raise snapshot.WarmError(state.settle(str(problem), is_to_blame=is_to_blame)) from problem
     record |= {"warm": True, "warm_reason": "saved by this start" if state.fresh else "saved by an earlier start"}
 
 
-def _start_and_reach(lab: Lab, record: dict[str, Any], state: warm.State | None) -> None:
+def _start_and_reach(lab: Lab, record: dict[str, Any], state: snapshot.State | None) -> None:
     """Start QEMU, tell the guest who it is, and log in; notes port, pid and the seconds that it took."""
     began = time.monotonic()
     deadline = began + float(lab.inputs["boot_deadline"])
@@ -144,15 +144,15 @@ def _start_and_reach(lab: Lab, record: dict[str, Any], state: warm.State | None)
     try:
         if state is not None:
             try:
-                warm.restore(lab, state)
+                snapshot.restore(lab, state)
             except (OSError, ValueError) as problem:
-                raise warm.reason(lab, qemu_process, problem) from problem
+                raise snapshot.reason(lab, qemu_process, problem) from problem
 
         def alive() -> bool:
             return not wait_for_end(process[1], 0)
 
-        reach.provision(lab, restored=state is not None, deadline=deadline, alive=alive)
-        reach.wait_for_login(lab, record["uuid"], port, deadline, alive)
+        ssh.provision(lab, restored=state is not None, deadline=deadline, alive=alive)
+        ssh.wait_for_login(lab, record["uuid"], port, deadline, alive)
     finally:
         os.close(process[1])
     record["boot_seconds"] = round(time.monotonic() - began, 1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import console
-from .host import QEMU, SANDBOX, qemu_version, sandbox_problem
+from .accelerator import QEMU, SANDBOX, qemu_version, sandbox_problem
 from .lab import GuestError, Lab
 from .process import lasting_environment, qmp_command
 
@@ -58,7 +58,7 @@ def command_line(
         "-device", "virtio-net-pci,netdev=net0,romfile=", "-device", "virtio-rng-pci",
         "-device", "pvpanic-pci", "-action", "panic=pause,reboot=shutdown",
         # A disk that is thrown away need not survive the host: what the guest syncs stays in the host's cache.
-        # The port over which the guest is told its keys and its name; see reach.py.
+        # The port over which the guest is told its keys and its name; see ssh.py.
         "-chardev", f"socket,id=provision,path={option(lab.provision_socket)},server=on,wait=off",
         "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=provision,name=vexlab",
         "-chardev", f"socket,id=console,path={option(lab.console_socket)},server=on,wait=off,"

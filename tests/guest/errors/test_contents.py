@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from victim import Victim
+from corruptible import Corruptible
 
 WRITE = "dd of=$DEVICE bs=64k conv=notrunc,fsync iflag=fullblock status=none"
 FOREIGN = {
@@ -47,45 +47,47 @@ umount(fs.point)
 
 
 @pytest.fixture
-def cut(victim: Victim) -> Iterator[Callable[[int], str]]:
+def cut(corruptible: Corruptible) -> Iterator[Callable[[int], str]]:
     """Makes a device of so many bytes that holds as much of the filesystem."""
-    path = f"{victim.image}.cut"
-    yield lambda size: str(victim.run(CUT, victim.master, path, size))
-    victim.run("for device in loops(arguments[0]): detach(device)\nos.unlink(arguments[0])", path)
+    path = f"{corruptible.image}.cut"
+    yield lambda size: str(corruptible.run(CUT, corruptible.master, path, size))
+    corruptible.run("for device in loops(arguments[0]): detach(device)\nos.unlink(arguments[0])", path)
 
 
 @pytest.mark.parametrize("content", FOREIGN)
-def test_something_else(victim: Victim, content: str) -> None:
+def test_something_else(corruptible: Corruptible, content: str) -> None:
     """An errno, no oops, nothing written, and no use of the module kept."""
-    victim.trial(content, commands=[FOREIGN[content]], compare=True).must_be_refused()
+    corruptible.trial(content, commands=[FOREIGN[content]], compare=True).must_be_refused()
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_part_of_the_filesystem_is_overwritten(victim: Victim, content: str) -> None:
+def test_part_of_the_filesystem_is_overwritten(corruptible: Corruptible, content: str) -> None:
     """Refused, or mounted and safe to use: whatever the superblock promises, none of it is there."""
-    victim.trial(content, commands=[DAMAGED[content]]).must_be_safe()
+    corruptible.trial(content, commands=[DAMAGED[content]]).must_be_safe()
 
 
-def test_filesystem_that_starts_a_sector_late(victim: Victim) -> None:
+def test_filesystem_that_starts_a_sector_late(corruptible: Corruptible) -> None:
     """As on a disk whose partition table was written anew, with another alignment."""
     blocks = "bs=64k count=128 seek=512 oflag=seek_bytes"
-    shift = f"dd if={victim.master} of=$DEVICE {blocks} conv=notrunc,fsync status=none"
-    victim.trial("shifted", commands=[shift]).must_be_refused()
+    shift = f"dd if={corruptible.master} of=$DEVICE {blocks} conv=notrunc,fsync status=none"
+    corruptible.trial("shifted", commands=[shift]).must_be_refused()
 
 
 @pytest.mark.parametrize("length", SIZES)
-def test_device_that_is_tiny(victim: Victim, cut: Callable[[int], str], length: str) -> None:
+def test_device_that_is_tiny(corruptible: Corruptible, cut: Callable[[int], str], length: str) -> None:
     """The superblock isn't there to be read, or it is and nothing else."""
-    victim.trial(f"device of {length}", device=cut(SIZES[length])).must_be_refused()
+    corruptible.trial(f"device of {length}", device=cut(SIZES[length])).must_be_refused()
 
 
 @pytest.mark.parametrize("missing", ["one sector", "one half"])
-def test_device_that_is_shorter_than_the_filesystem(victim: Victim, cut: Callable[[int], str], missing: str) -> None:
+def test_device_that_is_shorter_than_the_filesystem(
+    corruptible: Corruptible, cut: Callable[[int], str], missing: str
+) -> None:
     """A partition that was cut, an image that was copied in part: space that isn't there must not be given out."""
-    size = victim.size - 512 if missing == "one sector" else victim.size // 2
-    victim.trial(f"{missing} missing", device=cut(size)).must_be_refused()
+    size = corruptible.size - 512 if missing == "one sector" else corruptible.size // 2
+    corruptible.trial(f"{missing} missing", device=cut(size)).must_be_refused()
 
 
-def test_device_that_ends_while_it_is_mounted(victim: Victim, cut: Callable[[int], str]) -> None:
+def test_device_that_ends_while_it_is_mounted(corruptible: Corruptible, cut: Callable[[int], str]) -> None:
     """The second half goes away under the mount. Errors are right, and so is an unmount that succeeds."""
-    victim.run(SHRINK, f"{victim.image}.cut", cut(victim.size), victim.size // 2)
+    corruptible.run(SHRINK, f"{corruptible.image}.cut", cut(corruptible.size), corruptible.size // 2)

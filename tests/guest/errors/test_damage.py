@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from corruptible import Corruptible, Outcome
 from guest import Lab, contract
-from victim import Outcome, Victim
 
 DEMANDS = {
     "refused": Outcome.must_be_refused,
@@ -21,9 +21,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("damage", cases or [pytest.param(None, id="none")])
 
 
-def test_damage(lab: Lab, victim: Victim, damage: tuple[str, str] | None) -> None:
+def test_damage(lab: Lab, corruptible: Corruptible, damage: tuple[str, str] | None) -> None:
     """An errno at the mount or at the use of what is broken; never an oops, and always an unmount that succeeds."""
     if damage is None:
         pytest.skip(f"target {lab.target_name} knows no damage (vexlab_damages)")
     name, expected = damage
-    DEMANDS[expected](victim.trial(name, commands=[f"DAMAGE={name}; export DAMAGE; {lab.damage_command}"]))
+    DEMANDS[expected](corruptible.trial(name, commands=[f"DAMAGE={name}; export DAMAGE; {lab.damage_command}"]))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from corruptible import Corruptible
 from guest import Guest, Lab
-from victim import Victim
 
-NAME = "vexlab-victim"
+NAME = "vexlab-corruptible"
 # Tables of the device mapper, for {0} sectors of device {1}.
 WORKS = "0 {0} linear {1} 0"
 FAILS = "0 {0} error"
@@ -108,23 +108,25 @@ class Mapped:
 
 
 @pytest.fixture
-def mapped(guest: Guest, victim: Victim) -> Iterator[Mapped]:
+def mapped(guest: Guest, corruptible: Corruptible) -> Iterator[Mapped]:
     """The whole filesystem behind the device mapper."""
-    victim.trial("whole", mounts=[victim.lab.mount_options_ro]).must_be_safe()
+    corruptible.trial("whole", mounts=[corruptible.lab.mount_options_ro]).must_be_safe()
     guest.ok("modprobe -a dm-mod dm-flakey")
-    works = WORKS.format(victim.size // 512, victim.device)
-    yield Mapped(victim.run(f"{DMSETUP}{CREATE}", works), works)
+    works = WORKS.format(corruptible.size // 512, corruptible.device)
+    yield Mapped(corruptible.run(f"{DMSETUP}{CREATE}", works), works)
     # It fails when the filesystem still holds the device.
     leave = "os.chdir('/')\nfor _ in mounts(fs.point): umount(fs.point)\n"
-    victim.run(f"{DMSETUP}{leave}dmsetup('remove --retry {NAME}')")
+    corruptible.run(f"{DMSETUP}{leave}dmsetup('remove --retry {NAME}')")
 
 
 @pytest.mark.parametrize("working", [0, 64, 2048], ids=["nothing", "64 KiB", "2 MiB"])
-def test_device_of_which_only_the_start_works(victim: Victim, mapped: Mapped, working: int) -> None:
+def test_device_of_which_only_the_start_works(corruptible: Corruptible, mapped: Mapped, working: int) -> None:
     """A mount that can't read what it needs is refused; one that could is safe to use, with errors."""
-    start = f"0 {working * 2} linear {victim.device} 0\n" if working else ""
-    victim.run(f"{DMSETUP}becomes(arguments[0])", f"{start}{working * 2} {victim.size // 512 - working * 2} error")
-    outcome = victim.trial(f"only {working} KiB work", device=mapped.device)
+    start = f"0 {working * 2} linear {corruptible.device} 0\n" if working else ""
+    corruptible.run(
+        f"{DMSETUP}becomes(arguments[0])", f"{start}{working * 2} {corruptible.size // 512 - working * 2} error"
+    )
+    outcome = corruptible.trial(f"only {working} KiB work", device=mapped.device)
     outcome.must_be_safe()
     if not working:
         outcome.must_be_refused()
@@ -132,11 +134,11 @@ def test_device_of_which_only_the_start_works(victim: Victim, mapped: Mapped, wo
 
 @pytest.mark.requires("read-write")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_device_that_fails_while_it_is_mounted(lab: Lab, victim: Victim, mapped: Mapped, fault: str) -> None:
+def test_device_that_fails_while_it_is_mounted(lab: Lab, corruptible: Corruptible, mapped: Mapped, fault: str) -> None:
     """fsync never says that what wasn't written is safe; it unmounts; and what was safe before still is."""
-    fails = FAULTS[fault].format(victim.size // 512, victim.device)
+    fails = FAULTS[fault].format(corruptible.size // 512, corruptible.device)
     arguments = (mapped.device, lab.module_name, fails, mapped.works, USES)
-    came_of, kept, synced, there, (before, after) = victim.run(f"{DMSETUP}{FAIL_MOUNTED}", *arguments, seconds=120)
+    came_of, kept, synced, there, (before, after) = corruptible.run(f"{DMSETUP}{FAIL_MOUNTED}", *arguments, seconds=120)
     assert after == before, f"the module's use count went from {before} to {after}"
     if "sync" in lab.capabilities:
         lied = [name for name in ("write and fsync", "overwrite and fdatasync") if came_of[name] == "done"]
@@ -146,10 +148,10 @@ def test_device_that_fails_while_it_is_mounted(lab: Lab, victim: Victim, mapped:
             assert there or synced != "done", "fsync succeeded, and what had been written before it is gone"
 
 
-def test_reads_fail_while_it_is_mounted_read_only(lab: Lab, victim: Victim, mapped: Mapped) -> None:
+def test_reads_fail_while_it_is_mounted_read_only(lab: Lab, corruptible: Corruptible, mapped: Mapped) -> None:
     """Errors for whoever reads, and nothing worse; it unmounts, and works when the device does."""
-    fails = FAILS.format(victim.size // 512, victim.device)
+    fails = FAILS.format(corruptible.size // 512, corruptible.device)
     reads = {name: USES[name] for name in ("list", "read")}
     arguments = (mapped.device, lab.module_name, fails, mapped.works, reads)
-    before, after = victim.run(f"{DMSETUP}{FAIL_READ_ONLY}", *arguments, seconds=120)
+    before, after = corruptible.run(f"{DMSETUP}{FAIL_READ_ONLY}", *arguments, seconds=120)
     assert after == before, f"the module's use count went from {before} to {after}"

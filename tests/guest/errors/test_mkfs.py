@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from corruptible import Corruptible
 from guest import Guest, Lab, Result, refused
-from victim import Victim
 
 # Arguments: mkfs. Answers how it ended under a mount that is being written, and what the files hold afterwards.
 MOUNTED = """
@@ -58,15 +58,15 @@ fs.unmount()
 
 
 @pytest.fixture
-def whole(victim: Victim) -> Victim:
+def whole(corruptible: Corruptible) -> Corruptible:
     """The filesystem as it was made."""
-    victim.trial("whole", mounts=[victim.lab.mount_options_ro]).must_be_safe()
-    return victim
+    corruptible.trial("whole", mounts=[corruptible.lab.mount_options_ro]).must_be_safe()
+    return corruptible
 
 
 @pytest.mark.requires("mkfs-refuses-mounted", "read-write")
 @pytest.mark.parametrize("force", [False, True], ids=["plain", "forced"])
-def test_mounted_device(lab: Lab, whole: Victim, force: bool) -> None:
+def test_mounted_device(lab: Lab, whole: Corruptible, force: bool) -> None:
     """The filesystem that is mounted there goes on, and still is there after the next mount."""
     mkfs = lab.mkfs(whole.device, force=force)
     done, kept = whole.run(MOUNTED, mkfs)
@@ -76,7 +76,7 @@ def test_mounted_device(lab: Lab, whole: Victim, force: bool) -> None:
 
 @pytest.mark.requires("mkfs-refuses-signature")
 @pytest.mark.parametrize("kind", ["own", "ext4"])
-def test_device_with_a_signature(lab: Lab, whole: Victim, kind: str) -> None:
+def test_device_with_a_signature(lab: Lab, whole: Corruptible, kind: str) -> None:
     """Not a byte changes, and what was there can be used."""
     mkfs = lab.mkfs(whole.device)
     if kind == "own":
@@ -91,15 +91,15 @@ def test_device_with_a_signature(lab: Lab, whole: Victim, kind: str) -> None:
 
 @pytest.mark.requires("mkfs-refuses-small")
 @pytest.mark.parametrize("size", [512, 4096])
-def test_small_device(lab: Lab, victim: Victim, size: int) -> None:
+def test_small_device(lab: Lab, corruptible: Corruptible, size: int) -> None:
     """Refused, with the few bytes as they were."""
     mkfs = lab.in_build(lab.mkfs_command, {"LABEL": "vexlab"})
-    done, same = victim.run(SMALL, mkfs, size)
+    done, same = corruptible.run(SMALL, mkfs, size)
     refused(Result(mkfs, *done))
     assert same, "mkfs refused the device, but wrote to it"
 
 
-def test_directory(guest: Guest, lab: Lab, whole: Victim) -> None:
+def test_directory(guest: Guest, lab: Lab, whole: Corruptible) -> None:
     """Such as the mount point, when the two are mixed up."""
     mkfs = lab.mkfs(whole.point)
     done, same = whole.run(DIRECTORY, mkfs)

@@ -6,8 +6,8 @@ import re
 import shlex
 
 import pytest
+from corruptible import Corruptible
 from guest import Guest, Lab, Result, refused
-from victim import Victim
 
 # What module_param() makes of these types refuses words; what a module makes of others is its own business.
 NUMBERS = {"byte", "short", "ushort", "int", "uint", "long", "ulong", "ullong", "hexint", "bool", "invbool"}
@@ -55,23 +55,23 @@ answer(seen)
 """
 
 
-def must_be_refused_under_a_mount(lab: Lab, victim: Victim, command: str, because: str) -> None:
+def must_be_refused_under_a_mount(lab: Lab, corruptible: Corruptible, command: str, because: str) -> None:
     """Assert that the command is refused with these words, and that what is mounted goes on."""
-    victim.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()
-    done, before, *goes_on = victim.run(UNDER_A_MOUNT, command, lab.module_name, lab.filesystem_type)
+    corruptible.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()
+    done, before, *goes_on = corruptible.run(UNDER_A_MOUNT, command, lab.module_name, lab.filesystem_type)
     refused(Result(command, *done), because)
     assert goes_on == [before, True, "done"]
 
 
-def test_loaded_twice(lab: Lab, victim: Victim) -> None:
+def test_loaded_twice(lab: Lab, corruptible: Corruptible) -> None:
     """EEXIST, and what is mounted goes on."""
     insmod = f"insmod {shlex.quote(lab.module_path)} {lab.module_parameters}"
-    must_be_refused_under_a_mount(lab, victim, insmod, "exists")
+    must_be_refused_under_a_mount(lab, corruptible, insmod, "exists")
 
 
-def test_unloaded_while_mounted(lab: Lab, victim: Victim) -> None:
+def test_unloaded_while_mounted(lab: Lab, corruptible: Corruptible) -> None:
     """Refused: code that a mounted filesystem needs must not go. What is mounted goes on."""
-    must_be_refused_under_a_mount(lab, victim, f"rmmod {lab.module_name}", "in use")
+    must_be_refused_under_a_mount(lab, corruptible, f"rmmod {lab.module_name}", "in use")
 
 
 @pytest.fixture

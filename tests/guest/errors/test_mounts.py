@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from corruptible import Corruptible
 from guest import Lab
-from victim import Victim
 
 OPTIONS = {
     "unknown": "vexlab-no-such-option",
@@ -23,17 +23,17 @@ NO_DEVICE = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_option_that_nobody_knows(victim: Victim, option: str) -> None:
+def test_option_that_nobody_knows(corruptible: Corruptible, option: str) -> None:
     """A typing error in an option must not mount with the option left out."""
-    mounts = [f"{options},{OPTIONS[option]}" for options in victim.mounts()]
-    victim.trial(f"option {option}", mounts=mounts).must_be_refused()
+    mounts = [f"{options},{OPTIONS[option]}" for options in corruptible.mounts()]
+    corruptible.trial(f"option {option}", mounts=mounts).must_be_refused()
 
 
 @pytest.mark.parametrize("kind", NO_DEVICE)
-def test_what_is_no_device(victim: Victim, kind: str) -> None:
+def test_what_is_no_device(corruptible: Corruptible, kind: str) -> None:
     """With the errno that says so."""
     path, allowed = NO_DEVICE[kind]
-    outcome = victim.trial(kind, device=path)
+    outcome = corruptible.trial(kind, device=path)
     outcome.must_be_safe()
     assert {tried.mount for tried in outcome.attempts} <= allowed
 
@@ -70,17 +70,17 @@ fs.unmount()
 
 
 @pytest.fixture
-def read_only_device(victim: Victim) -> Iterator[str]:
+def read_only_device(corruptible: Corruptible) -> Iterator[str]:
     """A device with the filesystem on it that can't be written."""
-    device: str = victim.run("answer(attach(arguments[0], read_only=True))", victim.master)
+    device: str = corruptible.run("answer(attach(arguments[0], read_only=True))", corruptible.master)
     yield device
-    victim.run("detach(arguments[0])", device)
+    corruptible.run("detach(arguments[0])", device)
 
 
 @pytest.mark.requires("read-write")
-def test_read_only_device_mounted_for_writing(lab: Lab, victim: Victim, read_only_device: str) -> None:
+def test_read_only_device_mounted_for_writing(lab: Lab, corruptible: Corruptible, read_only_device: str) -> None:
     """Refused with an errno that mount(8) knows to fall back from; a read-only mount of it is fine."""
-    outcome = victim.trial("read-only device", device=read_only_device)
+    outcome = corruptible.trial("read-only device", device=read_only_device)
     outcome.must_be_safe()
     seen = {tried.options: tried.mount for tried in outcome.attempts}
     assert seen[lab.mount_options_ro] == "done"
@@ -88,16 +88,16 @@ def test_read_only_device_mounted_for_writing(lab: Lab, victim: Victim, read_onl
 
 
 @pytest.mark.requires("read-write", "remount")
-def test_read_only_device_made_writable_by_a_remount(victim: Victim, read_only_device: str) -> None:
+def test_read_only_device_made_writable_by_a_remount(corruptible: Corruptible, read_only_device: str) -> None:
     """The other way to the same: refused too, and the mount stays as it was."""
-    came, wrote = victim.run(REMOUNT, read_only_device)
+    came, wrote = corruptible.run(REMOUNT, read_only_device)
     assert (came in ("EACCES", "EROFS"), wrote) == (True, "EROFS"), f"remount: {came}, write: {wrote}"
 
 
 @pytest.mark.requires("read-write")
-def test_mounted_twice(lab: Lab, victim: Victim) -> None:
+def test_mounted_twice(lab: Lab, corruptible: Corruptible) -> None:
     """On the same directory and elsewhere, in another mode: refused, or the same filesystem. Nothing may be lost."""
-    victim.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()
-    on_top, elsewhere, kept = victim.run(TWICE)
+    corruptible.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()
+    on_top, elsewhere, kept = corruptible.run(TWICE)
     assert {on_top, elsewhere} <= {"first", "EBUSY", "EINVAL"}
     assert kept == ["first", "second"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from corruptible import Corruptible
 from guest import Lab, contract
-from victim import Victim
 
 NONE = "target {} names no {} (vexlab_superblock_fields)"
 
@@ -23,28 +23,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("wrong", cases or [pytest.param(None, id="none")])
 
 
-def test_field_that_is_flipped(lab: Lab, victim: Victim, field: dict[str, Any] | None) -> None:
+def test_field_that_is_flipped(lab: Lab, corruptible: Corruptible, field: dict[str, Any] | None) -> None:
     """All its bits inverted, as by a disk that rots: the superblock isn't believed."""
     if field is None:
         pytest.skip(NONE.format(lab.target_name, "field of its superblock"))
     flip = (field["offset"], "flip", "ff" * field["size"])
-    victim.trial(f"{field['name']} flipped", patches=[flip]).must_be_refused()
+    corruptible.trial(f"{field['name']} flipped", patches=[flip]).must_be_refused()
 
 
-def test_value_that_can_not_be(lab: Lab, victim: Victim, wrong: tuple[dict[str, Any], str] | None) -> None:
+def test_value_that_can_not_be(lab: Lab, corruptible: Corruptible, wrong: tuple[dict[str, Any], str] | None) -> None:
     """The checksum is right, so it is the value that is looked at: a disk can be made by somebody who means harm."""
     if wrong is None:
         pytest.skip(NONE.format(lab.target_name, "wrong value of a field"))
     field, value = wrong
     repair = [lab.checksum_command] if lab.checksum_command else []
     patch = (field["offset"], "set", value)
-    victim.trial(f"{field['name']} {value}", patches=[patch], commands=repair).must_be_refused()
+    corruptible.trial(f"{field['name']} {value}", patches=[patch], commands=repair).must_be_refused()
 
 
-def test_repaired_checksum_is_right(lab: Lab, victim: Victim) -> None:
+def test_repaired_checksum_is_right(lab: Lab, corruptible: Corruptible) -> None:
     """With nothing changed but the checksum made anew it mounts; else the checks above would prove nothing."""
     if not lab.checksum_command:
         pytest.skip(f"target {lab.target_name} has no command that repairs checksums (vexlab_checksum_command)")
-    outcome = victim.trial("checksum made anew", commands=[lab.checksum_command])
+    outcome = corruptible.trial("checksum made anew", commands=[lab.checksum_command])
     assert [tried.mount for tried in outcome.attempts] == ["done"] * len(outcome.attempts)
     outcome.must_be_safe()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from corruptible import Corruptible
 from guest import Guest, Lab
 from reload import module_reloads
-from victim import Victim
 
 
-def test_what_is_whole_still_mounts(victim: Victim) -> None:
+def test_what_is_whole_still_mounts(corruptible: Corruptible) -> None:
     """And can be read, written and unmounted."""
-    victim.is_whole()
+    corruptible.is_whole()
 
 
-def test_module_unloads_loads_and_mounts(guest: Guest, lab: Lab, victim: Victim, lab_taken_down: None) -> None:
+def test_module_unloads_loads_and_mounts(
+    guest: Guest, lab: Lab, corruptible: Corruptible, lab_taken_down: None
+) -> None:
     """One reference, inode or slab object that an error path kept would show here, by name in the kernel's log."""
     module_reloads(guest, lab)
-    victim.is_whole()
+    corruptible.is_whole()

@@ -88,7 +88,7 @@ def test_missing_device(lab: Lab, blank: Scratch) -> None:
 )
 def test_what_is_no_disk(lab: Lab, blank: Scratch, make: str, kind: str) -> None:
     """A directory or a terminal is refused, and stays what it is."""
-    path = f"{blank.point}/victim"
+    path = f"{blank.point}/corruptible"
     *ended, left = blank.run(TRY, path, make, lab.mkfs(path))
     refused(Result(lab.mkfs(path), *ended))
     assert left == kind

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from . import fingerprint, qemu
-from .host import QEMU
+from .accelerator import QEMU
 from .lab import GuestError, Lab
 from .private import private_directory
 from .process import qmp_command
-from .reach import converse
+from .ssh import converse
 
 FORMAT = 2
 NOBODY = "00000000-0000-0000-0000-000000000000"  # UUID of a guest that is nobody's yet

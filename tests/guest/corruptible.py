@@ -66,14 +66,14 @@ class Outcome:
         self.must_be_safe()
 
 
-class Victim(Scratch):
+class Corruptible(Scratch):
     """A scratch filesystem with content and a copy to go back to."""
 
     def __init__(self, guest: Guest, lab: Lab) -> None:
         """Name the resources; nothing is made yet."""
-        super().__init__(guest, lab, "victim", on_image=True)
+        super().__init__(guest, lab, "corruptible", on_image=True)
         self.master = f"{self.image}.master"
-        self._program = Path(__file__).with_name("trial.py").read_text(encoding="utf-8")
+        self._program = Path(__file__).with_name("damage_trial.py").read_text(encoding="utf-8")
 
     def create(self, label: str = "vexlab") -> None:
         """Make it, fill it as far as the target can, unmount it, keep a copy."""
@@ -114,8 +114,8 @@ class Victim(Scratch):
     ) -> Outcome:
         """Put the filesystem back, break it, try it: patches are (offset, `flip` or `set`, hexadecimal digits).
 
-        Another device than the victim's own is tried as it is, and other mounts are tried in place of mounts(). With
-        `compare` a refused mount must not have changed a byte.
+        Another device than its own is tried as it is, and other mounts are tried in place of mounts(). With `compare`
+        a refused mount must not have changed a byte.
         """
         order = {
             "name": name, "device": device or self.device, "master": "" if device else self.master, "point": self.point,

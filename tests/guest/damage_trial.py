@@ -1,8 +1,8 @@
 """Runs in the guest: breaks a device in one way, tries to mount it, and tells what came of it.
 
-Sent as a program by victim.py. It changes the device through the device, so that the kernel's cache of it is right.
+Sent as a program by corruptible.py. It changes the device through the device: so the kernel's cache of it is right.
 
-One JSON object in: what trial_order() in victim.py makes. One out: the `Outcome` there.
+One JSON object in: what trial_order() in corruptible.py makes. One out: the `Outcome` there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from inside import digest, mount, mounts, outcome, references, syncfs, umount
+from in_guest import digest, mount, mounts, outcome, references, syncfs, umount
 
 BLKZEROOUT = 0x127F
 CHUNK = 1 << 20
