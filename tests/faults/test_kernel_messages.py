@@ -32,6 +32,7 @@ static int __init stall(void)
 	local_irq_disable();
 	for (;;)
 		cpu_relax();
+	return 0;
 }
 module_init(stall);
 MODULE_LICENSE("GPL");

@@ -144,6 +144,17 @@ def run_disk_full(site: Site) -> Done:
         return during(fill)(site)
 
 
+def no_sandbox(site: Site) -> Done:
+    """bubblewrap may not make its namespaces, as where a distribution keeps them from ordinary users."""
+    programs = site.home / "programs"
+    programs.mkdir(exist_ok=True)
+    bwrap = programs / "bwrap"
+    bwrap.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    bwrap.chmod(0o755)
+    path = f"{programs}{os.pathsep}{site.vexlab.environment['PATH']}"
+    return site.vexlab(*site.words(), "--builder", "sandbox", "--clean", PATH=path)
+
+
 FAULTS = (
     Fault(
         "panic after the last check", "sysrq-c as soon as the only stage of vexlab verify has passed",
@@ -187,6 +198,10 @@ FAULTS = (
     Fault(
         "disk of the lab is full", "the lab is on a disk of 48 MB, which vexlab up fills", lab_disk_full,
         verdict="not_run", exit_code=3, lab="gone", says=("make room there",),
+    ),
+    Fault(
+        "the sandbox can't start", "a bwrap that may not make namespaces is first in PATH", no_sandbox,
+        verdict="not_run", exit_code=3, lab="up", says=("No permissions to create new namespace", "--builder guest"),
     ),
     Fault(
         "disk of the runs is full", "it is filled while checks run", run_disk_full, verdict=NO_RUN, exit_code=3,

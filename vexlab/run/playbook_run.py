@@ -247,10 +247,19 @@ class PlaybookRun:
             self._phase_changed |= not self.stages
         facts = result.get("ansible_facts") or {}
         if "vexfs_build_result" in facts:
-            self.build = facts["vexfs_build_result"]
-            self._lab.remember_module(self.build["module"])
+            self._on_build(facts["vexfs_build_result"])
         if "vexlab_image_result" in facts:
             self._lab.remember_image(facts["vexlab_image_result"]["key"])
+
+    def _on_build(self, result: dict[str, Any]) -> None:
+        """Role vexfs_build told what it built, or that this machine could not try."""
+        if "host_problem" in result:
+            self._happened(
+                MachineProblem(str(result["host_problem"]), "mend that, or build in the guest: --builder guest")
+            )
+            return
+        self.build = result
+        self._lab.remember_module(result["module"])
 
     def _on_failure(self, task: str, result: dict[str, Any]) -> None:
         """A task failed: the one that verifies means what its checks say, any other that the role didn't get there."""

@@ -64,6 +64,12 @@ def fail(message: str) -> int:
     return 1
 
 
+def cannot_build(message: str) -> int:
+    """The same where the machine that runs the guest is why: it says nothing of the source."""
+    print(json.dumps({"error": message, "log_written": False, "host_problem": message}))
+    return 1
+
+
 def is_mapped(number: int, kind: str) -> bool:
     """Whether the user namespace that we are in has this user (`kind` uid) or group (gid)."""
     lines = Path(f"/proc/self/{kind}_map").read_text().splitlines()
@@ -207,7 +213,9 @@ def main() -> int:
     inputs = json.loads(sys.argv[1])
     release = inputs["kernel_release"] or release_of_headers(Path(inputs["root"]))
     if not release:
-        return fail(f"{inputs['root']} holds no user space with the headers of one kernel; build the image again")
+        return cannot_build(
+            f"{inputs['root']} holds no user space with the headers of one kernel; build the image again"
+        )
     work = Path(inputs["work"])
     work.mkdir(parents=True, exist_ok=True)
     lock = os.open(work, os.O_RDONLY)
@@ -222,7 +230,9 @@ def main() -> int:
                 check=False,
             ).returncode  # fmt: skip
         except FileNotFoundError:
-            return fail("bubblewrap is not installed on the machine that runs the guest; apt-get install bubblewrap")
+            return cannot_build(
+                "bubblewrap is not installed on the machine that runs the guest; apt-get install bubblewrap"
+            )
         answer = last_words(said, ANSWER_BYTES).rpartition("\n")[2]
         problem = last_words(complaints, 800)
     module = work / Path(inputs["destination"]).name / inputs["module_file"]
@@ -230,7 +240,7 @@ def main() -> int:
         if leads_out(work, path):
             return fail(f"the build left {path} as something else than a file of its own; have it make a regular file")
     if not answer.startswith("{"):
-        return fail(f"the sandbox did not run the build: {problem or code}")
+        return cannot_build(f"the sandbox did not run the build: {problem or code}")
     print(answer)
     return code
 
