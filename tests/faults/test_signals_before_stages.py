@@ -20,7 +20,7 @@ def in_the_image(number: signal.Signals) -> Callable[[Site], Done]:
     def inject(site: Site) -> Done:
         before = site.runs()
         process = site.start()
-        site.wait_for_log(process, "TASK [vexlab_image : ", before)
+        site.wait_for_log(process, "TASK [vexfs.vexlab.vexlab_image : ", before)
         return site.end_with(process, number)
 
     return inject

@@ -22,6 +22,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from . import qemu, snapshot, ssh
@@ -29,6 +30,8 @@ from .accelerator import accelerator, qemu_version, sandbox_problem
 from .lab import SOCKET_PATH_MAXIMUM, GuestError, Lab
 from .private import private_directory
 from .process import end_process, open_guest_process, qmp_command, stop_guest, wait_for_end
+
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def wanted_parameters(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -223,11 +226,18 @@ def perform(verb: str, lab: Lab) -> dict[str, Any]:  # noqa: PLR0911  a verb eac
         return {"changed": was_up, "reason": "guest stopped" if was_up else "the guest was not up"}
 
 
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """End what is under way, and clean up after it; another signal must not cut that short."""
+    for other in ENDS:
+        signal.signal(other, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run one verb; the answer is one JSON line on stdout."""
     verb, inputs = sys.argv[1], json.loads(sys.argv[2])
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    for number in ENDS:
+        signal.signal(number, interrupt)
     try:
         answer = perform(verb, Lab(inputs))
     except GuestError as problem:

@@ -80,7 +80,7 @@ def end_process(lab: Lab) -> bool:
         pid, descriptor = process
         with contextlib.suppress(OSError, ValueError):
             qmp_command(lab.qmp_control, "quit")
-        for number, patience in ((None, 5.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0)):
+        for number, patience in ((None, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 10.0)):
             if number is not None:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(descriptor, number)
