@@ -142,12 +142,21 @@ def stamped(line: str) -> str:
     return clean if stamp is None or text is None else stamp[0] + text
 
 
+MARKER = "vexlab: stage {stage} begins, taint {taint}, run {word}"
+
+
+def marker_of(stage: str, taint: int, token: str) -> str:
+    """Return the line by which a stage is found in the kernel's log again; `token` is the random word of the run."""
+    return MARKER.format(stage=stage, taint=taint, word=token)
+
+
 def begin_of(texts: Sequence[str | None], stage: str, token: str) -> tuple[int, int] | None:
     """Where the marker of a stage is and the taint flags that it tells; None when it isn't there.
 
     The first with the run's token counts: whoever repeats it has read it, and can't have been earlier.
     """
-    pattern = re.compile(rf"(?:{re.escape(PROGRAM)})?vexlab: stage {re.escape(stage)} begins, taint (\d+), run (\w+)")
+    marker = MARKER.format(stage=re.escape(stage), taint=r"(\d+)", word=r"(\w+)")
+    pattern = re.compile(rf"(?:{re.escape(PROGRAM)})?{marker}")
     for index, text in enumerate(texts):
         found = pattern.fullmatch(text) if text else None
         if found and token and found[2] == token:

@@ -125,10 +125,10 @@ def test_contract_holds_literals_only() -> None:
     assert "{{" not in (ROOT / "inventory" / "group_vars" / "vexlab.yml").read_text(encoding="utf-8")
 
 
-def test_stage_tasks_are_named_as_the_wrapper_expects() -> None:
-    names = [task["name"] for task in load(ROOT / "playbooks" / "tasks" / "stage.yml")]
-    assert names[0] == f"{playbook_run.BEGIN}{{{{ stage.name }}}}"
-    assert names[-1] == f"{playbook_run.VERIFY}{{{{ stage.name }}}}"
+def test_a_stage_is_framed_by_the_modules_that_tell_of_it() -> None:
+    tasks = load(ROOT / "playbooks" / "tasks" / "stage.yml")
+    assert "vexfs.vexlab.stage" in tasks[0]
+    assert playbook_run.JUDGE in tasks[-1]
 
 
 def test_nothing_but_the_example_knows_vexfs_or_apfs() -> None:

@@ -19,15 +19,13 @@ from vexlab.report import terminal
 from vexlab.results.model import Device
 from vexlab.run import controller
 
-# As playbooks/stages.yml announces a stage; nothing else of it is needed for a run that breaks off.
+# A stage is announced as playbooks/stages.yml does; nothing else of it is needed for a run that breaks off.
 PLAY = """
 - hosts: localhost
   gather_facts: false
   tasks:
-    - name: Begin stage structure
-      ansible.builtin.command: {argv: [sleep, "60"]}
-    - name: Verify stage structure
-      ansible.builtin.command: {argv: [sleep, "1"]}
+    - vexfs.vexlab.stage: {name: structure, marker: 0123, kernel_log: /dev/null}
+    - ansible.builtin.command: {argv: [sleep, "60"]}
 """
 
 

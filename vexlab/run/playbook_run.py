@@ -27,9 +27,7 @@ from vexlab.run.playbook import Event, Outcome, Playbook
 from vexlab.run.replan import ExecutionResult, Plan
 from vexlab.run.tracker import StageProgress, State
 
-# How playbooks/tasks/stage.yml names the tasks that frame a stage; tests/unit/test_layout.py compares.
-BEGIN = "Begin stage "
-VERIFY = "Verify stage "
+JUDGE = "vexfs.vexlab.judge"  # the module by which a playbook has the checks of a stage run
 MACHINE_EXIT = 74  # of the checks, when they can't write what they found; tests/guest/conftest.py ends with it
 SILENCE_SECONDS = 5.0  # for the watch to say why a guest did not answer
 LOOK_SECONDS = 2.0  # between two looks at this machine's disks
@@ -221,25 +219,26 @@ class PlaybookRun:
 
     def _on_event(self, event: Event) -> None:
         kind, data = event["event"], event.get("event_data", {})
-        task, role = str(data.get("task") or ""), str(data.get("role") or "").rpartition(".")[2]
+        judges = data.get("task_action") == JUDGE
+        role = str(data.get("role") or "").rpartition(".")[2]
         if kind == "playbook_on_task_start":
             if role in ("vexlab_image", "vexlab_guest"):
                 self._begin_phase(role.removeprefix("vexlab_"))
             else:
                 self._begin_watch()
-            if task.startswith(BEGIN):
-                self._begin_stage(task.removeprefix(BEGIN))
-            elif task.startswith(VERIFY) and self._state.current is not None:
+            if judges and self._state.current is not None:
                 self._happened(tracker.RoleEnded(True if self._specs[self._state.current.name].role else None))
         elif kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
-            self._on_failure(task, data.get("res") or {})
+            self._on_failure(data.get("res") or {}, judges=judges)
         elif kind == "runner_on_ok":
-            self._on_ok(task, data.get("res") or {})
-        elif kind == "runner_on_skipped" and task.startswith(VERIFY):
+            self._on_ok(data.get("res") or {}, judges=judges)
+        elif kind == "runner_on_skipped" and judges:
             self._end_stage()
 
-    def _on_ok(self, task: str, result: dict[str, Any]) -> None:
-        if task.startswith(VERIFY) and self._state.current is not None:
+    def _on_ok(self, result: dict[str, Any], *, judges: bool) -> None:
+        if "stage" in result:
+            self._begin_stage(result["stage"]["name"])
+        elif judges and self._state.current is not None:
             self._on_checks(result)  # the task that verifies may go on after failed checks
             self._end_stage()
         elif result.get("changed"):
@@ -261,11 +260,11 @@ class PlaybookRun:
         self.build = result
         self._lab.remember_module(result["module"])
 
-    def _on_failure(self, task: str, result: dict[str, Any]) -> None:
-        """A task failed: the one that verifies means what its checks say, any other that the role didn't get there."""
+    def _on_failure(self, result: dict[str, Any], *, judges: bool) -> None:
+        """A task failed: the one that judges means what its checks say, any other that the role didn't get there."""
         if self._state.current is None:
             return
-        if task.startswith(VERIFY):
+        if judges:
             self._on_checks(result)
         else:
             self._look_at_machine(write=True)
