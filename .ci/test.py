@@ -22,6 +22,7 @@ LINTERS = (
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("yamllint", "--strict", "."),
+    ("python", ".ci/sanity.py"),
     (
         "check-jsonschema",
         "--builtin-schema=vendor.github-workflows",

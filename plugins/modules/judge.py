@@ -50,7 +50,7 @@ EXAMPLES = r"""
     stage: mount
     host: "{{ inventory_hostname }}"
     inventory: "{{ ansible_inventory_sources | last }}"
-    run_directory: "{{ vexlab_run_directory | expanduser }}"
+    run_directory: "{{ vexlab_run_directory }}"
     checks: "{{ playbook_dir }}/../tests/guest"
     python: "{{ ansible_playbook_python }}"
   delegate_to: localhost

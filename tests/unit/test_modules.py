@@ -1,0 +1,68 @@
+"""The collection's own modules, run by Ansible on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.modules import judge
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(module: str, arguments: dict[str, str], *options: str) -> dict[str, Any]:
+    """What a module answers, with `changed` and `failed` as Ansible understood them."""
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible")), "localhost", "-m", f"vexfs.vexlab.{module}", "-a",
+            json.dumps(arguments), "-e", f"ansible_python_interpreter={sys.executable}", *options,
+        ],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+        env=os.environ | {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"},
+    )  # fmt: skip
+    word, _, answer = done.stdout.partition("=>")
+    found: dict[str, Any] = json.loads(answer)
+    return found | {"failed": "FAILED" in word}
+
+
+@pytest.mark.parametrize(("options", "written"), [((), True), (("--check",), False)])
+def test_stage_is_announced(tmp_path: Path, options: tuple[str, ...], written: bool) -> None:
+    log = tmp_path / "kmsg"
+    log.touch()
+    told = run("stage", {"name": "mount", "marker": "0a1b", "kernel_log": str(log)}, *options)
+    taint = int(Path("/proc/sys/kernel/tainted").read_text())
+    assert told["stage"] == {"name": "mount", "taint": taint}
+    assert (told["changed"], told["failed"]) == (False, False)
+    assert log.read_text() == (f"vexlab: stage mount begins, taint {taint}, run 0a1b\n" if written else "")
+
+
+def test_stage_that_the_kernel_is_not_told_of_has_not_begun(tmp_path: Path) -> None:
+    told = run("stage", {"name": "mount", "marker": "0a1b", "kernel_log": str(tmp_path / "none" / "kmsg")})
+    assert told["failed"]
+    assert f"{tmp_path}/none/kmsg can't be used on this machine: No such file or directory" in told["msg"]
+    assert "stage" not in told
+
+
+def test_judge_tells_what_the_checks_ended_with(tmp_path: Path) -> None:
+    (tmp_path / "verifier.py").write_text("import sys; print(' '.join(sys.argv[1:])); sys.exit(5)")
+    arguments = {
+        "stage": "mount", "host": "guest", "inventory": "/i", "run_directory": "/r", "checks": str(tmp_path),
+        "python": sys.executable,
+    }  # fmt: skip
+    told = run("judge", arguments)
+    assert (told["rc"], told["failed"]) == (5, True)
+    assert told["stdout"].startswith("/r ansible://guest /i --config-file=")
+    assert told["stdout"].strip().endswith(f"{tmp_path}/mount {tmp_path}/every_stage")
+
+
+def test_without_a_stage_nothing_is_checked() -> None:
+    parameters = {
+        "stage": "", "host": "guest", "inventory": "/i", "run_directory": "/r", "checks": "/c", "python": "/p",
+    }  # fmt: skip
+    assert judge.command(parameters) == ["/p", "/c/verifier.py", "/r", "ansible://guest", "/i"]
