@@ -61,6 +61,7 @@ class Recorder:
         self.path = path
         self.reports: dict[str, list[pytest.TestReport]] = {}
         self.failed = False
+        self.out_of_date = known_failures.OutOfDate()
         self.over = ""  # the check that found the guest unusable
         self.over_as = ("failed", "")  # the verdict that this gives it, and why
         self.keep(path, "", "w")
@@ -133,6 +134,7 @@ class Recorder:
     def write(self, name: str, verdict: str, message: str, seconds: float = 0.0, advice: str = "") -> None:
         """Append a check to the record."""
         self.failed |= verdict not in ("passed", "skipped", "xfailed")
+        self.out_of_date.ended(name, verdict)
         line = {"name": name, "verdict": verdict, "seconds": round(seconds, 3), "message": message, "advice": advice}
         self.keep(self.path, json.dumps(line) + "\n", "a")
 
@@ -199,16 +201,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: bool(SCRATCH & set(getattr(item, "fixturenames", ()))))
     known = list(known_failures.of_stage(contract(config).known_failures, stage))
     checks = {short_name(item.nodeid): item for item in items}
+    recorder: Any = config.pluginmanager.get_plugin("vexlab-recorder")
     if wrong := known_failures.unknown([name for name, _ in known], checks, stage):
         said = f"vexlab_known_failures: {'; '.join(wrong)}"
-        recorder: Any = config.pluginmanager.get_plugin("vexlab-recorder")
         recorder.write("known_failures", "failed", said)
         raise pytest.UsageError(said)
     choose(config, items)
     for name, entry in known:
         kernels = entry.get("kernels", "")
         if not kernels or known_failures.applies(kernels, connection(config).ok("uname -r")):
-            checks[name].add_marker(pytest.mark.xfail(reason=entry["reason"], strict=True))
+            expect(checks, name, entry, recorder.out_of_date)
+
+
+def expect(
+    checks: dict[str, pytest.Item], name: str, entry: dict[str, Any], out_of_date: known_failures.OutOfDate
+) -> None:
+    """Expect the checks that an entry means to fail: its one check always, of several one, or now and then."""
+    meant = known_failures.matching(name, checks)
+    always = not entry.get("sometimes")
+    for check in meant:
+        mark = pytest.mark.xfail(reason=known_failures.reason(entry), strict=always and "*" not in name)
+        checks[check].add_marker(mark)
+    if always and "*" in name:
+        out_of_date.add(name, meant)
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
@@ -224,6 +239,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         recorder: Any = session.config.pluginmanager.get_plugin("vexlab-recorder")
+        for name in recorder.out_of_date.names():
+            said = f"vexlab_known_failures: {session.config.getoption('--stage')}/{name}: each of its checks passed"
+            recorder.write("known_failures", "failed", f"{said}; take it off the list")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED if recorder.failed else pytest.ExitCode.OK
         if recorder.over:
             session.exitstatus = GUEST_LOST

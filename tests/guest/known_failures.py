@@ -39,10 +39,49 @@ def of_stage(known: Sequence[dict[str, Any]], stage: str) -> Iterator[tuple[str,
             yield name, entry
 
 
+def matching(name: str, collected: Collection[str]) -> list[str]:
+    """The checks of a stage that an entry's name means: a star stands for any text, so `rename.*` is a whole module."""
+    pattern = re.compile(".*".join(map(re.escape, name.split("*"))))
+    return [check for check in collected if pattern.fullmatch(check)]
+
+
+def reason(entry: dict[str, Any]) -> str:
+    """Why an entry's checks are expected to fail, in one line."""
+    now_and_then = "fails now and then: " if entry.get("sometimes") else ""
+    issue = f" ({entry['issue']})" if entry.get("issue") else ""
+    return f"{now_and_then}{entry['reason']}{issue}"
+
+
+class OutOfDate:
+    """Notices an entry for several checks of which none fails any more. That of a single check fails by itself."""
+
+    def __init__(self) -> None:
+        """Begin without entries."""
+        self._open: dict[str, set[str]] = {}
+        self._passed: set[str] = set()
+
+    def add(self, name: str, checks: Collection[str]) -> None:
+        """Expect one of these checks to fail."""
+        self._open[name] = set(checks)
+
+    def ended(self, check: str, verdict: str) -> None:
+        """Take note of a check's verdict; only one that passed speaks against an entry."""
+        if verdict == "passed":
+            self._passed.add(check)
+        elif verdict != "skipped":
+            self._open = {name: checks for name, checks in self._open.items() if check not in checks}
+        else:
+            self._open = {name: checks - {check} for name, checks in self._open.items()}
+
+    def names(self) -> list[str]:
+        """Return the entries all of whose checks ran, and passed."""
+        return [name for name, checks in self._open.items() if checks and checks <= self._passed]
+
+
 def unknown(names: Collection[str], collected: Collection[str], stage: str) -> list[str]:
     """What to say about each name that no check of the stage has."""
     said = []
-    for name in sorted(set(names) - set(collected)):
+    for name in sorted(name for name in set(names) if not matching(name, collected)):
         near = difflib.get_close_matches(name, collected, n=1)
         meant = f"; did you mean {stage}/{near[0]}?" if near else ""
         said.append(f"{stage}/{name} is no check of stage {stage}{meant}")

@@ -66,7 +66,7 @@ def test_range_of_kernels(kernels: str, release: str, applies: bool) -> None:
 
 def run_stage(
     tmp_path: Path,
-    known: list[dict[str, str]],
+    known: list[dict[str, Any]],
     choice: dict[str, list[str]] | None = None,
     text: str = CHECKS,
     before: tuple[str, ...] = (),
@@ -173,6 +173,35 @@ def test_unexpected_pass_is_a_failure_that_says_so(tmp_path: Path) -> None:
 def test_skipped_check_stays_skipped(tmp_path: Path) -> None:
     _, found = run_stage(tmp_path, [{"check": "mount/rename.own_reason", "reason": "issue 7"}])
     assert found["rename.own_reason"] == ("skipped", "not claimed")
+
+
+def test_a_star_means_several_of_which_one_has_to_fail(tmp_path: Path) -> None:
+    entry = {"check": "mount/rename.bad[*]", "reason": "no rename", "issue": "https://example.org/7"}
+    code, found = run_stage(tmp_path, [entry, {"check": "mount/rename.splat", "reason": "issue 8"}])
+    assert code == 0
+    verdict, message = found["rename.bad[a b]"]
+    assert (verdict, message.splitlines()[0]) == ("xfailed", "no rename (https://example.org/7)")
+    assert found["rename.bad[c]"] == ("passed", "")
+    whole = {"check": "mount/rename.*", "reason": "a whole module"}
+    code, found = run_stage(tmp_path, [whole])
+    assert (code, found["rename.good"]) == (0, ("passed", ""))
+
+
+def test_a_star_whose_checks_pass_is_out_of_date(tmp_path: Path) -> None:
+    text = f"{FIXTURES}\ndef test_one(): pass\ndef test_other(): pass\n"
+    code, found = run_stage(tmp_path, [{"check": "mount/rename.o*", "reason": "old"}], text=text)
+    said = "vexlab_known_failures: mount/rename.o*: each of its checks passed; take it off the list"
+    assert (code, found["known_failures"]) == (1, ("failed", said))
+    choice = {"leave_out": ["rename.other"]}  # what did not run says nothing
+    code, found = run_stage(tmp_path, [{"check": "mount/rename.o*", "reason": "old"}], choice, text=text)
+    assert (code, sorted(found)) == (0, ["rename.one"])
+
+
+def test_what_fails_now_and_then_may_do_either(tmp_path: Path) -> None:
+    flaky: dict[str, Any] = {"check": "mount/rename.*", "reason": "a race", "sometimes": True}
+    code, found = run_stage(tmp_path, [flaky])
+    assert (code, found["rename.good"], found["rename.bad[a b]"][0]) == (0, ("passed", ""), "xfailed")
+    assert found["rename.bad[a b]"][1].splitlines()[0] == "fails now and then: a race"
 
 
 def test_unknown_check_is_named_and_nothing_runs(tmp_path: Path) -> None:

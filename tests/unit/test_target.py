@@ -138,6 +138,8 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_known_failures": [KNOWN | {"kernels": "6.1"}]}, "_failures[0].kernels: '6.1' doesn't fit. Kernels"),
         ({"vexlab_known_failures": [KNOWN | {"kernels": ">=6.1 <6.3"}]}, "_failures[0].kernels: '>=6.1 <6.3' doesn"),
         ({"vexlab_known_failures": [KNOWN | {"kernels": 6.1}]}, "kernels: must be text, not a number (6.1). Put it in"),
+        ({"vexlab_known_failures": [KNOWN | {"issue": "7"}]}, "[0].issue: '7' doesn't fit. Address of the issue that"),
+        ({"vexlab_known_failures": [KNOWN | {"sometimes": "yes"}]}, "[0].sometimes: must be true or false"),
         ({"vexlab_known_failures": [KNOWN, KNOWN]}, "vexlab_known_failures: names something twice"),
         ({"vexlab_module_file": "/lib/toyfs.ko"}, "vexlab_module_file: '/lib/toyfs.ko' doesn't fit. The built module"),
         ({"vexlab_module_file": "a/../../toyfs.ko"}, "vexlab_module_file"),

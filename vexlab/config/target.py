@@ -19,7 +19,13 @@ HINT = "docs/targets.md explains each field of a target file; examples/targets/ 
 # JSON schema takes 256.0 for an integer; a shell command would not.
 _EXACT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
 _Validator = validators.extend(Draft202012Validator, type_checker=_EXACT)  # type: ignore[no-untyped-call]
-_TYPES = {"string": "text", "integer": "a whole number", "array": "a list", "object": "a mapping"}
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "array": "a list",
+    "object": "a mapping",
+    "boolean": "true or false",
+}
 _FOUND = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
 
 
