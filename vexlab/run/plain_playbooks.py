@@ -13,7 +13,7 @@ from vexlab.errors import GuestProblem, HostProblem
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
 from vexlab.run.playbook import Event, Outcome, Playbook
-from vexlab.run.playbook_run import image_detail
+from vexlab.run.preparation import image_detail
 
 
 def end_guest(lab: Lab, how: str, log: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
@@ -10,9 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.vexfs.vexlab.plugins.module_utils import kernel_messages
-
-from vexlab.config import stage_list, user_directories
+from vexlab.config import stage_list
 from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError, make_room, write_problem
 from vexlab.guest import console_log, forensics, host_disks
@@ -20,10 +17,12 @@ from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.guest.lab import Lab, name_option
 from vexlab.guest.watch import Watch
 from vexlab.report.terminal import Progress
-from vexlab.results import judging, results_file
+from vexlab.results import judging
 from vexlab.results.model import DIED, Check, Stage, Verdict
+from vexlab.results.stage_record import StageRecord
 from vexlab.run import tracker
 from vexlab.run.playbook import Event, Outcome, Playbook
+from vexlab.run.preparation import ROLES, Preparation
 from vexlab.run.replan import ExecutionResult, Plan
 from vexlab.run.tracker import StageProgress, State
 
@@ -32,7 +31,6 @@ MACHINE_EXIT = 74  # of the checks, when they can't write what they found; tests
 SILENCE_SECONDS = 5.0  # for the watch to say why a guest did not answer
 LOOK_SECONDS = 2.0  # between two looks at this machine's disks
 GUEST_IS_FULL = "take a pristine guest (vexlab down, vexlab up); a source tree that big needs a bigger image"
-CHOICE = "choice.json"  # in a stage's directory: which of its checks to run; tests/guest/conftest.py reads it
 
 
 class PlaybookRun:
@@ -59,12 +57,9 @@ class PlaybookRun:
         self._state = State()
         self._state_changes = threading.Lock()
         self._ended = threading.Event()
-        self._phase = ""
-        self._phase_changed = False
-        self._guest_is_new = plan.fresh
+        self._preparation = Preparation(lab, progress, guest_is_new=plan.fresh)
         self._watch: Watch | None = None
         self._playbook: Playbook | None = None
-        self._began = time.time()
         self._looked = time.monotonic()
 
     # --- executing
@@ -73,9 +68,7 @@ class PlaybookRun:
         """Run the playbook; `on_stage` is called after each stage. Ctrl-C raises Interrupted, with the rest done."""
         self._on_stage = on_stage
         for stage, choice in self.plan.choices.items():
-            path = self.directory / "stages" / stage / CHOICE
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"only": choice.only, "leave_out": choice.leave_out}) + "\n")
+            StageRecord(self.directory, stage).choose(only=choice.only, leave_out=choice.leave_out)
         variables = {
             "vexlab_run_directory": str(self.directory),
             "vexlab_stages": [name for name in self._specs if name in (*self.plan.judged, *self.plan.applied)],
@@ -127,8 +120,8 @@ class PlaybookRun:
         failure = self.outcome.failure if self.outcome else None
         if self.began or self.outcome is None:
             return None
-        kind: type[VexlabError] = HostProblem if self._phase == "image" else GuestProblem
-        if failure is not None and not failure.unreachable and not self._phase and not self._lab.record():
+        kind: type[VexlabError] = HostProblem if self._preparation.part == "image" else GuestProblem
+        if failure is not None and not failure.unreachable and not self._preparation.part and not self._lab.record():
             kind = VexlabError  # no image, no guest: test hardware, which is there and which refused
         if self._state.death is not None:
             return GuestProblem(self._state.death.reason, f"vexlab console{name_option(self._lab.name)}")
@@ -139,7 +132,7 @@ class PlaybookRun:
 
     def _dead_before_first(self) -> bool:
         """Whether a guest that was up already died before the first stage: of a module that it had in it, say."""
-        return self._state.death is not None and not self.stages and not self._guest_is_new
+        return self._state.death is not None and not self.stages and not self._preparation.guest_is_new
 
     def _happened(self, event: tracker.Event) -> None:
         """Take note of an event; called in any thread. What ends the execution has the playbook stopped."""
@@ -222,8 +215,8 @@ class PlaybookRun:
         judges = data.get("task_action") == JUDGE
         role = str(data.get("role") or "").rpartition(".")[2]
         if kind == "playbook_on_task_start":
-            if role in ("vexlab_image", "vexlab_guest"):
-                self._begin_phase(role.removeprefix("vexlab_"))
+            if role in ROLES:
+                self._preparation.begin(ROLES[role])
             else:
                 self._begin_watch()
             if judges and self._state.current is not None:
@@ -243,7 +236,7 @@ class PlaybookRun:
             self._end_stage()
         elif result.get("changed"):
             self._happened(tracker.Changed())
-            self._phase_changed |= not self.stages
+            self._preparation.change()
         facts = result.get("ansible_facts") or {}
         if "vexfs_build_result" in facts:
             self._on_build(facts["vexfs_build_result"])
@@ -275,7 +268,7 @@ class PlaybookRun:
         current = self._state.current
         if current is not None and result.get("rc") != 0:
             self._look_at_machine(write=True)
-            checks = results_file.read_checks(self.directory / "stages" / current.name / "checks.jsonl")
+            checks = StageRecord(self.directory, current.name).finished_checks()
             unusable = next((check for check in checks if check.verdict in (*DIED, Verdict.NOT_RUN)), None)
             if result.get("rc") == MACHINE_EXIT:
                 reason = f"what the checks found could not be written below {self.directory}"
@@ -284,37 +277,18 @@ class PlaybookRun:
                 self._happened(_of_check(unusable))
         self._happened(tracker.ChecksEnded(result.get("rc") == 0))
 
-    def _begin_phase(self, phase: str) -> None:
-        if phase != self._phase:
-            self._end_phase()
-            self._phase = phase
-            self._progress.begin(phase, self._image_detail if phase == "image" else self._guest_detail)
-
-    def _end_phase(self) -> None:
-        if self._phase and not self.stages:
-            self._progress.end(self._phase, self._how_started() if self._phase_changed else "unchanged")
-            self._guest_is_new |= self._phase == "guest" and self._phase_changed
-            self._phase_changed = False
-            self._phase = ""
-
-    def _how_started(self) -> str:
-        if self._phase == "image":
-            return "built"
-        record = self._lab.record()
-        return f"{'restored from a state' if record.get('warm') else 'booted:'} {record.get('warm_reason', '')}"
-
     def _begin_watch(self) -> None:
         """Watch the guest as soon as it is there and nobody replaces it any more; QEMU tells what came before that."""
-        if self._watch is not None or (self.plan.playbook == "up" and self._phase != "guest"):
+        if self._watch is not None or (self.plan.playbook == "up" and self._preparation.part != "guest"):
             return
         record = self._lab.record()
         if record.get("state") == "ready":  # a machine that isn't a guest has no QEMU that could tell of it
-            self._end_phase()
+            self._preparation.end()
             console = self._lab.directory / "console.log"
             self._watch = Watch(Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._happened)
 
     def _begin_stage(self, name: str) -> None:
-        self._end_phase()
+        self._preparation.end()
         self._happened(tracker.StageBegan(name, time.monotonic(), judged=name in self.plan.judged))
         if name in self.stages:  # nothing begins in a guest that died meanwhile
             self._progress.begin(name, self._stage_detail)
@@ -351,22 +325,13 @@ class PlaybookRun:
 
     # --- how far it is
 
-    def _image_detail(self) -> str:
-        """The last step that the build of the image wrote down."""
-        return image_detail(self._began)
-
-    def _guest_detail(self) -> str:
-        return kernel_messages.stamped(_last_line(self._lab.directory / "console.log"))
-
     def _stage_detail(self) -> str:
         current = self._state.current
         if current is None:
             return ""
-        directory = self.directory / "stages" / current.name
         if current.role_ok is None and self._specs[current.name].role:
             return "applying the role"
-        planned = len(_lines(directory / "planned"))
-        done = len(_lines(directory / "checks.jsonl"))
+        done, planned = StageRecord(self.directory, current.name).counts()
         return f"{done} of {planned} checks" if planned else "starting the checks"
 
     # --- judging
@@ -379,7 +344,7 @@ class PlaybookRun:
     def _judge(self, name: str) -> Stage:
         """The stage as far as it was seen; one that was only brought about stays not_run unless it went wrong."""
         seen = self.stages.get(name) or StageProgress(name, self._looked)  # the guest died before it began
-        directory = self.directory / "stages" / name
+        record = StageRecord(self.directory, name)
         failure = self.outcome.failure if self.outcome else None
         verdict, reason = tracker.spoils(self._state, name, self._first) or (None, "")
         seconds = round((seen.ended or time.monotonic()) - seen.began, 1)
@@ -387,14 +352,13 @@ class PlaybookRun:
             return Stage(name, seconds=seconds, achieved=self._achieved(seen))
         stage = judging.judge_stage(
             name, began=True, role_ok=seen.role_ok, role_reason=failure.message if failure else "",
-            tests_ok=seen.checks_ok, checks=self._checks(directory, verdict, reason),
+            tests_ok=seen.checks_ok, checks=record.all_checks(verdict, reason, is_no_verdict=self.machine_failed),
             interruption=verdict, interruption_reason=reason, seconds=seconds,
         )  # fmt: skip
-        log = directory / "kernel.log"
-        taint = "".join(_lines(directory / "taint"))
+        log = record.kernel_log()
         return Stage(
             stage.name, stage.verdict, stage.seconds, stage.reason, stage.checks,
-            str(log.relative_to(self._root)) if log.is_file() else None, int(taint) if taint else None,
+            str(log.relative_to(self._root)) if log else None, record.taint(),
             self._achieved(seen),
         )  # fmt: skip
 
@@ -402,45 +366,9 @@ class PlaybookRun:
         """Whether what a stage brings about is there: its role says so, if it was applied."""
         return seen.role_ok is True if self._specs[seen.name].role and self.plan.apply else None
 
-    def _checks(self, directory: Path, verdict: Verdict | None, reason: str) -> tuple[Check, ...]:
-        """The checks that ended, the one during which the guest died, and those that did not get to run, as planned."""
-        checks = results_file.read_checks(directory / "checks.jsonl")
-        if self._state.machine_problem is not None and verdict is not None:
-            checks = tuple(judging.without_verdict(check, reason) for check in checks)
-        if verdict is not None and (running := _lines(directory / "running")):
-            checks = (*checks, Check(running[0], verdict, 0.0, reason))
-        known = {check.name for check in checks}
-        planned = [name for name in _lines(directory / "planned") if name not in known]
-        return (*checks, *(Check(name, Verdict.NOT_RUN, 0.0, "it was not reached") for name in planned))
-
 
 def _of_check(check: Check) -> GuestFailure | MachineProblem:
     """What a check says that found the guest unusable, or unfit to judge anything in."""
     if check.verdict in DIED:
         return GuestFailure(check.verdict, f"{check.name}: {check.message}")
     return MachineProblem(check.message, GUEST_IS_FULL)
-
-
-def image_detail(since: float) -> str:
-    """The last step that a build of an image wrote down after `since`, in seconds since the epoch."""
-    logs = [path for path in user_directories.cache_directory().glob("*.log") if path.stat().st_mtime >= since]
-    return _last_line(max(logs, key=lambda path: path.stat().st_mtime)) if logs else ""
-
-
-def _last_line(path: Path) -> str:
-    """The last line of a log that isn't blank, without control characters."""
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - 4096))
-            lines = log.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    shown = ["".join(char for char in line if char.isprintable()).strip() for line in lines]
-    return next((line for line in reversed(shown) if line), "")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except OSError:
-        return []
