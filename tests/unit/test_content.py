@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import tomllib
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -64,12 +66,18 @@ def test_what_does_not_judge_makes_no_other_suite(shipped: Path, place: str) -> 
     assert suite_hash.tree_hash(shipped, shipped / "vexlab") == before
 
 
-def test_wheel_has_all_that_judges_where_it_is_looked_for() -> None:
-    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    wheel = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert set(suite_hash.JUDGING) <= set(wheel["only-include"])
-    for name in {Path(name).parts[0] for name in suite_hash.JUDGING}:
-        assert wheel["sources"][name] == str(installation.COLLECTION / name)
+def test_wheel_has_all_that_judges_where_it_is_looked_for(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(root)]
+    subprocess.run(command, capture_output=True, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+    for name in (*suite_hash.JUDGING, "examples"):
+        place = str(installation.COLLECTION / name)
+        assert [found for found in names if found == place or found.startswith(f"{place}/")], name
+    assert "vexlab/config/target.schema.json" in names
+    assert "vexlab/report/templates/report.md.j2" in names
+    assert not [name for name in names if name.endswith((".pyc", ".ko", ".o"))]
 
 
 def test_suite_is_the_same_installed_and_in_a_checkout(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
