@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "vexlab"
 # From the top down. `errors` is what all of them raise.
-ROOMS = ("cli", "run", "report", "gate", "guest", "results", "config", "errors")
+ROOMS = ("cli", "run", "report", "gate", "guest", "results", "source", "config", "errors")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 
 

@@ -7,7 +7,7 @@ import shutil
 import click
 
 from vexlab import __version__
-from vexlab.cli import device, gate, image, look, recover, stages
+from vexlab.cli import device, gate, image, look, recover, stages, target
 from vexlab.cli.common import end_guest, lab_option, stderr
 from vexlab.config import installation
 from vexlab.config.settings import Settings
@@ -73,6 +73,6 @@ def _identity(lab: Lab) -> dict[str, str]:
 for command in (
     stages.up, stages.test, stages.verify, look.doctor_command, look.status, look.ssh,
     look.console, look.logs, look.report_command, look.runs_command, image.image_group,
-    gate.gate_group, device.device_group, recover.recover,
+    gate.gate_group, device.device_group, recover.recover, target.init,
 ):  # fmt: skip
     cli.add_command(command)

@@ -113,7 +113,7 @@ def make(lab: str, options: Options) -> Settings:
         contract["vexlab_source_in_guest"] = ""
     if contract["vexlab_source"]:
         contract["vexlab_source"] = str(
-            _readable_source(Path(contract["vexlab_source"]), contract["vexlab_disk_size_mb"])
+            readable_source(Path(contract["vexlab_source"]), contract["vexlab_disk_size_mb"], " with --source")
         )
     _check_choice("kernel", contract["vexlab_kernel_suite"], tuple(contract["vexlab_kernel_suites"]))
     _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
@@ -147,17 +147,20 @@ def _refuse_other_than_utf8(what: str, path: Path) -> None:
         raise UsageProblem(said, "rename it, or link to it") from None
 
 
-def _readable_source(source: Path, disk: int) -> Path:
-    """The source directory, made absolute; raises UsageProblem when it can't be copied to a disk of so many MiB."""
+def readable_source(source: Path, disk: int, how: str = "") -> Path:
+    """The source directory, made absolute; raises UsageProblem when it can't be copied to a disk of so many MiB.
+
+    `how` is how a person names another one, for the hint.
+    """
     source = source.expanduser().absolute()
     _refuse_other_than_utf8("source directory", source)
     if not source.exists():
-        raise UsageProblem(f"the source directory {source} does not exist", "name another one with --source")
+        raise UsageProblem(f"the source directory {source} does not exist", f"name another one{how}")
     if not source.is_dir():
-        raise UsageProblem(f"the source {source} is not a directory", "name the root of the tree with --source")
+        raise UsageProblem(f"the source {source} is not a directory", f"name the root of the tree{how}")
     if not os.access(source, os.R_OK | os.X_OK):
         raise UsageProblem(f"the source directory {source} can't be read by you", f"chmod u+rx {source}")
     if not any(source.iterdir()):
-        raise UsageProblem(f"the source directory {source} is empty", "name the root of the tree with --source")
+        raise UsageProblem(f"the source directory {source} is empty", f"name the root of the tree{how}")
     source_tree.check(source, disk)
     return source

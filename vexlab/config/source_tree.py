@@ -6,6 +6,7 @@ THE reader of trees. Nothing here waits: a FIFO is never opened, and what takes 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -68,29 +69,53 @@ def content_hash(path: Path) -> str:
     try:
         if path.is_symlink():
             return hashlib.sha256(os.fsencode(path.readlink())).hexdigest()
-        # What the name stands for may have changed since it was looked at: a FIFO would be waited for, a link followed.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         _refuse(path, error)
-    with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        before = os.fstat(descriptor)
-        _refuse_kind(path, before)
+    with _open(path) as stream:
+        before = os.fstat(stream.fileno())
         total, size = hashlib.sha256(), 0
         while block := stream.read(min(BLOCK, before.st_size + 1 - size)):
             total.update(block)
             size += len(block)
             if size > before.st_size:
                 break
-        after = os.fstat(descriptor)
+        after = os.fstat(stream.fileno())
     if (size, after.st_mtime_ns, after.st_ctime_ns) != (before.st_size, before.st_mtime_ns, before.st_ctime_ns):
         raise UsageProblem(f"{shown(path)} changed while it was read", AGAIN)
     return total.hexdigest()
+
+
+def read_text(path: Path, largest: int) -> str:
+    """Return a file's text, at most `largest` bytes of it; bytes that are not UTF-8 become U+FFFD.
+
+    Raises UsageProblem as `entries` does.
+    """
+    with _open(path) as stream:
+        return stream.read(largest).decode(errors="replace")
 
 
 def shown(path: Path) -> str:
     """A path as a person can read it: what can't be printed, or isn't UTF-8, is escaped."""
     text = os.fsencode(path).decode(errors="backslashreplace")
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _open(path: Path) -> io.FileIO:
+    """Open a file to be read; what its name stands for may have changed since it was looked at.
+
+    A FIFO would be waited for, and a link followed. Raises UsageProblem for those as for what can't be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        _refuse(path, error)
+    stream = io.FileIO(descriptor)
+    try:
+        _refuse_kind(path, os.fstat(descriptor))
+    except UsageProblem:
+        stream.close()
+        raise
+    return stream
 
 
 def _refuse_kind(path: Path, status: os.stat_result) -> None:

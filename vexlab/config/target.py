@@ -54,18 +54,24 @@ def load_target(path: Path) -> dict[str, object]:
     source directory exists is not checked here, since another one may be given in its place.
     """
     target = _parse(path)
-    rules = schema()
-    problems = [
-        *(problem for error in _Validator(rules).iter_errors(target) for problem in _say(error, rules)),
-        *_templates(target),
-        *_across_fields(target),
-    ]
+    problems = problems_of(target)
     if problems:
-        raise UsageProblem("\n".join(f"{path}: {problem}" for problem in dict.fromkeys(problems)), HINT)
+        raise UsageProblem("\n".join(f"{path}: {problem}" for problem in problems), HINT)
     if "vexlab_source" in target:
         source = Path(str(target["vexlab_source"]))
         target["vexlab_source"] = str((path.parent / _expand(path, source)).resolve())
     return target
+
+
+def problems_of(target: dict[str, object]) -> list[str]:
+    """Say of each field of a target what is wrong with it, the schema's rules first; empty for a good one."""
+    rules = schema()
+    found = [
+        *(problem for error in _Validator(rules).iter_errors(target) for problem in _say(error, rules)),
+        *_templates(target),
+        *_across_fields(target),
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _expand(path: Path, source: Path) -> Path:

@@ -1,0 +1,73 @@
+"""`vexlab init`: a target file from a source tree."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import yaml
+
+from vexlab.cli.common import stderr
+from vexlab.config import installation, settings, source_tree, target
+from vexlab.config.atomic_file import replace_file
+from vexlab.errors import UsageProblem
+from vexlab.report import target_file
+from vexlab.source import facts, proposal, trouble
+
+STDOUT = "-"
+
+
+@click.command("init")
+@click.argument("directory", metavar="[DIR]", default=".")
+@click.option(
+    "--output", metavar="FILE", default="vexlab.yml", show_default=True, help="Where to write it; - is stdout."
+)
+@click.option("--module", metavar="NAME", help="Which module, where several register a filesystem: its name or path.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+def init(directory: str, output: str, module: str | None, force: bool) -> None:
+    """Write a target file for the filesystem whose source is in DIR.
+
+    The source is read; nothing of it is built or run. What can't be told is marked in the file.
+    """
+    where = None if output == STDOUT else Path(output).expanduser().absolute()
+    if where and (where.exists() or where.is_symlink()) and not force:
+        raise UsageProblem(
+            f"{source_tree.shown(where)} is there already", "--force replaces it, --output FILE names another"
+        )
+    root = _readable(Path(directory))
+    found = facts.read(root, module)
+    proposed = proposal.propose(found, _as_named(root, where.parent if where else Path.cwd()))
+    text = target_file.render(proposed, source_tree.shown(Path(directory)))
+    if problems := target.problems_of(yaml.safe_load(text)):
+        raise UsageProblem("\n".join(f"what was read makes no target: {problem}" for problem in problems), target.HINT)
+    if where:
+        replace_file(where, text)
+    else:
+        click.echo(text, nl=False)
+    for note in trouble.notes(found):
+        _tell(f"{note.place}: {note.words}")
+    unsure = [field.name for field in proposed.fields if field.unsure]
+    stderr.print(
+        f"{found.module.file} registers the filesystem {found.filesystem.type or '(name not found)'}", markup=False
+    )
+    if unsure:
+        stderr.print(f"look at what is not found or guessed: {', '.join(unsure)}", markup=False, soft_wrap=True)
+    if where:
+        stderr.print(f"written: {output}; next: vexlab up --target {output}", markup=False, soft_wrap=True)
+
+
+def _readable(directory: Path, how: str = "") -> Path:
+    """The source, after the look at it that `vexlab up` takes."""
+    return settings.readable_source(directory, installation.contract_defaults()["vexlab_disk_size_mb"], how)
+
+
+def _as_named(root: Path, beside: Path) -> str:
+    """The source as a file in that directory names it: relative where the two are near each other."""
+    relative = os.path.relpath(root, beside)
+    return str(root) if relative.startswith("../../..") else relative
+
+
+def _tell(words: str) -> None:
+    """One line for a person."""
+    stderr.print(f"! {words}", style="yellow", markup=False, soft_wrap=True)

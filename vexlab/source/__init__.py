@@ -1,0 +1,1 @@
+"""What can be known of a filesystem from its source tree alone: files are read, and nothing in them is run."""
