@@ -74,5 +74,6 @@ for command in (
     stages.up, stages.test, stages.verify, look.doctor_command, look.status, look.ssh,
     look.console, look.logs, look.report_command, look.runs_command, image.image_group,
     gate.gate_group, device.device_group, recover.recover, target.init,
+    target.target_group,
 ):  # fmt: skip
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""`vexlab init`: a target file from a source tree."""
+"""`vexlab init` and `vexlab target check`: a target file from a source tree, and compared with one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from vexlab.config import installation, settings, source_tree, target
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import UsageProblem
 from vexlab.report import target_file
-from vexlab.source import facts, proposal, trouble
+from vexlab.source import facts, proposal, target_check, trouble
+from vexlab.source.target_check import Finding
 
 STDOUT = "-"
+SIGNS = {True: ("✘", "red"), False: ("!", "yellow")}
 
 
 @click.command("init")
@@ -57,6 +59,36 @@ def init(directory: str, output: str, module: str | None, force: bool) -> None:
         stderr.print(f"written: {output}; next: vexlab up --target {output}", markup=False, soft_wrap=True)
 
 
+@click.group("target")
+def target_group() -> None:
+    """Target files: what is under test."""
+
+
+@target_group.command("check")
+@click.argument("file", metavar="FILE")
+@click.option("--source", metavar="DIR", help="The source tree, instead of the one that the file names.")
+def check(file: str, source: str | None) -> None:
+    """Say all that can be said of a target file without a guest: by its schema, and against the source."""
+    fields = target.load_target(Path(file))
+    tree = source or fields.get("vexlab_source")
+    findings: list[Finding] = []
+    if tree:
+        findings = target_check.against(_readable(Path(str(tree)), " with --source"), fields)
+    for finding in findings:
+        _tell(f"{finding.field}: {finding.words} → {finding.remedy}", finding.wrong)
+    for gap in target_check.not_looked_at(fields, bool(tree)):
+        stderr.print(f"not looked at: {gap}", markup=False, soft_wrap=True)
+    wrong = [finding.field for finding in findings if finding.wrong]
+    if wrong:
+        raise UsageProblem(
+            f"{file} contradicts the source: {', '.join(dict.fromkeys(wrong))}",
+            "the lines with an arrow say what to do",
+        )
+    stderr.print(
+        "nothing found" if not findings else "nothing that contradicts the source; see the notes", markup=False
+    )
+
+
 def _readable(directory: Path, how: str = "") -> Path:
     """The source, after the look at it that `vexlab up` takes."""
     return settings.readable_source(directory, installation.contract_defaults()["vexlab_disk_size_mb"], how)
@@ -68,6 +100,7 @@ def _as_named(root: Path, beside: Path) -> str:
     return str(root) if relative.startswith("../../..") else relative
 
 
-def _tell(words: str) -> None:
+def _tell(words: str, wrong: bool = False) -> None:
     """One line for a person."""
-    stderr.print(f"! {words}", style="yellow", markup=False, soft_wrap=True)
+    sign, style = SIGNS[wrong]
+    stderr.print(f"{sign} {words}", style=style, markup=False, soft_wrap=True)

@@ -26,7 +26,8 @@ def render(proposal: Proposal, root: str) -> str:
     lines = [
         "---",
         *_comment(f"{proposal.module}, as its source at {root} tells it. Nothing of it was built or run for this."),
-        *_comment('"not found" and "guessed" stand beside what you should look at. docs/targets.md explains each field.'),
+        *_comment('"not found" and "guessed" stand beside what you should look at. docs/targets.md explains each field,'
+                  " `vexlab target check` compares the file with the source once more."),
     ]  # fmt: skip
     for field in proposal.fields:
         if field.name in SECTIONS or field.above:
