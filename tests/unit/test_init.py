@@ -259,6 +259,30 @@ def test_what_is_not_found_is_marked(tmp_path: Path) -> None:
     assert not target.problems_of(yaml.safe_load(text))
 
 
+NO_DEVICE = {
+    "none": ("sb_bread(sb, TOYFS_BLOCK)", "none"),
+    "directory": ("sb_bread(sb, kern_path(dev, 0, &path))", "directory"),
+}
+
+
+@pytest.mark.parametrize(("code", "kind"), NO_DEVICE.values(), ids=NO_DEVICE)
+def test_filesystem_without_a_block_device(tmp_path: Path, code: str, kind: str) -> None:
+    """Neither formatted nor told by a magic number, and without what has to do with that."""
+    without = TOYFS_C.replace("\t.fs_flags = FS_REQUIRES_DEV,\n", "").replace("sb_bread(sb, TOYFS_BLOCK)", code)
+    files = {"Makefile": "obj-m := toyfs.o\n", "toyfs.c": without, "toyfs.h": TOYFS["toyfs.h"]}
+    root = write(tmp_path, files)
+    found = values(root)
+    assert found["vexlab_device_kind"] == kind
+    assert not [name for name in found if "mkfs" in name or "superblock" in name]
+    assert not re.search("label|mkfs-", target_file.render(proposed(root), "x"))
+
+
+def test_a_mount_function_for_devices_is_as_good_as_the_flag(tmp_path: Path) -> None:
+    code = TOYFS_C.replace("\t.fs_flags = FS_REQUIRES_DEV,\n", "\t.mount = toyfs_mount,\n")
+    code += "struct dentry *toyfs_mount(void) { return mount_bdev(t, 0, dev, data, toyfs_fill_super); }\n"
+    assert "vexlab_device_kind" not in values(write(tmp_path, TOYFS | {"toyfs.c": code}))
+
+
 NOTES = {
     "another kernel": (
         {"Makefile": MAKEFILE + "old:\n\tmake -C /lib/modules/5.4.0-42-generic/build\n"},

@@ -210,6 +210,14 @@ def _told(found: list[Finding], expected: Finding) -> None:
     assert {finding.field for finding in found} == {expected.field}
 
 
+def test_device_is_what_the_type_asks_for(tmp_path: Path) -> None:
+    without = {"toyfs.c": TOYFS["toyfs.c"].replace("FS_REQUIRES_DEV", "0")}
+    _told(findings(tmp_path, {}, without), Finding("vexlab_device_kind", "nothing in the source", "none", wrong=False))
+    fields = GOOD | {"vexlab_device_kind": "none"}
+    root = write(tmp_path / "tree", TOYFS)
+    _told(target_check.against(root, fields), Finding("vexlab_device_kind", "needs a block device", "leave it out"))
+
+
 def test_module_of_the_target_is_the_one_that_is_compared(tmp_path: Path) -> None:
     """A tree of several filesystems is none of a target's problems."""
     files = {"Makefile": MAKEFILE.replace("toyfs.o\n", "toyfs.o foofs.o\n", 1),

@@ -70,7 +70,7 @@ def target_group() -> None:
 def check(file: str, source: str | None) -> None:
     """Say all that can be said of a target file without a guest: by its schema, and against the source."""
     fields = target.load_target(Path(file))
-    tree = source or fields.get("vexlab_source")
+    tree = (source or fields.get("vexlab_source")) if "vexlab_module_file" in fields else None
     findings: list[Finding] = []
     if tree:
         findings = target_check.against(_readable(Path(str(tree)), " with --source"), fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -62,7 +63,7 @@ def _not_claimed(proposal: Proposal, field: Field) -> Iterator[str]:
     claimed = field.value if isinstance(field.value, list) else []
     if not claimed:
         yield "# Put the first of these in the place of [] and the others below it:"
-    names = target.not_claimed(claimed)
+    names = [name for name in target.not_claimed(claimed) if not proposal.impossible(name)]
     widest = max(len(name) for name in names)
     for name in names:
         place = proposal.signs.get(name)
@@ -103,9 +104,9 @@ def _inner(value: object) -> str:
 
 
 def _text(text: str, before: str, after: str) -> str:
-    """The plainest way to write a text that YAML reads back; what begins with a digit is quoted."""
+    """The plainest way to write a text that YAML reads back; what could be a number is quoted, whatever reads it."""
     choices = [text, f'"{text}"', "'" + text.replace("'", "''") + "'"]
-    for choice in choices[1:] if text[:1].isdigit() else choices:
+    for choice in choices[1:] if re.match(r"\d|[0-9A-Fa-f]+$", text) else choices:
         try:
             parsed = yaml.safe_load(f"{before}{choice}{after}")["k"]
         except (yaml.YAMLError, ValueError, TypeError):

@@ -21,6 +21,7 @@ from vexlab.source.registration import Filesystem, Statements
 from vexlab.source.superblock import Magic
 
 LARGEST = 1 << 20  # bytes of a file that is read as text
+MANY = 8  # names that a sentence lists
 _C = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp")
 _MAKEFILE = re.compile(r"(?:GNUm|M|m)akefile(?:\..*)?|Kbuild(?:\..*)?|.*\.mk")
 _SCRIPT = re.compile(r"^#!.*\b(?:sh|bash|dash|python3?|perl)\b")
@@ -126,6 +127,13 @@ def read_tree(root: Path) -> Tree:
     return Tree(root, sizes, texts, tuple(links), tuple(too_large))
 
 
+def some(names: Iterable[str]) -> str:
+    """A list for a sentence: the first of the names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - MANY} more" if len(every) > MANY else ""
+    return ", ".join(every[:MANY]) + more
+
+
 def is_makefile(path: str) -> bool:
     """Whether a file is read by make or kbuild, by its name."""
     return bool(_MAKEFILE.fullmatch(posixpath.basename(path)))
@@ -164,7 +172,7 @@ def _choose(
         found = {file: one for file, one in found.items() if chosen in (one[0].name, file)}
     if len(found) == 1:
         return next(iter(found.values()))
-    names = ", ".join(one[0].file for one in found.values()) or ", ".join(module.file for module in built.modules)
+    names = some(one[0].file for one in found.values()) or some(module.file for module in built.modules)
     if len(found) > 1:
         raise UsageProblem(
             f"{len(found)} modules in {root} register a filesystem: {names}",

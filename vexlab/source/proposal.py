@@ -62,6 +62,12 @@ class Proposal:
     signs: dict[str, str]
     superblock: tuple[dict[str, object], ...]
 
+    def impossible(self, capability: str) -> bool:
+        """Whether a filesystem of this kind can't have a capability: without a device nothing is formatted, or kept."""
+        kind = self.values().get("vexlab_device_kind", "block")
+        formatted = capability == "label" or capability.startswith("mkfs-")
+        return (kind != "block" and formatted) or (kind == "none" and capability == "persistent")
+
     def values(self) -> dict[str, object]:
         """The fields that have a value."""
         return {field.name: field.value for field in self.fields if field.value is not None}

@@ -42,18 +42,18 @@ def against(root: Path, target: Fields) -> list[Finding]:
             known = facts.read(root)
         except UsageProblem:
             return [*found, Finding("vexlab_source", problem.message, problem.hint, wrong=False)]
-    return [*found, *_module(known, target), *_type(known, target), *_mkfs(known, target), *_magic(known, target),
-            *_demands(known, target), *_claims(known, target)]  # fmt: skip
+    checks = (_module, _type, _device, _mkfs, _magic, _demands, _claims)
+    return [*found, *(finding for check in checks for finding in check(known, target))]
 
 
 def not_looked_at(target: Fields, source: bool) -> list[str]:
     """What can't be told here, so that silence isn't taken for praise."""
     gaps = ["what it can do and its limits (vexlab_capabilities): only a run shows them"]
-    if not source:
-        gaps.insert(
-            0,
-            f"the source, {target.get('vexlab_source_in_guest')} in the guest; --source DIR compares with a copy of it",
-        )
+    if not source and "vexlab_source_in_guest" in target:
+        inside = target["vexlab_source_in_guest"]
+        gaps.insert(0, f"the source, {inside} in the guest; --source DIR compares with a copy of it")
+    elif not source:
+        gaps.insert(0, "the source: the module comes with the kernel")
     mkfs = _PROGRAM.match(str(target.get("vexlab_mkfs_command", "")))
     if mkfs and "/" not in mkfs[1]:
         gaps.append(f"whether the guest has {mkfs[1]} (vexlab_mkfs_command): it is no program of the tree")
@@ -126,7 +126,7 @@ def _module(known: Facts, target: Fields) -> Iterator[Finding]:
         words = f"{module.makefile}:{module.line} has it built as {module.file}"
         yield Finding("vexlab_module_file", words, f"vexlab_module_file: {module.file}", not known.built.unknown)
         return
-    names = ", ".join(sorted(built))
+    names = facts.some(sorted(built))
     words = f"no Makefile builds {file} (obj-m); built are {names}"
     yield Finding("vexlab_module_file", words, f"vexlab_module_file: {known.module.file}", not known.built.unknown)
 
@@ -142,6 +142,18 @@ def _type(known: Facts, target: Fields) -> Iterator[Finding]:
         "vexlab_filesystem_type", f"{known.module.file} registers {said} ({place})",
         f"vexlab_filesystem_type: {names[0]}" if names[0] else "look there", all(names),
     )  # fmt: skip
+
+
+def _device(known: Facts, target: Fields) -> Iterator[Finding]:
+    """Whether it is mounted on a block device, as the type that it registers demands."""
+    place = f"{known.filesystem.path}:{known.filesystem.line}"
+    block = target.get("vexlab_device_kind", "block") == "block"
+    if known.filesystem.needs_device and not block:
+        words = f"the type needs a block device ({place}: FS_REQUIRES_DEV, or what mounts it)"
+        yield Finding("vexlab_device_kind", words, "leave it out, and say how a device is formatted")
+    if block and not known.filesystem.needs_device:
+        words = f"nothing in the source asks for a block device ({place} has no FS_REQUIRES_DEV)"
+        yield Finding("vexlab_device_kind", words, "vexlab_device_kind: none, or directory", wrong=False)
 
 
 def _mkfs(known: Facts, target: Fields) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vexlab.source import build
-from vexlab.source.facts import Facts, is_makefile
+from vexlab.source.facts import Facts, is_makefile, some
 
 # What an earlier build left; the lab doesn't copy it (vexlab_exclude).
 STALE = ("*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd", "modules.order", "Module.symvers")
@@ -121,7 +121,7 @@ def _others(facts: Facts) -> Iterator[Note]:
     """Other modules, other types, and what could not be told."""
     others = [module for module in facts.built.modules if module.file != facts.module.file]
     if others:
-        names = ", ".join(module.file for module in others)
+        names = some(module.file for module in others)
         yield Note(
             others[0].makefile, f"builds {names} too; {facts.module.file} is the one that registers a filesystem"
         )
