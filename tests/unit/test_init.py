@@ -105,6 +105,7 @@ def test_superblock_of_vexfs_is_laid_out_as_by_hand() -> None:
 
 def test_a_tree_like_apfs_is_what_was_written_by_hand_but_for_named_differences(tmp_path: Path) -> None:
     found, hand = values(write(tmp_path, APFS)), by_hand("apfs")
+    assert 'magic: "4e585342"' in target_file.render(proposed(tmp_path), "x")
     assert {name for name in found | hand if found.get(name) != hand.get(name)} == set(APFS_DIFFERS)
     assert set(found["vexlab_capabilities"]) <= set(hand["vexlab_capabilities"])
 
@@ -145,6 +146,14 @@ COMMANDS = {
     ),
     "insmod in the default goal": (
         MAKEFILE.replace("modules\n", "modules\n\tsudo insmod toyfs.ko\n"),
+        'make -C "$KDIR" M="$PWD" -j"$JOBS" modules && make mkfs.toyfs',
+    ),
+    "words about insmod": (
+        MAKEFILE.replace("modules\n", "modules\n\t@echo now say sudo insmod toyfs.ko; mkdir -p mount x\n"),
+        'make -j"$JOBS" KDIR="$KDIR"',
+    ),
+    "insmod after another command": (
+        MAKEFILE.replace("modules\n", "modules\n\t-rmmod toyfs; insmod toyfs.ko\n"),
         'make -C "$KDIR" M="$PWD" -j"$JOBS" modules && make mkfs.toyfs',
     ),
     "insmod in another goal": (MAKEFILE + "load:\n\tsudo insmod toyfs.ko\n", 'make -j"$JOBS" KDIR="$KDIR"'),
@@ -213,6 +222,26 @@ def test_options_of_mkfs(tmp_path: Path, code: str, command: str, force: str | N
     found = values(write(tmp_path, files))
     assert found["vexlab_mkfs_command"] == command
     assert found.get("vexlab_mkfs_force_command") == force
+
+
+def test_names_are_quoted_for_the_shell(tmp_path: Path) -> None:
+    files = {
+        "Makefile": "obj-m := toyfs.o\n",
+        "toyfs.c": TOYFS_C,
+        "toyfs.h": TOYFS["toyfs.h"],
+        "a b/mkfs.toyfs.c": MKFS_C,
+    }
+    found = values(write(tmp_path, files))
+    assert found["vexlab_mkfs_command"] == "'./a b/mkfs.toyfs' \"$DEVICE\""
+    assert found["vexlab_build_command"].endswith("&& cc -O2 -o 'a b/mkfs.toyfs' 'a b/mkfs.toyfs.c'")
+
+
+def test_mkfs_that_wants_more_than_a_device_is_marked(tmp_path: Path) -> None:
+    files = TOYFS | {"mkfs.toyfs.c": MKFS_C.replace("return 0;", "if (argc != 3 && argc != 4) return 1;")}
+    text = target_file.render(proposed(write(tmp_path, files)), "x")
+    assert re.search(
+        r"not found: mkfs.toyfs.c wants 2 arguments.*\n?vexlab_mkfs|^vexlab_mkfs.*wants 2 arguments", text, re.M
+    )
 
 
 MAGICS = {
@@ -307,7 +336,7 @@ NOTES = {
     "licence": ({"toyfs.c": TOYFS_C.replace('"GPL"', '"MIT"')}, "Makefile:1: MODULE_LICENSE is 'MIT': it taints"),
     "another module": (
         {"Makefile": MAKEFILE.replace("toyfs.o\n", "toyfs.o helper.o\n", 1), "helper.c": "int a;"},
-        "Makefile: builds helper.ko too",
+        "Makefile:1: builds helper.ko too",
     ),
     "demanded": (
         {"Makefile": "ifeq ($(FOO),)\n$(error give FOO)\nendif\n" + MAKEFILE},

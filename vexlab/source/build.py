@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -177,11 +178,13 @@ def _with_programs(facts: Facts, build: Build, programs: list[Program], built: t
         if program in built:
             continue
         relative = posixpath.relpath(posixpath.dirname(program.makefile) or ".", build.directory)
-        into = "" if relative == "." else f" -C {relative}"
+        into = "" if relative == "." else f" -C {shlex.quote(relative)}"
         if program.target and not program.recipe:
-            command += f" && make{into} {program.target}"
+            command += f" && make{into} {shlex.quote(program.target)}"
         elif program.recipe and "$" not in program.recipe:
-            command += f" && {program.recipe}" if relative == "." else f" && (cd {relative} && {program.recipe})"
+            command += (
+                f" && {program.recipe}" if relative == "." else f" && (cd {shlex.quote(relative)} && {program.recipe})"
+            )
         else:
             command += f" && {_compile(facts, program, build.directory)}"
             reasons.append(f"guessed: no Makefile makes {program.path}, so {program.source} is compiled as it is")
@@ -192,7 +195,7 @@ def _compile(facts: Facts, program: Program, directory: str) -> str:
     """Compile a program of one file."""
     compiler = "cc" if program.source.endswith(".c") else "c++"
     libraries = "".join(f" {flag}" for _, flag in _libraries(facts, program) if flag)
-    output, source = (posixpath.relpath(path, directory) for path in (program.path, program.source))
+    output, source = (shlex.quote(posixpath.relpath(path, directory)) for path in (program.path, program.source))
     return f"{compiler} -O2 -o {output} {source}{libraries}"
 
 

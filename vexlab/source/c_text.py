@@ -119,8 +119,8 @@ def number(text: str, values: dict[str, str], sizes: dict[str, int] | None = Non
     for _ in range(DEEPEST):
         if len(text) > LONGEST:
             return None
-        text = _WRAPPED.sub("", _CAST.sub("", text))
         text = _SIZEOF.sub(lambda found: str(known.get(" ".join(found[1].split()), found[0])), text)
+        text = _WRAPPED.sub("", _CAST.sub("", text))  # after sizeof, which looks like one
         text = _NUMBER.sub(lambda found: str(_integer(found[1])), text)
         replaced = _NAME.sub(lambda found: f"({values[found[0]]})" if found[0] in values else found[0], text)
         if replaced == text:

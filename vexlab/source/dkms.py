@@ -6,11 +6,7 @@ import re
 from dataclasses import dataclass
 
 _ASSIGNMENT = re.compile(r"""^\s*(\w+)(?:\[(\d+)\])?=(?:"([^"]*)"|'([^']*)'|(\S*))""", re.MULTILINE)
-_OURS = {
-    "kernelver": "$KERNEL_RELEASE",
-    "kernel_source_dir": "$KDIR",
-    "dkms_tree": "",
-}
+_OURS = {"kernelver": "$KERNEL_RELEASE", "kernel_source_dir": "$KDIR"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,8 @@ def parse(path: str, text: str) -> Dkms:
             values[name] = value
     modules = {value: places.get(index, "") for index, value in names.items()}
     command = re.sub(r"\$\{?(\w+)\}?", lambda found: _OURS.get(found[1], found[0]), values.get("MAKE", ""))
-    build = "/var/lib/dkms|" if not command else r"\$(?!KERNEL_RELEASE\b|KDIR\b)"
-    return Dkms(modules, "" if re.search(build, command) else command, values.get("PRE_BUILD", ""), path)
+    unknown = re.search(r"\$(?!KERNEL_RELEASE\b|KDIR\b)", command)
+    return Dkms(modules, "" if unknown else command, values.get("PRE_BUILD", ""), path)
 
 
 def _expand(text: str, values: dict[str, str]) -> str:

@@ -21,6 +21,7 @@ _OUTPUT = re.compile(r"(?:^|\s)-o\s*(\S+)")
 _C = re.compile(r"[\w./+-]+\.(?:c|cc|cpp|cxx|o)\b")
 _MAIN = re.compile(r"^(?:[\w\s*]{0,60}\s)?main\s*\(", re.MULTILINE)
 _OPTIONS = re.compile(r"\bgetopt(?:_long)?\s*\([^;\"]{0,80}\"([^\"]*)\"")
+_COUNTED = re.compile(r"\bargc\s*(?:!=|<)\s*(\d{1,2})\b")
 _LABEL = re.compile(r"-([A-Za-z])[ ,\\t\[<]*(?:--)?(?:\w*label|volume|vol\w*name|name)", re.IGNORECASE)
 _LONG = re.compile(r"\{\s*\"(?P<word>[\w-]+)\"\s*,\s*\w+\s*,\s*\w+\s*,\s*'(?P<letter>\w)'\s*\}")
 _FORCE = re.compile(r"-([A-Za-z])\b[^-\n]{0,30}(?:force|overwrite)", re.IGNORECASE)
@@ -45,10 +46,11 @@ class Program:
 
 @dataclass(frozen=True)
 class Usage:
-    """What the source of a mkfs says of its options: a letter each, or nothing."""
+    """What the source of a mkfs says of its options: a letter each, or nothing; and how many arguments it needs."""
 
     label: str = ""
     force: str = ""
+    arguments: int = 1
 
 
 def find(
@@ -99,7 +101,8 @@ def usage(text: str) -> Usage:
     force = next((letter for letter in forces if letter and re.search(f"{letter}(?!:)", options)), "")
     if not label and "L:" in options:
         label = "L"
-    return Usage(label, force)
+    counts = [int(count) for count in _COUNTED.findall(text)]
+    return Usage(label, force, max(1, min(counts) - 1) if counts else 1)
 
 
 def _is(kind: re.Pattern[str], path: str) -> bool:

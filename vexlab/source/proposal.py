@@ -6,8 +6,8 @@ was read, field by field, before the file is written.
 
 from __future__ import annotations
 
-import posixpath
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -147,8 +147,10 @@ def _format(facts: Facts) -> Iterator[Field]:
     else:
         usage = programs.usage(facts.c_files.get(facts.mkfs.source, ""))
         options = f' -{usage.label} "$LABEL"' if usage.label else ""
-        path = posixpath.join(".", facts.mkfs.path) if "/" not in facts.mkfs.path else f"./{facts.mkfs.path}"
+        path = shlex.quote(f"./{facts.mkfs.path}")
         beside = "guessed: what it is called with isn't known" if facts.mkfs.script else ""
+        if usage.arguments > 1:
+            beside = f"not found: {facts.mkfs.source} wants {usage.arguments} arguments; the device alone is a guess"
         yield Field("vexlab_mkfs_command", f'{path}{options} "$DEVICE"', beside)
         if usage.force:
             yield Field("vexlab_mkfs_force_command", f'{path} -{usage.force}{options} "$DEVICE"')

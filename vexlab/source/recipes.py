@@ -13,7 +13,9 @@ from vexlab.source.makefile import Makefile
 _MAKE = re.compile(r"(?:^|[\s;&|(@+-])(?:\$[({]MAKE[)}]|g?make)\s+(.*)")
 _INTO = re.compile(r"(?:^|\s)-C\s*((?:\$\([^)]*\)|`[^`]*`|\S)+)")
 _ROOT = re.compile(r"(?:^|\s)(M|SUBDIRS)=(\S+)")
-_PRIVILEGED = re.compile(r"(?:^|[\s;&|(@-])(sudo|insmod|rmmod|modprobe|mount|umount|losetup|depmod|mknod|su)\s")
+_PRIVILEGED = re.compile(
+    r"(?:^|[;&|(]\s*|\b(?:then|do|else)\s+)[@-]*(sudo|su|insmod|rmmod|modprobe|mount|umount|losetup|depmod|mknod)\s"
+)
 DEEPEST = 8  # makefiles that call makefiles
 MOST = 2000  # lines of recipes
 
@@ -36,7 +38,7 @@ class Line:
     def privileged(self) -> str:
         """The command in it that a build has no business with; empty when there is none."""
         found = _PRIVILEGED.search(self.text)
-        return found[1] if found and not self.text.startswith("echo") else ""
+        return found[1] if found else ""
 
 
 @dataclass(frozen=True)

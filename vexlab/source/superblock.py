@@ -69,8 +69,6 @@ def find(
     magics = [_of_reading(reading, texts, programs, known, values) for reading in readings]
     magics += [_written(path, text, known, values) for path, text in programs.items()]
     found = [magic for magic in magics if magic]
-    # A text of letters tells a filesystem apart; two bytes are more often the mark of any boot sector.
-    found.sort(key=lambda magic: (len(magic.stored) < 3,))
     return found[0] if found else _constant_alone(texts, values)
 
 
@@ -136,7 +134,10 @@ def _magic(constant: str, stored: bytes, member: Member, place: tuple[str, int |
 
 
 def _constants(body: str, programs: Mapping[str, str]) -> dict[str, list[str]]:
-    """For each member the constants that the function compares it with, texts first, then what mkfs fills it with."""
+    """For each member the constants that the function compares it with, texts first, then what mkfs fills it with.
+
+    A text of letters tells a filesystem apart; two bytes are more often the mark of any boot sector.
+    """
     found: dict[str, list[str]] = {}
     pairs = [*_COMPARED_TEXT.findall(body), *_COMPARED.findall(body)]
     pairs += [(member, constant) for constant, member in _COMPARED_TURNED.findall(body)]

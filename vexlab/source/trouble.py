@@ -123,7 +123,8 @@ def _others(facts: Facts) -> Iterator[Note]:
     if others:
         names = some(module.file for module in others)
         yield Note(
-            others[0].makefile, f"builds {names} too; {facts.module.file} is the one that registers a filesystem"
+            f"{others[0].makefile}:{others[0].line}",
+            f"builds {names} too; {facts.module.file} is the one that registers a filesystem",
         )
     for one in facts.other_filesystems:
         yield Note(f"{one.path}:{one.line}", f"the module registers {one.type or 'another type'} too")
