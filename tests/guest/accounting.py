@@ -8,33 +8,7 @@ from itertools import pairwise
 from time import monotonic, sleep
 
 from guest import Guest, Lab
-
-# What waits for a grace period, for memory pressure or in a list of free objects isn't a leak, so it is let go first.
-# Nor is what processes have: no filesystem takes that, and how much it is differs with what else goes on in the guest.
-LOOK = """
-import glob
-kind, module = arguments
-os.sync()
-for _ in range(2):
-    open("/proc/sys/vm/drop_caches", "w").write("3")
-for path in glob.glob("/sys/kernel/slab/*/shrink"):
-    if not os.path.islink(os.path.dirname(path)):
-        open(path, "w").write("1")
-memory = {line.split(":")[0]: int(line.split()[1]) for line in open("/proc/meminfo")}
-caches = {}
-for line in open("/proc/slabinfo").readlines()[2:]:
-    name, active, _, size, together, *_ = line.split()
-    caches[name] = [int(active), int(size), int(together)]
-loops = [path.split("/")[3] for path in glob.glob("/sys/block/loop*/loop/backing_file")]
-answer({
-    "registered": kind in [line.split()[-1] for line in open("/proc/filesystems")],
-    "loaded": os.path.exists("/sys/module/" + module),
-    "caches": caches,
-    "loops": sorted(loops),
-    "slab": memory["Slab"],
-    "available": memory["MemAvailable"] + memory["AnonPages"] + memory["Shmem"],
-})
-"""
+from inside import holdings
 
 
 @dataclass(frozen=True)
@@ -54,7 +28,7 @@ class Holdings:
 
 def look(guest: Guest, lab: Lab) -> Holdings:
     """What the kernel holds now, after it has let go of what it needn't hold."""
-    return Holdings(**guest.python(LOOK, lab.filesystem_type, lab.module_name))
+    return Holdings(**guest.call(holdings.look, lab.filesystem_type, lab.module_name))
 
 
 # Bounds. What the numbers do by themselves was measured: slab memory 100 KiB; what is available 20 MiB in an idle

@@ -2,24 +2,38 @@
 
 In an emulated guest a new ssh command costs a tenth of a second and more, a new Python three times that, a fork of one
 30 to 60 ms, and a look at the kernel's log as much again. Most checks take less. Here all four are free: a shell is
-started from a process that is there, Python code runs in a process that was forked for an earlier check and found
+started from a process that is there, a function is called in a process that was forked for an earlier check and found
 unchanged after it, and /dev/kmsg is open already.
 
-One JSON object per line each way. Out, once: {"ready"}, the process's number. In, once: {"inside"}, the text of
-in_guest.py, which all code can use, and {"disks"}, directories whose disks must have room. Then {"script"} or {"code",
-"arguments"}, and "seconds". Out: {"code", "stdout", "stderr", "kernel", "warnings", "lost"}. "warnings" are those of
-the kernel's messages that are of level warning or worse, "lost" is how many it overwrote before they could be read.
-Code 124 is a command that was killed at its deadline. "stuck" is there too when even that didn't end it, which means
-that the kernel hangs, and tells where; "killed" when somebody else ended the process that ran the code, and is its
-number; "full" when one of the disks has no room left, and is its directory.
+One JSON object per line each way; this is the protocol's only description. guest.py is the other side.
+
+Out, once: {"ready"}, the process's number. In, once: {"sources"}, the text of each module that runs in the guest by its
+name (package `inside`, and what that imports beside the standard library), and {"disks"}, directories whose disks must
+have room. Modules are imported from there when somebody imports them. Then one order after the other, each with
+"seconds", its deadline:
+
+{"script"}: run by `sh -eu`.
+{"call", "arguments"}: a function, named `module:function` or `module:Class.method`, is called with these.
+
+Out, for each: {"code", "stdout", "stderr", "kernel", "warnings", "lost"}. "warnings" are those of the kernel's messages
+that are of level warning or worse, "lost" is how many it overwrote before they could be read. Code 124 is a command
+that was killed at its deadline. A call has "outcome" too, unless its process ended: a JSON text of its own, with
+{"value"}, what the function returned, and code 0; or with {"raised"}, {"type", "message", "where"} of the exception,
+and code 1, and then "stderr" ends in the traceback. "where" names function, file and line from the outside to the
+inside.
+
+"stuck" is there too when even SIGKILL didn't end a command, which means that the kernel hangs, and tells where;
+"killed" when somebody else ended the process that ran the function, and is its number; "full" when one of the disks has
+no room left, and is its directory.
+
+What comes back is data for whoever asked: text and numbers, never code. Each stream and each outcome is bounded here,
+for the sake of a guest that is well, and the whole answer by guest.py, which believes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import marshal
 import os
 import select
 import signal
@@ -28,46 +42,69 @@ import sys
 import tempfile
 import time
 import traceback
+from importlib.abc import ExecutionLoader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import CodeType, ModuleType
 from typing import Any
 
 ROOM = 1 << 20  # bytes that a disk must have free; with less, nothing on it can be relied on
 DOUBTFUL = 64 << 20  # free bytes below which that is tried
 STREAM_BYTES = 4 << 20  # of each stream of a command
+OUTCOME_BYTES = 2 << 20  # of what a function returned
+MESSAGE, FRAMES = 4000, 10  # characters of an exception's words, and how many functions say where it came from
 ORDERS = 0  # standard input
 KILL_SECONDS = 10.0  # from SIGKILL until a process that is still there counts as stuck in the kernel
 # What of /proc/PID/status the next check would meet as well: proc_pid_status(5).
 KEPT = ("Umask", "Uid", "Gid", "Groups", "Threads", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "SigCgt", "CapEff")
 
 
-@functools.cache
-def compiled(code: str) -> CodeType | str:
-    """The code of a check, which the next check may bring again; as it is when that is for the worker to refuse."""
-    try:
-        return compile(code, "<check>", "exec")
-    except SyntaxError:
-        return code
+class Sources(ExecutionLoader):
+    """Finds modules among the sources that came over the connection, whose lines a traceback then shows."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        """Take the text of each module by its name."""
+        self._sources = sources
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """What the import system wants to know of a module; nothing of one whose source didn't come."""
+        if name not in self._sources:
+            return None
+        return ModuleSpec(name, self, origin=self.get_filename(name), is_package=self.is_package(name))
+
+    def get_filename(self, name: str) -> str:
+        """Where it is, from the directory that tests/guest is to whoever reads a traceback."""
+        return name.replace(".", "/") + ("/__init__.py" if self.is_package(name) else ".py")
+
+    def is_package(self, name: str) -> bool:
+        """Whether other modules are in it."""
+        return any(other.startswith(f"{name}.") for other in self._sources)
+
+    def get_source(self, name: str) -> str:
+        """Its text."""
+        return self._sources[name]
 
 
-def become(order: dict[str, Any], names: dict[str, Any]) -> int:
-    """In the worker: run the code of a check; returns the exit code that a program would have ended with."""
-    sys.argv = ["-c", *map(str, order["arguments"])]  # for programs; code of checks has `arguments`
-    names |= {"__name__": "__main__", "arguments": order["arguments"]}
+def become(order: dict[str, Any], outcome: int) -> int:
+    """In the worker: call a function, and write what it returned or raised; returns the code that tells which."""
+    from inside.calls import named
+
+    code = 0
     try:
-        exec(order["code"], names)
-    except SystemExit as end:
-        if not isinstance(end.code, (int, type(None))):
-            print(end.code, file=sys.stderr)
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        text = json.dumps({"value": named(order["call"])(*order["arguments"])})
+        if len(text) > OUTCOME_BYTES:
+            raise ValueError(f"{len(text)} bytes were returned, {OUTCOME_BYTES} are the most")
     except BaseException as problem:
-        # The line of the check's code that failed, before Python's own words.
-        lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == "<check>"]
-        line = order["source"].splitlines()[lines[-1] - 1].strip() if lines and lines[-1] else ""
-        print(f"{type(problem).__name__}: {problem}{f' in: {line}' if line else ''}", file=sys.stderr)
-        return 1
-    print(*names["answers"], sep="\n", end="")
-    return 0
+        traceback.print_exc()
+        text, code = json.dumps({"raised": raised(problem)}), 1
+    os.write(outcome, text.encode())
+    return code
+
+
+def raised(problem: BaseException) -> dict[str, Any]:
+    """An exception as data: its type, its words, and where it came from, as far as that is in package `inside`."""
+    frames = [frame for frame in traceback.extract_tb(problem.__traceback__) if frame.filename.startswith("inside/")]
+    where = [f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames]
+    return {"type": type(problem).__name__, "message": str(problem)[:MESSAGE], "where": where[-FRAMES:]}
 
 
 def left_behind() -> list[object]:
@@ -91,8 +128,8 @@ def is_as_before(home: Path, before: list[object]) -> bool:
         return False
 
 
-def serve(orders: int, ends: int, streams: list[int], names: dict[str, Any]) -> int:
-    """In the worker: run one check's code after the other; returns the exit code of the one that changed the process.
+def serve(orders: int, ends: int, streams: list[int]) -> int:
+    """In the worker: call one function after the other; returns the exit code of the one that changed the process.
 
     One that doesn't is told with a byte. The exit of this process tells the other, when all that it held is let go.
     """
@@ -101,30 +138,24 @@ def serve(orders: int, ends: int, streams: list[int], names: dict[str, Any]) -> 
     os.dup2(streams[0], 1)
     os.dup2(streams[1], 2)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    home, known, before = Path.cwd(), dict(names), left_behind()
+    home, before = Path.cwd(), left_behind()
     with os.fdopen(orders, "rb") as waiting:
-        while True:
-            try:
-                order = marshal.load(waiting)
-            except EOFError:
-                return 0
-            code = become(order, names)
+        while line := waiting.readline():
+            code = become(json.loads(line), streams[2])
             sys.stdout.flush()
             sys.stderr.flush()
-            names.clear()  # and with the names go the files that are still open
-            names |= known
-            names["answers"].clear()
             if code or not is_as_before(home, before):
                 return code
             os.write(ends, b"\n")
+    return 0
 
 
 class Worker:
-    """The process in which the code of checks runs; another one takes its place when it isn't what it was."""
+    """The process in which functions are called; another one takes its place when it isn't what it was."""
 
-    def __init__(self, names: dict[str, Any]) -> None:
+    def __init__(self) -> None:
         """Fork it. It waits until it is needed, and ends when nobody can need it any more."""
-        self.streams = [os.memfd_create(name) for name in ("stdout", "stderr")]
+        self.streams = [os.memfd_create(name) for name in ("stdout", "stderr", "outcome")]
         orders, self._orders = os.pipe()
         self._ends, ends = os.pipe()
         self.process = os.fork()
@@ -133,7 +164,7 @@ class Worker:
             try:
                 os.close(self._orders)
                 os.close(self._ends)
-                code = serve(orders, ends, self.streams, names)
+                code = serve(orders, ends, self.streams)
             except BaseException:
                 traceback.print_exc()
                 sys.stderr.flush()
@@ -143,11 +174,10 @@ class Worker:
         self._pidfd = os.pidfd_open(self.process)
 
     def run(self, order: dict[str, Any]) -> tuple[int, str, bool]:
-        """Run the code of a check: its exit code, where it is stuck, and whether this process can run another."""
+        """Call a function: the exit code, where it is stuck, and whether this process can call another."""
         deadline = time.monotonic() + order["seconds"]
-        arguments = {"code": compiled(order["code"]), "source": order["code"], "arguments": order["arguments"]}
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._orders, "wb", closefd=False) as pipe:
-            marshal.dump(arguments, pipe)  # if somebody has killed it meanwhile, its end tells
+            pipe.write(json.dumps(order).encode() + b"\n")  # if somebody has killed it meanwhile, its end tells
         ready = select.select([self._ends, ORDERS], [], [], order["seconds"])[0]
         if self._ends in ready and os.read(self._ends, 1):
             return 0, "", True
@@ -160,16 +190,15 @@ class Worker:
 
 
 class Runner:
-    """Runs scripts and the code of checks."""
+    """Runs scripts, and calls functions."""
 
-    def __init__(self, names: dict[str, Any]) -> None:
-        """Take the names that all code can use, and have a worker wait for the first of it."""
-        self._names = names
-        self._worker = Worker(names)
+    def __init__(self) -> None:
+        """Have a worker wait for the first call."""
+        self._worker = Worker()
 
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
         """Run one command: its exit code, as a shell would tell it, its two streams, and where it is stuck if it is."""
-        return self._script(order) if "script" in order else self._code(order)
+        return self._script(order) if "script" in order else self._call(order)
 
     def _script(self, order: dict[str, Any]) -> dict[str, Any]:
         # Output goes to files: a process that the script leaves behind holds nothing up.
@@ -185,7 +214,7 @@ class Runner:
             os.close(number)
         return answer
 
-    def _code(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, order: dict[str, Any]) -> dict[str, Any]:
         code, stuck, can_go_on = self._worker.run(order)
         answer = told(code, stuck, self._worker.streams)
         if can_go_on:
@@ -196,7 +225,7 @@ class Runner:
             if code == 128 + signal.SIGKILL:  # ours comes at the deadline, and tells 124
                 answer["killed"] = self._worker.process
             self._worker.close()
-            self._worker = Worker(self._names)
+            self._worker = Worker()
         return answer
 
 
@@ -227,8 +256,11 @@ def ends(stream: int) -> bytes:
 
 def told(code: int, stuck: str, streams: list[int]) -> dict[str, Any]:
     """What a command came to, for whoever asked."""
-    said = [ends(stream).decode(errors="replace") for stream in streams]
-    return {"code": code, "stdout": said[0], "stderr": said[1], **({"stuck": stuck} if stuck else {})}
+    said = {
+        name: ends(stream).decode(errors="replace")
+        for name, stream in zip(("stdout", "stderr", "outcome"), streams, strict=False)
+    }
+    return {"code": code, **said, **({"stuck": stuck} if stuck else {})}
 
 
 def kill(child: int) -> str:
@@ -273,42 +305,6 @@ def place(process: Path) -> str:
     return f"{name} (process {process.name}, state {(fields(process) or '?')[0]}) in {where}"
 
 
-class KernelLog:
-    """The kernel's messages from a descriptor of /dev/kmsg, and how many were overwritten before they could be read.
-
-    A flood of messages takes room from those that nobody has read yet. The kernel numbers its records, so a gap shows.
-    What a program wrote there is marked as kernel_messages.py knows it.
-    """
-
-    def __init__(self, kmsg: int) -> None:
-        """Read from where the descriptor is."""
-        self._kmsg = kmsg
-        self._next: int | None = None  # the number that the next record has if none is missing
-
-    def new(self) -> dict[str, Any]:
-        """What the kernel logged since the last time, in the form of dmesg; what of that is no good news; the lost."""
-        lines: list[str] = []
-        warnings: list[str] = []
-        lost = 0
-        while True:
-            try:
-                record = os.read(self._kmsg, 8192).decode(errors="replace")
-            except BlockingIOError:
-                return {"kernel": lines, "warnings": warnings, "lost": lost}
-            except BrokenPipeError:  # the next read goes on behind what was overwritten, and its number tells how many
-                lost += self._next is None
-                continue
-            head, _, text = record.partition(";")
-            source_and_level, number, time = (int(field) for field in head.split(",")[:3])
-            lost += number - self._next if self._next is not None else 0
-            self._next = number + 1
-            # The facility is above the three bits of the level; only that of the kernel itself is 0.
-            by = "(program) " if source_and_level >> 3 else ""
-            lines.append(f"[{time // 1000000:5d}.{time % 1000000:06d}] {by}{text.splitlines()[0] if text else ''}")
-            if source_and_level <= 4:  # source 0 is the kernel itself, level 4 is a warning, and 0 the worst
-                warnings.append(lines[-1])
-
-
 def full_disk(directories: list[str]) -> dict[str, str]:
     """The first of these directories whose disk has no room left; those that aren't there don't count.
 
@@ -330,13 +326,13 @@ def main() -> None:
     """Serve until standard input ends."""
     kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     os.lseek(kmsg, 0, os.SEEK_END)
-    answers, log = os.fdopen(os.dup(1), "w"), KernelLog(kmsg)
+    answers = os.fdopen(os.dup(1), "w")
     print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
     begin = json.loads(sys.stdin.readline())
-    inside = sys.modules["in_guest"] = ModuleType("in_guest")
-    inside.__dict__["KernelLog"] = KernelLog
-    exec(compile(begin["inside"], "in_guest.py", "exec"), inside.__dict__)
-    runner = Runner(inside.__dict__)
+    sys.meta_path.insert(0, Sources(begin["sources"]))
+    from inside.kmsg import KernelLog
+
+    runner, log = Runner(), KernelLog(kmsg)
     for line in sys.stdin:
         answer = runner.run(json.loads(line)) | log.new() | full_disk(begin["disks"])
         print(json.dumps(answer), file=answers, flush=True)

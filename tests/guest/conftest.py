@@ -25,6 +25,7 @@ import on_device
 import target_checks
 from corruptible import Corruptible
 from guest import READ_ONLY_PHASE, Guest, Lab, UnusableError, contract, host_variables
+from inside import images
 from reload import taken_down
 from scratch import Master, Scratch
 
@@ -149,7 +150,7 @@ def message_of(report: pytest.TestReport) -> str:
     """What an assertion said, without the source around it."""
     crash = getattr(report.longrepr, "reprcrash", None)
     said = str(crash.message if crash is not None else report.longrepr).strip()
-    said = re.sub(r"^(?:AssertionError|guest\.\w+): ", "", said)
+    said = re.sub(r"^(?:AssertionError|Failed|guest\.\w+): ", "", said)
     if said.startswith(UNEXPECTED):
         said = f"it passed, and vexlab_known_failures says that it fails: {said.removeprefix(UNEXPECTED)}"
     return said
@@ -348,7 +349,7 @@ def master(guest: Guest, lab: Lab) -> Iterator[Master]:
     try:
         yield made
     finally:
-        guest.python("Path(arguments[0]).unlink(missing_ok=True)", made.path)
+        guest.call(images.remove, made.path)
 
 
 @pytest.fixture(scope="module")

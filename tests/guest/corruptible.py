@@ -1,26 +1,15 @@
-"""A filesystem to be damaged: made once, put back before each trial, tried with trial.py in the guest."""
+"""A filesystem to be damaged: made once, put back before each trial, tried in the guest."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from guest import Guest, Lab
+from inside import damage
+from inside.filesystem import Filesystem
 from scratch import Scratch
 
-# What is on it when damage is done: docs/targets.md promises this to the commands that do it.
-CONTENT = """
-can = arguments[0]
-with open("file", "wb") as file:
-    file.write(b"vexlab" * 20000)
-if "directories" in can:
-    os.mkdir("directory")
-    open("directory/inner", "w").write("inner")
-if "symbolic-links" in can:
-    os.symlink("file", "link")
-"""
 SECONDS = 60  # for one trial
 
 
@@ -73,16 +62,15 @@ class Corruptible(Scratch):
         """Name the resources; nothing is made yet."""
         super().__init__(guest, lab, "corruptible", on_image=True)
         self.master = f"{self.image}.master"
-        self._program = Path(__file__).with_name("damage_trial.py").read_text(encoding="utf-8")
 
     def create(self, label: str = "vexlab") -> None:
         """Make it, fill it as far as the target can, unmount it, keep a copy."""
         super().create(label)
         if "read-write" in self.lab.capabilities:
             self.mount()
-            self.run(CONTENT, self.lab.capabilities)
+            self.call(damage.fill, self.lab.capabilities)
             self.unmount()
-        self.run("fs.keep(arguments[0])", self.master)
+        self.call(Filesystem.keep, self.master)
 
     def remove(self) -> None:
         """Take everything down, the copy too."""
@@ -123,6 +111,6 @@ class Corruptible(Scratch):
             "patches": list(patches), "commands": list(commands), "mounts": list(mounts) or self.mounts(),
             "image": self.image if compare else "",
         }  # fmt: skip
-        seen = json.loads(self.guest.program(self._program, json.dumps(order), seconds=SECONDS))
+        seen = self.guest.call(damage.trial, order, seconds=SECONDS)
         attempts = tuple(Attempt(**tried) for tried in seen["attempts"])
         return Outcome(attempts, tuple(seen["references"]), seen["changed"])

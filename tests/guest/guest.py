@@ -9,16 +9,22 @@ import select
 import shlex
 import signal
 import subprocess
-import textwrap
+import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, cast
 
+import answers
 import kernel_log
 import pytest
 import testinfra
+from inside.calls import name_of
+
+Arguments = TypeVarTuple("Arguments")
+Value = TypeVar("Value")
 
 
 class UnusableError(Exception):
@@ -47,18 +53,13 @@ GONE = "the connection to the guest ended"
 START_SECONDS = 60.0  # until a loaded guest has started a Python
 WHY_SECONDS = 20.0  # until the guest has told why it ended a process
 TRANSFER_SECONDS = 60.0  # from the first byte of an answer to its last
-ANSWER_BYTES = 64 << 20  # of one answer: two streams as agent.py bounds them, each byte of them as JSON's six
+ANSWER_BYTES = 64 << 20  # of one answer: two streams and an outcome as agent.py bounds them, each byte as JSON's six
 READ_BYTES = 1 << 20
 GRACE_SECONDS = 30.0  # beyond a command's own deadline, until the guest counts as hung
 READ_ONLY_PHASE = 1  # of a test on a device
 OWN_SECONDS = 150  # for a command of the target's own checks
 
-# Tries statements one by one, in one namespace.
-ATTEMPTS = """
-directory, statements = arguments
-os.chdir(directory)
-answer({name: attempt(statement) for name, statement in statements.items()})
-"""
+DEVICE = Path("roles/vexfs_mkfs/files/device.py")  # which disk it is that a test on a device writes to
 
 
 def contract(config: pytest.Config) -> Lab:
@@ -99,6 +100,13 @@ def crash(code: int) -> str:
     return known.get(code, "")
 
 
+def shown(function: Callable[..., object], arguments: Sequence[object]) -> str:
+    """A call of a function in a form for messages."""
+    words = ", ".join(map(repr, arguments))
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+    return f"{name}({words if len(words) <= 200 else words[:200] + '…'})"
+
+
 def refused(result: Result, because: str = "") -> Result:
     """Assert that a command failed, and said these words; one that hung, crashed or wasn't there didn't refuse."""
     assert result.code != 0, f"{result.command} succeeded and should have been refused"
@@ -107,6 +115,20 @@ def refused(result: Result, because: str = "") -> Result:
     found = because.lower() in result.said.lower()
     assert found, f"{result.command} was refused, but not with '{because}': {result.said}"
     return result
+
+
+@cache
+def sources() -> dict[str, str]:
+    """The text of each module that runs in the guest, by its name; a directory without one is an empty package."""
+    here, root = Path(__file__).parent, Path(__file__).parents[2]
+    files = {path: path.relative_to(here) for path in (here / "inside").glob("*.py")} | {root / DEVICE: DEVICE}
+    packages = {".".join(parent.parts): "" for parent in DEVICE.parents if parent.name}
+    return packages | {module_name(name): path.read_text(encoding="utf-8") for path, name in files.items()}
+
+
+def module_name(path: Path) -> str:
+    """The name under which the module in a file is imported."""
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 class Agent:
@@ -129,8 +151,7 @@ class Agent:
         except (OSError, LostError):
             self.close()
             raise
-        inside = Path(__file__).with_name("in_guest.py").read_text(encoding="utf-8")
-        self._send({"inside": inside, "disks": ["/", *filter(None, [variables.get("vexlab_work_directory")])]})
+        self._send({"sources": sources(), "disks": ["/", *filter(None, [variables.get("vexlab_work_directory")])]})
 
     def _send(self, order: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -188,7 +209,10 @@ class Agent:
             answer += part
             if len(answer) > ANSWER_BYTES:
                 raise LostError(f"the guest's answer is longer than {ANSWER_BYTES >> 20} MiB")
-        return dict(json.loads(answer))
+        try:
+            return answers.checked(bytes(answer))
+        except ValueError as problem:
+            raise LostError(f"what the guest answered is no answer: {problem}") from None
 
     def close(self) -> None:
         """End it. In a fork of the process that started it, Popen.kill would take it for ended already."""
@@ -270,9 +294,31 @@ class Guest:
 
     def run(self, script: str, seconds: int = 60) -> Result:
         """Run a script with `sh -eu`; killed after so many seconds, with exit code 124 then."""
-        return self._order({"script": script, "seconds": seconds}, script)
+        answer = self._order({"script": script, "seconds": seconds})
+        return Result(script, answer["code"], answer["stdout"], answer["stderr"])
 
-    def _order(self, order: dict[str, Any], shown: str) -> Result:
+    def call(self, function: Callable[[*Arguments], Value], *arguments: *Arguments, seconds: int = 60) -> Value:
+        """Call a function of package `inside` in the guest; returns what it returned.
+
+        What it raises fails the check, and so does a process that ends, or that is killed after so many seconds.
+        """
+        return cast(Value, self.returned(name_of(function), arguments, seconds, shown(function, arguments)))
+
+    def returned(self, name: str, arguments: Sequence[Any], seconds: int, called: str) -> Any:
+        """Call a function in the guest by its name; `called` is what messages say of the call."""
+        answer = self._order({"call": name, "arguments": arguments, "seconds": seconds})
+        outcome = answer["outcome"]
+        if answer["code"] == 124:
+            pytest.fail(f"{called} did not end in the guest within {seconds} s", pytrace=False)
+        if "raised" in outcome:
+            sys.stderr.write(answer["stderr"])  # the traceback, which pytest shows below
+            pytest.fail(answers.words(outcome["raised"]), pytrace=False)
+        if "value" not in outcome or answer["code"]:
+            ended = crash(answer["code"]) or f"it ended with {answer['code']}"
+            pytest.fail(f"{called} did not return in the guest, {ended}: {answer['stderr'][-600:]}", pytrace=False)
+        return outcome["value"]
+
+    def _order(self, order: dict[str, Any]) -> dict[str, Any]:
         if self._over is not None:
             raise self._over
         try:
@@ -289,7 +335,7 @@ class Guest:
         self._kernel += answer["kernel"]
         self._warnings += answer["warnings"]
         self._lost += answer["lost"]
-        return Result(shown, answer["code"], answer["stdout"], answer["stderr"])
+        return answer
 
     def _started(self) -> Agent:
         try:
@@ -332,31 +378,6 @@ class Guest:
     def refuses(self, script: str, *, because: str = "", seconds: int = 60) -> Result:
         """Run a script that must fail, and say these words; one that hangs, crashes or isn't there didn't refuse."""
         return refused(self.run(script, seconds), because)
-
-    def python(self, code: str, *arguments: Any, seconds: int = 60, begin: str = "") -> Any:
-        """Run Python that must succeed, with the names of in_guest.py and `arguments`; returns what it gave `answer`.
-
-        `begin` is code that goes before it and is not shown in messages.
-        """
-        order = {"code": begin + textwrap.dedent(code), "arguments": arguments, "seconds": seconds}
-        result = self._order(order, code)
-        if result.code == 1:  # what Python says, and the line that it was about, tell more than the whole code
-            pytest.fail(result.said, pytrace=False)
-        said = self._succeeded(result, seconds)
-        return json.loads(said) if said else None
-
-    def run_program(self, code: str, *arguments: Any, seconds: int = 60) -> Result:
-        """Run Python as a program of its own, with `sys.argv`; the names of in_guest.py are there too."""
-        return self._order({"code": code, "arguments": arguments, "seconds": seconds}, code)
-
-    def program(self, code: str, *arguments: Any, seconds: int = 60) -> str:
-        """Run a program that must succeed; returns its stdout without the blanks around it."""
-        return self._succeeded(self.run_program(code, *arguments, seconds=seconds), seconds)
-
-    def attempts(self, directory: str, statements: dict[str, str]) -> dict[str, str]:
-        """Try Python statements in a directory, in one go; for each name `done`, or the errno that it failed with."""
-        outcome: dict[str, str] = self.python(ATTEMPTS, directory, statements)
-        return outcome
 
 
 class Lab:

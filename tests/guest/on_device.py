@@ -1,26 +1,25 @@
 """A test on a device: the lab's own filesystem has all of it, and gives way to scratch filesystems on its first part.
 
-What writes to the device looks at its serial number first, with the script by which the roles do.
+What writes to the device looks at its serial number first, with the module by which the roles do.
 """
 
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 from guest import Guest, Lab
-
-SCRIPT = Path(__file__).parents[2] / "roles" / "vexfs_mkfs" / "files" / "device.py"
+from inside import disk as inside_disk
+from inside import system
 
 
 def disk(lab: Lab) -> list[str]:
-    """What in_guest.py needs to know of the device: its name, its serial number, the script."""
-    return [lab.device, lab.device_serial, SCRIPT.read_text(encoding="utf-8")]
+    """What the guest needs to know of the device: its name, its serial number."""
+    return [lab.device, lab.device_serial]
 
 
 def is_mounted(guest: Guest, lab: Lab) -> bool:
     """Whether the lab's own filesystem is mounted."""
-    return bool(guest.python("answer(mounts(arguments[0]))", lab.mount_point))
+    return bool(guest.call(system.mounts, lab.mount_point))
 
 
 def make_free(guest: Guest, lab: Lab) -> None:
@@ -44,5 +43,4 @@ def mount(guest: Guest, lab: Lab) -> None:
 
 def own(guest: Guest, lab: Lab, script: str) -> None:
     """Run a script on the device, $1 in it, after its serial number was seen to be the right one."""
-    by_id, serial, code = disk(lab)
-    guest.program(code, by_id, serial, "sh", "-euc", script, "sh", "{}", seconds=300)
+    guest.call(inside_disk.run, lab.device, lab.device_serial, script, seconds=300)

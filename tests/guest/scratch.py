@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 import on_device
-from guest import Guest, Lab, Result, refused
+from guest import Guest, Lab, Result, refused, shown
+from inside import filesystem, images
+from inside.calls import name_of
+from inside.filesystem import Filesystem
 
 from roles.vexfs_mkfs.files.device import without_boot_sector
 
-# What comes before the code of a check: `fs` is the scratch filesystem, its mount point the current directory.
-BEGIN = """\
-fs = Device(arguments.pop(0))
-if os.path.isdir(fs.point):
-    os.chdir(fs.point)
-"""
-
-REFUSED = """
-mkfs, held = arguments
-before = fs.digest()
-holder = os.open(fs.device, os.O_RDONLY | os.O_EXCL) if held else None
-answer([*ended(mkfs), fs.digest() == before])
-"""
+Arguments = TypeVarTuple("Arguments")
+Value = TypeVar("Value")
 
 
 def signatures(guest: Guest, lab: Lab, device: str) -> set[str]:
@@ -32,11 +25,7 @@ def signatures(guest: Guest, lab: Lab, device: str) -> set[str]:
     The type of the filesystem is among them, whether they know it or not.
     """
     kinds = {*guest.ok(f"wipefs --noheadings --output TYPE {device}").split(), str(lab.filesystem_type)}
-    code = """
-    with open(arguments[0], "rb") as file:
-        answer(os.pread(file.fileno(), 512, 0).hex())
-    """
-    return without_boot_sector(kinds, bytes.fromhex(guest.python(code, device)))
+    return without_boot_sector(kinds, bytes.fromhex(guest.call(images.bytes_at, device, 0, 512)))
 
 
 @dataclass
@@ -63,15 +52,21 @@ class Scratch:
         self.size = int(lab.device_size_mb) << 20
         self.device = ""
 
-    def run(self, code: str, *arguments: Any, seconds: int = 60) -> Any:
-        """Run Python in the mount point, with `fs` (Device of in_guest.py) beside the names that Guest.python has."""
-        known = {
+    def known(self) -> dict[str, Any]:
+        """What the guest has to know of it: Filesystem of package `inside` takes it over."""
+        return {
             "image": self.image, "point": self.point, "device": self.device, "kind": self.lab.filesystem_type,
             "options": self.lab.mount_options(), "read_only_options": self.lab.mount_options_ro,
             "persistent": "persistent" in self.lab.capabilities,
             "disk": on_device.disk(self.lab) if self.on_device else [],
         }  # fmt: skip
-        return self.guest.python(code, known, *arguments, seconds=seconds, begin=BEGIN)
+
+    def call(
+        self, function: Callable[[Filesystem, *Arguments], Value], *arguments: *Arguments, seconds: int = 60
+    ) -> Value:
+        """Call a function of package `inside` on it, as Guest.call does, in its mount point if that is there."""
+        order = (self.known(), name_of(function), arguments)
+        return cast(Value, self.guest.returned(name_of(filesystem.on), order, seconds, shown(function, arguments)))
 
     def create(self, label: str = "vexlab") -> None:
         """Make everything anew, and format it."""
@@ -82,18 +77,16 @@ class Scratch:
         """Make everything anew, with what mkfs wrote the first time that this was asked for."""
         if master.exists:
             on_device.make_free(self.guest, self.lab)
-            code = "answer(fs.create(arguments[0], master=arguments[1]))"
-            self.device = self.run(code, self.size, master.path)
+            self.device = self.call(Filesystem.create, self.size, False, master.path)
         else:
             self.create()
-            self.run("fs.keep(arguments[0])", master.path)
+            self.call(Filesystem.keep, master.path)
             master.exists = True
 
     def create_blank(self, size: int = 0, *, read_only: bool = False) -> None:
         """Make image, loop device and mount point anew, without a filesystem; of so many bytes, if it is said."""
         on_device.make_free(self.guest, self.lab)
-        code = "answer(fs.create(arguments[0], read_only=arguments[1]))"
-        self.device = self.run(code, size or self.size, read_only)
+        self.device = self.call(Filesystem.create, size or self.size, read_only)
 
     def format_again(self, label: str = "vexlab") -> None:
         """Run the target's mkfs on the device as it is, whatever it carries."""
@@ -106,19 +99,19 @@ class Scratch:
 
     def mount(self, options: str = "") -> None:
         """Mount the device; as writable as the target claims to be when no options are given."""
-        self.run("fs.mount(arguments[0])", options)
+        self.call(Filesystem.mount, options)
 
     def unmount(self) -> None:
         """Unmount it; nothing may be busy."""
-        self.run("fs.unmount()")
+        self.call(Filesystem.unmount)
 
     def remount(self) -> None:
         """Unmount and mount again, which tells what is on disk from what is in memory; if the target is to keep it."""
-        self.run("fs.remount()")
+        self.call(Filesystem.remount)
 
     def digest(self) -> str:
         """Size and hash of the whole image, for telling whether a byte of it changed."""
-        return str(self.run("answer(fs.digest())"))
+        return self.call(Filesystem.digest)
 
     def signatures(self) -> set[str]:
         """What blkid and wipefs take what is on the device for."""
@@ -127,7 +120,7 @@ class Scratch:
     def magic(self) -> str:
         """The bytes on the device where the target's magic belongs, as hexadecimal digits."""
         length = len(self.lab.superblock_magic) // 2
-        return str(self.run("answer(fs.bytes_at(*arguments))", self.lab.superblock_magic_offset, length))
+        return self.call(Filesystem.bytes_at, self.lab.superblock_magic_offset, length)
 
     def mkfs_is_refused(self, mkfs: str = "", *, held: bool = False) -> None:
         """Assert that mkfs ends with an error, and that the image is byte for byte what it was.
@@ -135,10 +128,10 @@ class Scratch:
         `held`: meanwhile somebody has the device for themselves alone, as a volume manager, swap or a mount would.
         """
         mkfs = mkfs or self.lab.mkfs(self.device)
-        *ended, same = self.run(REFUSED, mkfs, held)
+        *ended, same = self.call(Filesystem.mkfs_under, mkfs, held)
         refused(Result(mkfs, *ended))
         assert same, "mkfs refused the device, but wrote to it"
 
     def remove(self) -> None:
         """Take everything down, what an interrupted run left too. Fails when the filesystem doesn't let go."""
-        self.run("fs.remove()")
+        self.call(Filesystem.remove)

@@ -16,35 +16,35 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
 import agent
+from guest import sources
+from inside.kmsg import KernelLog
 
-GUEST = Path(__file__).parents[1] / "guest"
-# The agent without what only a guest has: its kernel's log.
-SERVE = """
-import json, sys
-from types import ModuleType
-sys.path.insert(0, sys.argv[1])
-import agent
-inside = sys.modules["in_guest"] = ModuleType("in_guest")
-exec(compile(open(f"{sys.argv[1]}/in_guest.py").read(), "in_guest.py", "exec"), inside.__dict__)
-runner, answers = agent.Runner(inside.__dict__), sys.stdout
-for line in sys.stdin:
-    print(json.dumps(runner.run(json.loads(line))), file=answers, flush=True)
-"""
+HERE = Path(__file__).parent
+GUEST = HERE.parent / "guest"
+PROBE = "inside.agent_probe"
 
 
 class Runner:
-    """Agent's Runner in a process of its own, since it forks and takes standard output as a program has it."""
+    """Agent's Runner in a process of its own, since it forks and takes standard output as a program has it.
+
+    As in a guest, nothing is importable but the standard library and what the sources hold.
+    """
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(GUEST)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-I", "-S", str(HERE / "agent_process.py"), str(GUEST / "agent.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.send(sources() | {PROBE: (HERE / "agent_probe.py").read_text()})
 
-    def run(self, order: dict[str, Any]) -> dict[str, Any]:
+    def send(self, order: dict[str, Any]) -> None:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
+
+    def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        self.send(order)
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         return answer
 
@@ -59,114 +59,149 @@ def runner() -> Iterator[Runner]:
     made.close()
 
 
-def ask(runner: Runner, code: str, *arguments: Any, seconds: float = 20) -> Any:
-    """What the code of a check answers."""
-    seen = runner.run({"code": code, "arguments": arguments, "seconds": seconds})
+def call(runner: Runner, name: str, *arguments: Any, seconds: float = 20, module: str = PROBE) -> dict[str, Any]:
+    """The answer to a call."""
+    return runner.run({"call": f"{module}:{name}", "arguments": arguments, "seconds": seconds})
+
+
+def ask(runner: Runner, name: str, *arguments: Any) -> Any:
+    """What a function returns."""
+    seen = call(runner, name, *arguments)
     assert seen["code"] == 0, seen
-    return json.loads(seen["stdout"])
+    return json.loads(seen["outcome"])["value"]
+
+
+def raised(runner: Runner, name: str, *arguments: Any, module: str = PROBE) -> dict[str, Any]:
+    """What a function raises."""
+    seen = call(runner, name, *arguments, module=module)
+    assert seen["code"] == 1, seen
+    told: dict[str, Any] = json.loads(seen["outcome"])["raised"]
+    return told
 
 
 def worker(runner: Runner) -> int:
-    return int(ask(runner, "answer(os.getpid())"))
+    return int(ask(runner, "number"))
 
 
-def test_checks_share_a_process_that_none_of_them_changed(runner: Runner) -> None:
+def test_calls_share_a_process_that_none_of_them_changed(runner: Runner) -> None:
     first = worker(runner)
-    assert ask(runner, "answer(arguments)", "a", 1) == ["a", 1]
+    assert ask(runner, "echo", "a", 1, {"b": [None, True]}) == ["a", 1, {"b": [None, True]}]
     assert worker(runner) == first
     assert first != os.getpid()
 
 
-def test_names_directory_and_open_files_are_gone(runner: Runner, tmp_path: Path) -> None:
+def test_directory_and_open_files_are_gone(runner: Runner, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     first = worker(runner)
-    opened = "os.chdir(arguments[0]); kept = open('file'); answer(kept.fileno())"
-    descriptor = ask(runner, opened, str(tmp_path))
-    seen = "answer([os.getcwd(), 'kept' in globals(), os.path.exists(f'/proc/self/fd/{arguments[0]}')])"
-    assert ask(runner, seen, descriptor) == [str(Path.cwd()), False, False]
-    assert worker(runner) == first
-
-
-def test_a_changed_name_of_inside_is_what_it_was(runner: Runner) -> None:
-    first = worker(runner)
-    ask(runner, "read = None; answer(1)")
-    assert ask(runner, "answer(read.__name__)") == "read"
+    descriptor = ask(runner, "open_in", str(tmp_path))
+    assert ask(runner, "look", descriptor) == [str(Path.cwd()), False]
     assert worker(runner) == first
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        "os.umask(0o027 if os.umask(0o027) != 0o027 else 0o077)",
-        "sys.kept = open('/dev/null')",
-        "import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
-        "import threading; threading.Thread(target=sleep, args=[5], daemon=True).start()",
-        "subprocess.Popen(['sleep', '5'])",
-        "fork = os.fork()\nif fork == 0: os._exit(0)",
-    ],
+    "change", ["change_umask", "keep_a_file", "ignore_a_signal", "start_a_thread", "start_a_process", "fork"]
 )
-def test_what_outlives_a_check_ends_its_process(runner: Runner, change: str) -> None:
+def test_what_outlives_a_call_ends_its_process(runner: Runner, change: str) -> None:
     first = worker(runner)
-    assert ask(runner, f"{change}\nanswer('done')") == "done"
+    assert ask(runner, change) is None
     assert worker(runner) != first
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="nobody else can become another user")
 def test_who_became_another_user_does_not_come_back(runner: Runner) -> None:
-    assert ask(runner, "os.setresuid(65534, 65534, 65534); answer(os.getuid())") == 65534
-    assert ask(runner, "answer(os.getuid())") == 0
+    assert ask(runner, "become_nobody") == 65534
+    assert ask(runner, "user") == 0
 
 
-@pytest.mark.parametrize(
-    ("code", "expected", "said"),
-    [
-        ("raise OSError(5, 'told')", 1, "OSError: [Errno 5] told in: raise OSError(5, 'told')"),
-        ("assert 1 ==", 1, "SyntaxError: "),
-        ("sys.exit('words')", 1, "words"),
-        ("sys.exit(3)", 3, ""),
-        ("os._exit(4)", 4, ""),
-        ("os.kill(os.getpid(), 9)", 137, ""),
-    ],
-)
-def test_a_failure_is_told_and_ends_the_process(runner: Runner, code: str, expected: int, said: str) -> None:
+def test_exception_names_the_lines_it_came_through(runner: Runner) -> None:
+    """The file is the one that is read on this side, and the traceback shows its lines."""
+    lines = (HERE / "agent_probe.py").read_text().splitlines()
+    outer, inner = (lines.index(f"    {line}") + 1 for line in ("inner()", 'raise OSError(5, "told")'))
+    seen = call(runner, "fail")
+    where = [f"fail (inside/agent_probe.py:{outer})", f"inner (inside/agent_probe.py:{inner})"]
+    told = {"type": "OSError", "message": "[Errno 5] told", "where": where}
+    assert json.loads(seen["outcome"]) == {"raised": told}
+    assert seen["stdout"] == "before\n"
+    assert f'File "inside/agent_probe.py", line {inner}, in inner\n    raise OSError(5, "told")\n' in seen["stderr"]
+
+
+def test_exception_ends_the_process(runner: Runner) -> None:
     first = worker(runner)
-    seen = runner.run({"code": f"print('before', flush=True)\n{code}", "arguments": [], "seconds": 20})
-    assert seen["code"] == expected
-    assert said in seen["stderr"]
-    assert seen["stdout"] == ("" if "Syntax" in said else "before\n")
+    raised(runner, "fail")
     assert worker(runner) != first
 
 
-def test_output_is_that_of_the_check_alone(runner: Runner) -> None:
+@pytest.mark.parametrize(("how", "code"), [("words", 1), ("exit", 4), ("kill", 137)])
+def test_a_process_that_ends_is_told_and_replaced(runner: Runner, how: str, code: int) -> None:
+    first = worker(runner)
+    seen = call(runner, "leave", how)
+    assert (seen["code"], seen["stdout"]) == (code, "before\n")
+    assert (seen["outcome"] == "") is (how != "words")
+    assert worker(runner) != first
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (PROBE, "nothing"), (PROBE, "PROBE"), (PROBE, "os.getpid"), (PROBE, "kept"), (PROBE, ""),
+        ("inside.nowhere", "number"), ("os", "getpid"), ("agent", "main"), ("inside", "number"),
+    ],
+)  # fmt: skip
+def test_only_functions_of_the_package_are_called(runner: Runner, module: str, name: str) -> None:
+    told = raised(runner, name, module=module)
+    assert told["type"] == "LookupError"
+    assert told["message"].startswith(f"nothing that runs in the guest is named {module}:{name}")
+
+
+def test_wrong_arguments_are_an_exception(runner: Runner) -> None:
+    assert raised(runner, "number", 1)["type"] == "TypeError"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "kind"), [("no_json", [], "TypeError"), ("big", [3 << 20], "ValueError")]
+)
+def test_what_can_not_be_an_answer_is_an_exception(runner: Runner, name: str, arguments: list[int], kind: str) -> None:
+    assert raised(runner, name, *arguments)["type"] == kind
+    assert len(ask(runner, "big", 1 << 20)) == 1 << 20
+
+
+def test_every_module_is_imported_from_what_was_sent(runner: Runner) -> None:
+    """And needs nothing but the standard library, since nothing else can be imported there."""
+    names = sorted(name for name in sources() if name.startswith("inside."))
+    assert len(names) > 20
+    assert ask(runner, "load", names) == [f"{name.replace('.', '/')}.py" for name in names]
+    assert ask(runner, "load", ["roles.vexfs_mkfs.files.device"]) == ["roles/vexfs_mkfs/files/device.py"]
+
+
+def test_output_is_that_of_the_call_alone(runner: Runner) -> None:
     for said in ("a long line", "short"):
-        seen = runner.run({"code": f"print({said!r})", "arguments": [], "seconds": 20})
-        assert (seen["stdout"], seen["stderr"]) == (f"{said}\n", "")
+        seen = call(runner, "say", said)
+        assert (seen["stdout"], seen["stderr"], seen["outcome"]) == (f"{said}\n", "", '{"value": null}')
 
 
-def test_code_is_killed_at_its_deadline_with_all_it_started(runner: Runner) -> None:
-    code = "child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); sleep(60)"
-    seen = runner.run({"code": code, "arguments": [], "seconds": 1})
+def test_call_is_killed_at_its_deadline_with_all_it_started(runner: Runner) -> None:
+    seen = call(runner, "wait_with_a_child", seconds=1)
     assert (seen["code"], seen.get("stuck")) == (124, None)
     assert not Path(f"/proc/{int(seen['stdout'])}").exists()
-    assert ask(runner, "answer(1)") == 1
+    assert ask(runner, "echo", 1) == [1]
 
 
 def test_a_worker_that_somebody_killed_is_replaced(runner: Runner) -> None:
-    """And it is told from a check that failed: the code that it ran said nothing."""
+    """And it is told from a check that failed: the function that it called said nothing."""
     killed = worker(runner)
     os.kill(killed, 9)
-    seen = runner.run({"code": "answer(1)", "arguments": [], "seconds": 20})
+    seen = call(runner, "echo", 1)
     assert (seen["code"], seen["killed"]) == (137, killed)
-    assert ask(runner, "answer(1)") == 1
-    assert "killed" not in runner.run({"code": "sleep(60)", "arguments": [], "seconds": 1})
+    assert ask(runner, "echo", 1) == [1]
+    assert "killed" not in call(runner, "wait", seconds=1)
     assert "killed" not in runner.run({"script": "kill -9 $$", "seconds": 20})
 
 
 @pytest.fixture
-def kmsg() -> Iterator[tuple[agent.KernelLog, int]]:
+def kmsg() -> Iterator[tuple[KernelLog, int]]:
     """A log whose records come as they do from /dev/kmsg, one per read, and where they are written."""
     reading, writing = os.pipe2(os.O_DIRECT | os.O_NONBLOCK)
-    yield agent.KernelLog(reading), writing
+    yield KernelLog(reading), writing
     os.close(reading)
     os.close(writing)
 
@@ -176,7 +211,7 @@ def log(writing: int, *numbers: int) -> None:
         os.write(writing, f"{4 if number % 2 else 6},{number},{number}000000,-;record {number}\n KEY=value\n".encode())
 
 
-def test_messages_of_the_kernel_come_once(kmsg: tuple[agent.KernelLog, int]) -> None:
+def test_messages_of_the_kernel_come_once(kmsg: tuple[KernelLog, int]) -> None:
     messages, writing = kmsg
     log(writing, 41, 42)
     told = ["[   41.000000] record 41", "[   42.000000] record 42"]
@@ -187,9 +222,7 @@ def test_messages_of_the_kernel_come_once(kmsg: tuple[agent.KernelLog, int]) -> 
 
 
 @pytest.mark.parametrize(("numbers", "lost"), [([50], 7), ([43, 45, 48], 3), ([44], 1)])
-def test_messages_that_were_overwritten_are_counted(
-    kmsg: tuple[agent.KernelLog, int], numbers: list[int], lost: int
-) -> None:
+def test_messages_that_were_overwritten_are_counted(kmsg: tuple[KernelLog, int], numbers: list[int], lost: int) -> None:
     """A flood takes the room of what nobody has read yet, a report of a bug among it."""
     messages, writing = kmsg
     log(writing, 42)
@@ -231,20 +264,15 @@ def test_a_script_that_leaves_a_process_behind_is_not_waited_for(runner: Runner)
     os.kill(left, 9)
 
 
-@pytest.mark.parametrize("kind", ["script", "code"])
+@pytest.mark.parametrize("kind", ["script", "call"])
 def test_what_runs_ends_with_whoever_asked_for_it(tmp_path: Path, kind: str) -> None:
     """A run that was killed must not go on in the guest, beside the next one."""
     runner, mark = Runner(), tmp_path / "pid"
     orders: dict[str, dict[str, Any]] = {
         "script": {"script": f"echo $$ >{mark}; sleep 60"},
-        "code": {
-            "code": "open(arguments[0], 'w').write(f'{os.getpid()}\\n'); time.sleep(60)",
-            "arguments": [str(mark)],
-        },
+        "call": {"call": f"{PROBE}:wait", "arguments": [str(mark)]},
     }
-    assert runner.process.stdin is not None
-    runner.process.stdin.write(json.dumps(orders[kind] | {"seconds": 60}) + "\n")
-    runner.process.stdin.flush()
+    runner.send(orders[kind] | {"seconds": 60})
     began = time.monotonic()
     while not (mark.exists() and mark.read_text().endswith("\n")):
         assert time.monotonic() - began < 20

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
+
+import answers
 
 GUEST = Path(__file__).parents[1] / "guest"
 # Asks an agent that is whatever `ssh` in PATH is; tells what came of it, and the most memory that it took, in KiB.
@@ -26,30 +32,33 @@ except (guest.UnusableError, OSError) as problem:
 print(json.dumps({"came": came, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 """
 HELLO = "echo '{\"ready\": 1}'; read inside; read order\n"
-PEER_ANSWER = json.dumps({"code": 0, "stdout": "x" * 1000, "stderr": "", "kernel": [], "warnings": []})
+ANSWER = {"code": 0, "stdout": "x" * 1000, "stderr": "", "kernel": [], "warnings": [], "lost": 0}
+PEER_ANSWER = json.dumps(ANSWER)
 
 
-def ask(directory: Path, guest: str) -> tuple[object, int]:
+def ask(directory: Path, guest: str, code: str = "") -> tuple[object, int]:
     """What an agent with this shell script behind its connection comes to, and the memory that it took in MiB."""
     program = directory / "ssh"
     program.write_text(f"#!/bin/sh\n{HELLO}{guest}\n")
     program.chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-c", ASK, str(GUEST)], capture_output=True, text=True, check=True, timeout=120,
+        [sys.executable, "-c", code or ASK, str(GUEST)], capture_output=True, text=True, check=True, timeout=120,
         env=os.environ | {"PATH": f"{directory}:{os.environ['PATH']}"},
     )  # fmt: skip
     told = json.loads(done.stdout)
+    if code:
+        return told, 0
     return told["came"], told["kib"] >> 10
 
 
 def test_answer_arrives(tmp_path: Path) -> None:
     came, _ = ask(tmp_path, f"echo '{PEER_ANSWER}'; sleep 1")
-    assert came == json.loads(PEER_ANSWER)
+    assert came == ANSWER | {"outcome": {}}
 
 
 def test_answer_in_parts_arrives(tmp_path: Path) -> None:
     came, _ = ask(tmp_path, f"printf '%s' '{PEER_ANSWER[:500]}'; sleep 0.5; echo '{PEER_ANSWER[500:]}'; sleep 1")
-    assert came == json.loads(PEER_ANSWER)
+    assert came == ANSWER | {"outcome": {}}
 
 
 def test_gigabyte_without_an_end_is_not_taken_in(tmp_path: Path) -> None:
@@ -68,8 +77,8 @@ def test_half_an_answer_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stream", ["1", "2"])
 def test_agent_keeps_begin_and_end_of_what_a_command_writes(stream: str) -> None:
     code = (
-        "import sys, json; sys.path.insert(0, sys.argv[1]); import agent; from types import ModuleType; "
-        "runner = agent.Runner({}); print(json.dumps(runner.run({'script': sys.argv[2], 'seconds': 60})))"
+        "import sys, json; sys.path.insert(0, sys.argv[1]); import agent; "
+        "runner = agent.Runner(); print(json.dumps(runner.run({'script': sys.argv[2], 'seconds': 60})))"
     )
     script = f"(echo begin; head -c 50000000 /dev/zero | tr '\\0' x; echo end) >&{stream}"
     orders, somebody_who_waits = os.pipe()  # at the end of its orders the agent ends too
@@ -86,3 +95,79 @@ def test_agent_keeps_begin_and_end_of_what_a_command_writes(stream: str) -> None
     assert said.endswith("xend\n")
     assert "bytes left out]" in said
     assert len(said) < (4 << 20) + 100
+
+
+RAISED: dict[str, Any] = {"type": "OSError", "message": "m", "where": []}
+WHERE = ["f (inside/x.py:1)", "g (inside/y.py:2)"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("no JSON", "it is no JSON"),
+        ("[]", "it is no JSON object"),
+        ("[" * 100000, "it is nested too deeply"),
+        (json.dumps(ANSWER | {"code": "0"}), "its code has the wrong type"),
+        (json.dumps(ANSWER | {"code": True}), "its code has the wrong type"),
+        (json.dumps(ANSWER | {"kernel": [1]}), "its kernel has the wrong type"),
+        (json.dumps(ANSWER | {"stdout": None}), "its stdout has the wrong type"),
+        (json.dumps(ANSWER | {"run": "rm -rf /"}), "it has an unknown field 'run'"),
+        (json.dumps({"code": 0}), "kernel, lost, stderr, stdout, warnings is missing"),
+        (json.dumps(ANSWER | {"outcome": "1"}), "it is no JSON object"),
+        (json.dumps(ANSWER | {"outcome": "{"}), "it is no JSON"),
+        (json.dumps(ANSWER | {"outcome": '{"other": 1}'}), "its outcome is neither a value nor an exception"),
+        (json.dumps(ANSWER | {"outcome": json.dumps({"value": 1, "raised": RAISED})}), "its outcome is neither"),
+        (
+            json.dumps(ANSWER | {"outcome": json.dumps({"raised": RAISED | {"where": [1]}})}),
+            "its outcome is no exception",
+        ),
+        (json.dumps(ANSWER | {"outcome": json.dumps({"raised": {"type": "X"}})}), "its outcome is no exception"),
+    ],
+)
+def test_what_is_no_answer_is_not_believed(line: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        answers.checked(line.encode())
+
+
+def test_no_answer_makes_the_guest_lost(tmp_path: Path) -> None:
+    came, _ = ask(tmp_path, "echo '[]'; sleep 1")
+    assert came == "LostError: what the guest answered is no answer: it is no JSON object"
+
+
+# Has the guest call a function, and tells what came of it.
+CALL = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import guest, pytest
+from inside import images
+try:
+    came = guest.Guest({"ansible_host": "nowhere"}).call(images.size_of, "/some/file", seconds=1)
+except pytest.fail.Exception as problem:
+    came = str(problem)
+print(json.dumps(came))
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "came"),
+    [
+        ({"outcome": '{"value": 7}'}, 7),
+        ({"code": 124}, "images.size_of('/some/file') did not end in the guest within 1 s"),
+        (
+            {"code": 139, "stderr": "last words"},
+            "images.size_of('/some/file') did not return in the guest, "
+            "a signal ended it (Segmentation fault): last words",
+        ),
+        (
+            {"code": 1, "outcome": json.dumps({"raised": RAISED | {"type": "AssertionError"}})}, "m",
+        ),
+        (
+            {"code": 1, "outcome": json.dumps({"raised": RAISED | {"where": WHERE}})},
+            "OSError: m, in f (inside/x.py:1), g (inside/y.py:2)",
+        ),
+    ],
+    ids=["value", "deadline", "crash", "assertion", "exception"],
+)  # fmt: skip
+def test_what_a_call_comes_to_is_said_in_words(tmp_path: Path, change: dict[str, Any], came: object) -> None:
+    (tmp_path / "answer").write_text(json.dumps(ANSWER | change) + "\n")
+    assert ask(tmp_path, f"cat {tmp_path}/answer; sleep 1", CALL)[0] == came

@@ -9,42 +9,18 @@ from typing import Any
 
 import pytest
 from guest import Guest, Lab
+from inside import build
 
 Claim = Callable[[str, bool, str], None]
 
 # elf.h: magic with class and byte order, type, machine; place, size and number of the section headers
 ELF_HEADER = struct.Struct("< 6s 10x H H 20x Q 10x H H 2x")
 
-# Reads the module, what the build said about it, and what it was made from: Kbuild keeps a list of a module's objects,
-# and for each of those a list of its sources.
-LOOK = """
-record, build, file = arguments
-os.chdir(build)
-module = Path(file)
-content, built = module.read_bytes(), module.stat().st_mtime_ns
-sources = set()
-for item in (Path(name) for name in read(module.with_suffix(".mod")).split()):
-    words = read(item.with_name(f".{item.name}.cmd")).split() if item.suffix == ".o" else []
-    names = [name for name in words if name.endswith((".c", ".h", ".rs", ".S"))]
-    sources |= {name for name in names if not name.startswith("/") or name.startswith(build)}
-sources = {name for name in sources if os.path.isfile(name)}
-answer({
-    "header": content[:64].hex(),
-    "size": len(content),
-    "sha256": hashlib.sha256(content).hexdigest(),
-    "record": json.loads(read(record))["module"],
-    "release": os.uname().release,
-    "sources": len(sources),
-    "newer": sorted(name for name in sources if os.stat(name).st_mtime_ns > built),
-})
-"""
-
 
 @pytest.fixture(scope="module")
 def seen(guest: Guest, lab: Lab) -> dict[str, Any]:
-    """What LOOK found."""
-    found: dict[str, Any] = guest.python(LOOK, f"{lab.work_directory}/build.json", lab.build, lab.module_file)
-    return found
+    """What the module and its record say."""
+    return guest.call(build.look, f"{lab.work_directory}/build.json", lab.build, lab.module_file)
 
 
 @pytest.fixture(scope="module")

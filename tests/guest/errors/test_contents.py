@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from corruptible import Corruptible
+from inside import foreign
 
 WRITE = "dd of=$DEVICE bs=64k conv=notrunc,fsync iflag=fullblock status=none"
 FOREIGN = {
@@ -24,34 +25,12 @@ DAMAGED = {
 SIZES = {"no byte": 0, "one sector": 512, "one block": 4096, "64 KiB": 65536}
 
 
-# Arguments: the image that is whole, the new one, its size. Answers the device that it is on.
-CUT = """
-whole, path, size = arguments
-shell(f"cp --sparse=always {whole} {path}")
-os.truncate(path, size)
-answer(attach(path))
-"""
-
-# Arguments: image, device, the size that it gets while it is mounted. Errors are right; what counts is the unmount.
-SHRINK = """
-image, device, size = arguments
-mount(device, fs.point, fs.kind, fs.options)
-os.truncate(image, size)
-with open(device, "rb") as loop:
-    fcntl.ioctl(loop, LOOP_SET_CAPACITY)
-outcome(os.listdir, fs.point)
-outcome(write, f"{fs.point}/new", bytes(1 << 20))
-outcome(syncfs, fs.point)
-umount(fs.point)
-"""
-
-
 @pytest.fixture
 def cut(corruptible: Corruptible) -> Iterator[Callable[[int], str]]:
     """Makes a device of so many bytes that holds as much of the filesystem."""
     path = f"{corruptible.image}.cut"
-    yield lambda size: str(corruptible.run(CUT, corruptible.master, path, size))
-    corruptible.run("for device in loops(arguments[0]): detach(device)\nos.unlink(arguments[0])", path)
+    yield lambda size: corruptible.guest.call(foreign.cut, corruptible.master, path, size)
+    corruptible.guest.call(foreign.remove, path)
 
 
 @pytest.mark.parametrize("content", FOREIGN)
@@ -90,4 +69,5 @@ def test_device_that_is_shorter_than_the_filesystem(
 
 def test_device_that_ends_while_it_is_mounted(corruptible: Corruptible, cut: Callable[[int], str]) -> None:
     """The second half goes away under the mount. Errors are right, and so is an unmount that succeeds."""
-    corruptible.run(SHRINK, f"{corruptible.image}.cut", cut(corruptible.size), corruptible.size // 2)
+    device = cut(corruptible.size)
+    corruptible.call(foreign.shrink_under_a_mount, f"{corruptible.image}.cut", device, corruptible.size // 2)

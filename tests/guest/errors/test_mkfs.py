@@ -5,56 +5,7 @@ from __future__ import annotations
 import pytest
 from corruptible import Corruptible
 from guest import Guest, Lab, Result, refused
-
-# Arguments: mkfs. Answers how it ended under a mount that is being written, and what the files hold afterwards.
-MOUNTED = """
-fs.mount()
-write("precious", "precious")
-done = ended(arguments[0])
-write("more", "more")
-fs.remount()
-answer([done, read("precious") + " " + read("more")])
-fs.unmount()
-"""
-
-# Arguments: mkfs, what makes the filesystem that is there (or nothing), its type, its mount options. Answers how mkfs
-# ended, whether each byte is what it was, and what came of a mount.
-CARRIES = """
-mkfs, make, kind, options = arguments
-if make:
-    shell(make)
-before = fs.digest()
-done = ended(mkfs)
-same = fs.digest() == before
-came = outcome(mount, fs.device, fs.point, kind, options)
-if came == "done":
-    umount(fs.point)
-answer([done, same, came])
-"""
-
-# Arguments: mkfs, size. Answers how it ended on a device full of `x`, and whether it still is.
-SMALL = """
-mkfs, size = arguments
-image = fs.image + ".small"
-write(image, "x" * size)
-device = attach(image)
-done = ended(f"DEVICE={device}; export DEVICE; {mkfs}")
-with open(device, "r+b") as file:
-    os.fsync(file)
-same = read(image) == "x" * size
-detach(device)
-os.unlink(image)
-answer([done, same])
-"""
-
-# Arguments: mkfs for the mount point. Answers how it ended, and whether the directory is what it was.
-DIRECTORY = """
-fs.mount()
-before = sorted(os.listdir())
-done = ended(arguments[0])
-answer([done, sorted(os.listdir()) == before])
-fs.unmount()
-"""
+from inside import mkfs as inside_mkfs
 
 
 @pytest.fixture
@@ -69,7 +20,7 @@ def whole(corruptible: Corruptible) -> Corruptible:
 def test_mounted_device(lab: Lab, whole: Corruptible, force: bool) -> None:
     """The filesystem that is mounted there goes on, and still is there after the next mount."""
     mkfs = lab.mkfs(whole.device, force=force)
-    done, kept = whole.run(MOUNTED, mkfs)
+    done, kept = whole.call(inside_mkfs.under_a_mount, mkfs)
     refused(Result(mkfs, *done))
     assert kept == "precious more"
 
@@ -83,7 +34,7 @@ def test_device_with_a_signature(lab: Lab, whole: Corruptible, kind: str) -> Non
         there = ("", lab.filesystem_type, lab.mount_options())
     else:
         there = (f"mke2fs -q -F -t ext4 {whole.device}", "ext4", "ro")
-    done, same, came = whole.run(CARRIES, mkfs, *there)
+    done, same, came = whole.call(inside_mkfs.over_a_filesystem, mkfs, *there)
     refused(Result(mkfs, *done))
     assert same, "mkfs refused the device, but wrote to it"
     assert came == "done", f"what was there can't be mounted any more: {came}"
@@ -94,7 +45,7 @@ def test_device_with_a_signature(lab: Lab, whole: Corruptible, kind: str) -> Non
 def test_small_device(lab: Lab, corruptible: Corruptible, size: int) -> None:
     """Refused, with the few bytes as they were."""
     mkfs = lab.in_build(lab.mkfs_command, {"LABEL": "vexlab"})
-    done, same = corruptible.run(SMALL, mkfs, size)
+    done, same = corruptible.call(inside_mkfs.on_a_small_device, mkfs, size)
     refused(Result(mkfs, *done))
     assert same, "mkfs refused the device, but wrote to it"
 
@@ -102,6 +53,6 @@ def test_small_device(lab: Lab, corruptible: Corruptible, size: int) -> None:
 def test_directory(guest: Guest, lab: Lab, whole: Corruptible) -> None:
     """Such as the mount point, when the two are mixed up."""
     mkfs = lab.mkfs(whole.point)
-    done, same = whole.run(DIRECTORY, mkfs)
+    done, same = whole.call(inside_mkfs.on_the_mount_point, mkfs)
     refused(Result(mkfs, *done))
     assert same, "the directory is not what it was"

@@ -8,6 +8,7 @@ import shlex
 import pytest
 from corruptible import Corruptible
 from guest import Guest, Lab, Result, refused
+from inside import modules, system
 
 # What module_param() makes of these types refuses words; what a module makes of others is its own business.
 NUMBERS = {"byte", "short", "ushort", "int", "uint", "long", "ulong", "ullong", "hexint", "bool", "invbool"}
@@ -20,45 +21,10 @@ BROKEN = {
 }
 
 
-# Arguments: command, name of the module, filesystem type. Answers how the command ended under a mount, the use counts
-# before and after, and whether the filesystem goes on.
-UNDER_A_MOUNT = """
-command, name, kind = arguments
-fs.mount()
-before = references(name)
-done = ended(command)
-answer([done, before, references(name), registered(kind), outcome(os.listdir, ".")])
-fs.unmount()
-"""
-
-# Arguments: what makes the file, its path, name of the module. Answers how insmod ended, and whether it is loaded.
-BROKEN_FILE = """
-make, path, name = arguments
-shell(f"{make} >{path}")
-done = ended(f"insmod {path}")
-there = os.path.exists(f"/sys/module/{name}")
-unload(name)
-os.unlink(path)
-answer([done, there])
-"""
-
-# Arguments: module, its name, parameters. Answers for each how insmod ended and whether the module was there.
-PARAMETERS = """
-path, name, parameters = arguments
-seen = {}
-for parameter in parameters:
-    done = ended(f"insmod {path} {parameter}")
-    there = os.path.exists(f"/sys/module/{name}")
-    unload(name)
-    seen[parameter] = [done[0], there]
-answer(seen)
-"""
-
-
 def must_be_refused_under_a_mount(lab: Lab, corruptible: Corruptible, command: str, because: str) -> None:
     """Assert that the command is refused with these words, and that what is mounted goes on."""
     corruptible.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()
-    done, before, *goes_on = corruptible.run(UNDER_A_MOUNT, command, lab.module_name, lab.filesystem_type)
+    done, before, *goes_on = corruptible.call(modules.command_under_a_mount, command, lab.module_name)
     refused(Result(command, *done), because)
     assert goes_on == [before, True, "done"]
 
@@ -77,14 +43,14 @@ def test_unloaded_while_mounted(lab: Lab, corruptible: Corruptible) -> None:
 @pytest.fixture
 def unloaded(guest: Guest, lab: Lab, lab_down: None) -> None:
     """The module not loaded; lab_down loads it again."""
-    guest.python("unload(arguments[0])", lab.module_name)
+    guest.call(system.unload, lab.module_name)
 
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_file_that_is_no_module(guest: Guest, lab: Lab, unloaded: None, how: str) -> None:
     """Refused, with nothing of it left in the kernel."""
     make = BROKEN[how].format(module=shlex.quote(lab.module_path))
-    done, there = guest.python(BROKEN_FILE, make, f"{lab.work_directory}/broken.ko", lab.module_name)
+    done, there = guest.call(modules.load_broken, make, f"{lab.work_directory}/broken.ko", lab.module_name)
     refused(Result(f"insmod of a file that is {how}", *done))
     assert not there, "insmod failed, and the module is there"
 
@@ -96,7 +62,7 @@ def test_parameter_with_a_wrong_value(guest: Guest, lab: Lab, unloaded: None) ->
         pytest.skip(f"the module of target {lab.target_name} has no parameters")
     kinds = {line.partition(":")[0]: re.search(r"\((?:array of )?(\w+)\)$", line) for line in listed}
     wrong = {f"{name}=vexlab-no-such-value": kind is not None and kind[1] in NUMBERS for name, kind in kinds.items()}
-    seen = guest.python(PARAMETERS, lab.module_path, lab.module_name, list(wrong))
+    seen = guest.call(modules.load_with, lab.module_path, lab.module_name, list(wrong))
     for parameter, (code, there) in seen.items():
         assert code < 124, f"insmod with {parameter} ended with {code}"
         assert there == (code == 0), f"insmod with {parameter} ended with {code}, and the module is there: {there}"
@@ -105,7 +71,7 @@ def test_parameter_with_a_wrong_value(guest: Guest, lab: Lab, unloaded: None) ->
 
 def test_parameter_that_nobody_knows(guest: Guest, lab: Lab, unloaded: None) -> None:
     """The kernel ignores it with a line in its log, or the module refuses it; it is loaded or it isn't."""
-    seen = guest.python(PARAMETERS, lab.module_path, lab.module_name, ["vexlab_no_such_parameter=1"])
+    seen = guest.call(modules.load_with, lab.module_path, lab.module_name, ["vexlab_no_such_parameter=1"])
     [(code, there)] = seen.values()
     assert code < 124, f"insmod ended with {code}"
     assert there == (code == 0), f"insmod ended with {code}, and the module is there: {there}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from corruptible import Corruptible
 from guest import Lab
+from inside import images, refused_mounts
 
 OPTIONS = {
     "unknown": "vexlab-no-such-option",
@@ -38,43 +39,12 @@ def test_what_is_no_device(corruptible: Corruptible, kind: str) -> None:
     assert {tried.mount for tried in outcome.attempts} <= allowed
 
 
-# Arguments: device that can't be written. Answers what came of a remount for writing, and of a write afterwards.
-REMOUNT = """
-fs.device = arguments[0]
-fs.mount(fs.read_only_options)
-came = outcome(mount, "none", fs.point, fs.kind, f"remount,{fs.options}")
-answer([came, attempt("os.close(os.open('new', os.O_CREAT | os.O_WRONLY))")])
-fs.unmount()
-"""
-
-# Answers what came of a second mount on the same directory, of a read-only one elsewhere, what the two showed, and
-# what is there after the last one is gone and the device is mounted anew.
-TWICE = """
-fs.mount()
-write("first", "first")
-os.chdir("/")
-second = fs.point + "-second"
-os.makedirs(second, exist_ok=True)
-seen = {}
-for point, options in ((fs.point, fs.options), (second, fs.read_only_options)):
-    came = outcome(mount, fs.device, point, fs.kind, options)
-    seen[point] = read(f"{point}/first") if came == "done" else came
-    if came == "done":
-        umount(point)
-os.rmdir(second)
-write(f"{fs.point}/second", "second")
-fs.remount()
-answer([*seen.values(), sorted(set(os.listdir(fs.point)) & {"first", "second"})])
-fs.unmount()
-"""
-
-
 @pytest.fixture
 def read_only_device(corruptible: Corruptible) -> Iterator[str]:
     """A device with the filesystem on it that can't be written."""
-    device: str = corruptible.run("answer(attach(arguments[0], read_only=True))", corruptible.master)
+    device = corruptible.guest.call(images.attach, corruptible.master, True)
     yield device
-    corruptible.run("detach(arguments[0])", device)
+    corruptible.guest.call(images.detach, device)
 
 
 @pytest.mark.requires("read-write")
@@ -90,7 +60,7 @@ def test_read_only_device_mounted_for_writing(lab: Lab, corruptible: Corruptible
 @pytest.mark.requires("read-write", "remount")
 def test_read_only_device_made_writable_by_a_remount(corruptible: Corruptible, read_only_device: str) -> None:
     """The other way to the same: refused too, and the mount stays as it was."""
-    came, wrote = corruptible.run(REMOUNT, read_only_device)
+    came, wrote = corruptible.call(refused_mounts.read_only_device_remounted, read_only_device)
     assert (came in ("EACCES", "EROFS"), wrote) == (True, "EROFS"), f"remount: {came}, write: {wrote}"
 
 
@@ -98,6 +68,6 @@ def test_read_only_device_made_writable_by_a_remount(corruptible: Corruptible, r
 def test_mounted_twice(lab: Lab, corruptible: Corruptible) -> None:
     """On the same directory and elsewhere, in another mode: refused, or the same filesystem. Nothing may be lost."""
     corruptible.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()
-    on_top, elsewhere, kept = corruptible.run(TWICE)
+    on_top, elsewhere, kept = corruptible.call(refused_mounts.mounted_twice)
     assert {on_top, elsewhere} <= {"first", "EBUSY", "EINVAL"}
     assert kept == ["first", "second"]

@@ -7,18 +7,13 @@ from pathlib import Path
 import kernel_log
 import pytest
 from guest import Guest
-
-LOOK = """
-kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-log = KernelLog(kmsg).new()
-answer([log["kernel"], log["lost"], int(read("/proc/sys/kernel/tainted"))])
-"""
+from inside import kmsg
 
 
 @pytest.fixture(scope="module")
 def seen(guest: Guest, evidence: Path) -> tuple[list[str], int, int]:
     """The kernel's whole log, how much of it was lost, and its taint flags, which are kept as evidence as well."""
-    lines, lost, taint = guest.python(LOOK)
+    lines, lost, taint = guest.call(kmsg.look)
     (evidence / "taint").write_text(f"{taint}\n")
     return lines, lost, taint
 

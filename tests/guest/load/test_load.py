@@ -8,34 +8,7 @@ from typing import Any
 
 import pytest
 from guest import Guest, Lab
-
-# What the kernel says of the module, and what the build said; None for a file that isn't there.
-LOOK = """
-name, parameters, record = arguments
-module = Path("/sys/module", name)
-
-def content(path):
-    return Path(path).read_text().strip() if os.access(path, os.R_OK) else None
-
-note = module / "notes/.note.gnu.build-id"
-answer({
-    "states": {line.split()[0]: line.split()[4] for line in read("/proc/modules").splitlines()},
-    "users": {line.split()[0]: line.split()[3] for line in read("/proc/modules").splitlines()},
-    "initstate": content(module / "initstate"),
-    "types": [line.split()[-1] for line in read("/proc/filesystems").splitlines()],
-    "is built in": f"/{name}.ko" in read(f"/lib/modules/{os.uname().release}/modules.builtin"),
-    "srcversion": content(module / "srcversion") or "",
-    "note": note.read_bytes().hex() if note.exists() else "",
-    "taint": content(module / "taint") or "",
-    "parameters": {parameter: content(module / "parameters" / parameter) for parameter in parameters},
-    "record": json.loads(read(record))["module"],
-})
-"""
-
-LOAD_AGAIN = """
-insmod, name = arguments
-answer([attempt("shell(insmod)"), read(f"/sys/module/{name}/initstate").strip()])
-"""
+from inside import loaded
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +19,9 @@ def parameters(lab: Lab) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def seen(guest: Guest, lab: Lab, parameters: dict[str, str]) -> dict[str, Any]:
-    """What LOOK found."""
+    """What the kernel shows."""
     record = f"{lab.work_directory}/build.json"
-    found: dict[str, Any] = guest.python(LOOK, lab.module_name, list(parameters), record)
-    return found
+    return guest.call(loaded.look, lab.module_name, list(parameters), record)
 
 
 def test_module_is_live(lab: Lab, seen: dict[str, Any]) -> None:
@@ -99,6 +71,6 @@ def test_parameters_are_the_given_ones(seen: dict[str, Any], parameters: dict[st
 def test_load_again_is_refused(guest: Guest, lab: Lab) -> None:
     """A second insmod must say EEXIST and leave the first alone."""
     insmod = f"insmod {shlex.quote(lab.module_path)} {lab.module_parameters}"
-    refused, state = guest.python(LOAD_AGAIN, insmod, lab.module_name)
+    refused, state = guest.call(loaded.load_again, insmod, lab.module_name)
     assert "exists" in refused.lower(), f"a second insmod was not refused for being the second: {refused}"
     assert state == "live"

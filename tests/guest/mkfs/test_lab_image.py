@@ -7,17 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from guest import Guest, Lab
+from inside import images, lab_mount, mkfs, system
 from scratch import signatures
-
-
-def bytes_at(guest: Guest, path: str, offset: int, length: int) -> bytes:
-    """Bytes of a file or device in the guest."""
-    code = """
-    path, offset, length = arguments
-    with open(path, "rb") as file:
-        answer(os.pread(file.fileno(), length, offset).hex())
-    """
-    return bytes.fromhex(guest.python(code, path, offset, length))
 
 
 def only_of_an_image(lab: Lab) -> None:
@@ -29,19 +20,20 @@ def only_of_an_image(lab: Lab) -> None:
 def test_size_is_what_the_lab_asked_for(guest: Guest, lab: Lab) -> None:
     """A mkfs that takes the image for a file can lengthen or cut it."""
     only_of_an_image(lab)
-    assert guest.python("answer(os.stat(arguments[0]).st_size)", lab.device_image) == lab.device_size_mb << 20
+    assert guest.call(mkfs.size_of_file, lab.device_image) == lab.device_size_mb << 20
 
 
 def test_magic_is_on_disk(guest: Guest, lab: Lab) -> None:
     """What mkfs wrote is this filesystem, and not merely a mkfs that returned 0."""
-    wanted = bytes.fromhex(lab.superblock_magic)
-    assert bytes_at(guest, lab.device_image, lab.superblock_magic_offset, len(wanted)).hex() == wanted.hex()
+    wanted = lab.superblock_magic.lower()
+    assert guest.call(images.bytes_at, lab.device_image, lab.superblock_magic_offset, len(wanted) // 2) == wanted
 
 
 @pytest.mark.requires("label")
 def test_label_is_on_disk(guest: Guest, lab: Lab) -> None:
     """It is how people tell disks apart; a byte more than the label would be somebody else's memory."""
-    assert bytes_at(guest, lab.device_image, lab.superblock_label_offset, 7) == b"vexlab\0"
+    found = guest.call(images.bytes_at, lab.device_image, lab.superblock_label_offset, 7)
+    assert bytes.fromhex(found) == b"vexlab\0"
 
 
 def test_no_other_filesystem_is_seen(guest: Guest, lab: Lab, advise: Callable[[str], None]) -> None:
@@ -58,16 +50,12 @@ def test_no_other_filesystem_is_seen(guest: Guest, lab: Lab, advise: Callable[[s
 def test_image_is_stamped(guest: Guest, lab: Lab) -> None:
     """The stamp says what the image was made from; without it the role would format again at each run."""
     only_of_an_image(lab)
-    stamp = json.loads(guest.python("answer(read(arguments[0]))", f"{lab.device_image}.json"))["stamp"]
+    stamp = json.loads(guest.call(system.read, f"{lab.device_image}.json"))["stamp"]
     assert len(stamp) == 64
 
 
 def test_no_loop_device_was_left(guest: Guest, lab: Lab) -> None:
     """The role's own loop device goes when mkfs is done; what holds the image now is a mount or nothing."""
     only_of_an_image(lab)
-    code = """
-    shell("udevadm settle")
-    mounted = [line.split()[0] for line in read("/proc/self/mounts").splitlines()]
-    answer([device for device in loops(arguments[0]) if device not in mounted])
-    """
-    assert guest.python(code, lab.device_image) == []
+    guest.ok("udevadm settle")
+    assert guest.call(lab_mount.loops_that_are_not_mounted, lab.device_image) == []

@@ -6,19 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from guest import Guest, Lab, Result, refused
+from inside import mkfs
 from scratch import Scratch
-
-# Makes what is no disk, or nothing, tries mkfs on it, and tells what it is then.
-TRY = """
-path, make, mkfs = arguments
-exec(make)
-try:
-    done = ended(mkfs)
-    answer([*done, stat.filemode(os.lstat(path).st_mode)[0] if os.path.lexists(path) else "nothing"])
-finally:
-    if os.path.lexists(path):
-        subprocess.run(["rm", "-r", path], check=True)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -72,23 +61,21 @@ def test_read_only_device(blank: Scratch) -> None:
 def test_missing_device(lab: Lab, blank: Scratch) -> None:
     """A typing error must not become a regular file under /dev."""
     path = f"{blank.point}/missing"
-    *ended, left = blank.run(TRY, path, "", lab.mkfs(path))
+    *ended, left = blank.call(mkfs.on_what_is_no_disk, path, "nothing", lab.mkfs(path))
     refused(Result(lab.mkfs(path), *ended))
     assert left == "nothing"
 
 
 @pytest.mark.parametrize(
-    ("make", "kind"),
+    ("what", "kind"),
     [
-        pytest.param("os.mkdir(path)", "d", id="mkdir-directory"),
-        pytest.param(
-            "os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))", "c", id="mknod -m 600-character special file"
-        ),
+        pytest.param("directory", "d", id="mkdir-directory"),
+        pytest.param("character device", "c", id="mknod -m 600-character special file"),
     ],
 )
-def test_what_is_no_disk(lab: Lab, blank: Scratch, make: str, kind: str) -> None:
+def test_what_is_no_disk(lab: Lab, blank: Scratch, what: str, kind: str) -> None:
     """A directory or a terminal is refused, and stays what it is."""
     path = f"{blank.point}/corruptible"
-    *ended, left = blank.run(TRY, path, make, lab.mkfs(path))
+    *ended, left = blank.call(mkfs.on_what_is_no_disk, path, what, lab.mkfs(path))
     refused(Result(lab.mkfs(path), *ended))
     assert left == kind

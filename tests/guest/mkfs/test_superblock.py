@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from guest import Guest, Lab
+from inside import mkfs
+from inside.filesystem import Filesystem
 from scratch import Scratch
 
 LABELS = ["it's $(id)", "übergröße"]
@@ -16,11 +18,7 @@ def test_magic_is_on_the_device(lab: Lab, scratch: Scratch) -> None:
 
 def test_size_of_the_image_is_kept(scratch: Scratch) -> None:
     """mkfs works inside the device."""
-    code = """
-    with open(fs.device, "rb") as device:
-        answer([size_of(fs.image), device.seek(0, os.SEEK_END)])
-    """
-    assert scratch.run(code) == [scratch.size, scratch.size]
+    assert scratch.call(mkfs.sizes) == [scratch.size, scratch.size]
 
 
 @pytest.mark.requires("label")
@@ -29,7 +27,7 @@ def test_label_is_written_as_given(lab: Lab, scratch: Scratch, label: str) -> No
     """Blanks, bytes beyond ASCII and what a shell would expand are ordinary in labels."""
     scratch.create(label)
     wanted = label.encode() + b"\0"
-    found = scratch.run("answer(fs.bytes_at(*arguments))", lab.superblock_label_offset, len(wanted))
+    found = scratch.call(Filesystem.bytes_at, lab.superblock_label_offset, len(wanted))
     assert bytes.fromhex(found) == wanted
 
 

@@ -4,50 +4,20 @@ from __future__ import annotations
 
 import pytest
 from guest import Guest, Lab
+from inside import fresh
 from scratch import Scratch
-
-# Puts something on the filesystem, formats it again, and looks at what is there; then whether it takes something new.
-FORMAT_AGAIN = """
-fs.mount()
-for number in range(1, 6):
-    os.mkdir(f"d{number}")
-    write(f"d{number}/f", "old")
-write("big", bytes(4 << 20))
-fs.unmount()
-shell(arguments[0])
-fs.mount()
-left = os.listdir()
-write("f", "new")
-fs.unmount()
-fs.mount()
-found = read("f")
-fs.unmount()
-answer([left, found])
-"""
 
 
 @pytest.mark.parametrize("kind", ["ro", pytest.param("rw", marks=pytest.mark.requires("read-write"))])
 def test_it_mounts(lab: Lab, scratch: Scratch, kind: str) -> None:
     """Read-only too, before anything was ever written to it: a mount that needs to write first fails there."""
-    code = """
-    fs.mount(arguments[0])
-    found = mounts(fs.point)
-    fs.unmount()
-    answer([[kind, options.split(",")[0]] for _, kind, options in found])
-    """
     options = lab.mount_options_ro if kind == "ro" else lab.mount_options_rw
-    assert scratch.run(code, options) == [[lab.filesystem_type, kind]]
+    assert scratch.call(fresh.mount_with, options) == [[lab.filesystem_type, kind]]
 
 
 def test_root_is_empty_and_roots(scratch: Scratch) -> None:
     """A root directory that belongs to whoever ran mkfs, or that all may write, is a hole."""
-    code = """
-    fs.mount()
-    root, names = os.stat("."), os.listdir()
-    fs.unmount()
-    answer([f"{root.st_uid}:{root.st_gid} {stat.filemode(root.st_mode)}", names])
-    """
-    root, names = scratch.run(code)
+    root, names = scratch.call(fresh.root)
     assert root in ("0:0 drwxr-xr-x", "0:0 drwx------")
     assert set(names) <= {"lost+found"}
 
@@ -55,13 +25,7 @@ def test_root_is_empty_and_roots(scratch: Scratch) -> None:
 @pytest.mark.requires("statfs")
 def test_nearly_all_of_the_device_is_free(scratch: Scratch) -> None:
     """Size in the order of the device, most of it free: else mkfs misread the device's size."""
-    code = """
-    fs.mount()
-    seen = os.statvfs(".")
-    fs.unmount()
-    answer([seen.f_frsize, seen.f_blocks, seen.f_bfree])
-    """
-    block, size, free = scratch.run(code)
+    block, size, free = scratch.call(fresh.space)
     assert scratch.size // 2 <= block * size <= scratch.size
     assert free >= size * 0.8, f"{free} of {size} blocks are free"
 
@@ -69,7 +33,7 @@ def test_nearly_all_of_the_device_is_free(scratch: Scratch) -> None:
 @pytest.mark.requires("read-write")
 def test_formatting_again_gives_an_empty_filesystem(lab: Lab, scratch: Scratch) -> None:
     """Names, inodes or bitmaps of the life before would come back as corruption."""
-    left, found = scratch.run(FORMAT_AGAIN, lab.mkfs(scratch.device, force=True), seconds=120)
+    left, found = scratch.call(fresh.format_again, lab.mkfs(scratch.device, force=True), seconds=120)
     assert set(left) <= {"lost+found"}
     assert found == "new"
 
@@ -82,23 +46,11 @@ def test_label_that_is_too_long_does_no_harm(guest: Guest, lab: Lab, scratch: Sc
     assert done.code < 124, f"mkfs ended with {done.code}: {done.said}"
     if done.code != 0:
         scratch.create()
-    scratch.run("fs.mount(); fs.unmount()")
+    scratch.call(fresh.mount_and_unmount)
 
 
 def test_noise_on_the_device_does_not_show(lab: Lab, scratch: Scratch) -> None:
     """A device is seldom blank; metadata that mkfs takes to be zero already would be garbage."""
     scratch.create_blank()
-    code = """
-    noise = os.urandom(1 << 20)  # takes longer than all the rest, so once
-    with open(fs.device, "r+b") as device:
-        for _ in range(8):
-            device.write(noise)
-        device.flush()
-        os.fsync(device)
-    shell(arguments[0])
-    fs.mount("ro")
-    found = os.listdir()
-    fs.unmount()
-    answer(found)
-    """
-    assert set(scratch.run(code, lab.mkfs(scratch.device, force=True), seconds=120)) <= {"lost+found"}
+    names = scratch.call(fresh.format_noise, lab.mkfs(scratch.device, force=True), seconds=120)
+    assert set(names) <= {"lost+found"}

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import pytest
 from guest import Guest, Lab
-
-# What /proc tells of each mount at a place: type, device, and `ro` or `rw` for the mount and for the superblock.
-LOOK = """
-found = []
-for line in read("/proc/self/mountinfo").splitlines():
-    mount, superblock = (part.split() for part in line.split(" - "))
-    if mount[4] == arguments[0]:
-        found.append([superblock[0], superblock[1], mount[5].split(",")[0], superblock[2].split(",")[0]])
-answer(found)
-"""
+from inside import images, lab_mount, modules
 
 
 @pytest.fixture(scope="module")
 def lab_mounts(guest: Guest, lab: Lab) -> list[list[str]]:
     """The mounts at the lab's mount point."""
-    found: list[list[str]] = guest.python(LOOK, lab.mount_point)
-    return found
+    return guest.call(lab_mount.look, lab.mount_point)
 
 
 def test_it_is_mounted_once_with_the_right_type(lab: Lab, lab_mounts: list[list[str]]) -> None:
@@ -38,18 +28,18 @@ def test_it_is_on_the_labs_image(guest: Guest, lab: Lab, lab_mounts: list[list[s
     """Something else of that type, mounted there, would be tested in its stead."""
     [[_, source, *_]] = lab_mounts
     if lab.device:
-        assert source == guest.python("answer(os.path.realpath(arguments[0]))", lab.device)
+        assert source == guest.call(lab_mount.real_path, lab.device)
     else:
-        assert source in guest.python("answer(loops(arguments[0]))", lab.device_image)
+        assert source in guest.call(images.loops, lab.device_image)
 
 
 def test_it_can_be_listed(guest: Guest, lab: Lab) -> None:
     """The root directory of a mounted filesystem reads without an error."""
-    guest.python("for entry in os.scandir(arguments[0]): os.lstat(entry.path)", lab.mount_point)
+    guest.call(lab_mount.list_root, lab.mount_point)
 
 
 def test_module_is_held_by_the_mount(guest: Guest, lab: Lab) -> None:
     """A module that can be unloaded under its mounted filesystem takes the kernel down with it."""
-    assert int(guest.python("answer(read(arguments[0]))", f"/sys/module/{lab.module_name}/refcnt")) > 0
-    unload = f"check(libc.delete_module({lab.module_name!r}.encode(), os.O_NONBLOCK), {lab.module_name!r})"
-    assert guest.attempts("/", {"unload": unload}) == {"unload": "EAGAIN"}
+    uses, unload = guest.call(modules.unload_under_a_mount, lab.module_name)
+    assert uses > 0
+    assert unload == "EAGAIN"

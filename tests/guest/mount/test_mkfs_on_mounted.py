@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from guest import Guest, Lab
+from inside import data
 from scratch import Scratch
 
 
@@ -21,9 +22,9 @@ def test_mounted_device(lab: Lab, scratch: Scratch, force: bool) -> None:
 @pytest.mark.requires("mkfs-refuses-mounted", "read-write")
 def test_mounted_device_keeps_its_files(guest: Guest, lab: Lab, scratch: Scratch) -> None:
     """The same with a filesystem that is being written."""
-    scratch.run("fs.mount(); write('file', 'precious')")
+    scratch.call(data.mount_and_write, "file", "precious")
     try:
         guest.refuses(lab.mkfs(scratch.device))
-        assert scratch.run("fs.remount(); answer(read('file'))") == "precious"
+        assert scratch.call(data.read_after_a_remount, "file") == "precious"
     finally:
         scratch.unmount()

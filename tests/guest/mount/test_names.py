@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from inside import names
 from scratch import Scratch
 
 pytestmark = pytest.mark.requires("read-write")
@@ -24,15 +25,7 @@ NAMES = [
 @pytest.fixture(scope="module")
 def listing(mounted: Scratch) -> list[list[str]]:
     """All of them, made in one directory, as it is listed after a remount: each name, and the content of its file."""
-    code = """
-    os.mkdir("names")
-    for name in arguments[0]:
-        write(f"names/{name}", name)
-    fs.remount()
-    answer([[name, read(f"names/{name}")] for name in os.listdir("names")])
-    """
-    listed: list[list[str]] = mounted.run(code, NAMES)
-    return listed
+    return mounted.call(names.listing, NAMES)
 
 
 @pytest.mark.requires("directories")
@@ -50,22 +43,9 @@ def test_nothing_else_is_listed(listing: list[list[str]]) -> None:
 
 def test_longest_name_is_kept(mounted: Scratch) -> None:
     """As long as statfs says that names may be."""
-    code = """
-    longest = os.statvfs(".").f_namemax
-    assert longest >= 14, "statfs says that names are shorter than POSIX allows"
-    name = "n" * longest
-    write(name, "long")
-    fs.remount()
-    answer([read(name), [len(found) - longest for found in os.listdir() if found.startswith("nnn")]])
-    """
-    assert mounted.run(code) == ["long", [0]]
+    assert mounted.call(names.longest) == ["long", [0]]
 
 
 def test_longer_name_is_refused(mounted: Scratch) -> None:
     """With ENAMETOOLONG, and not by cutting it: two names must not become one."""
-    code = """
-    name = "m" * (os.statvfs(".").f_namemax + 1)
-    outcome = [attempt("os.open(name, os.O_CREAT)"), attempt("os.stat(name)")]
-    answer([*outcome, [found for found in os.listdir() if found.startswith("mmm")]])
-    """
-    assert mounted.run(code) == ["ENAMETOOLONG", "ENAMETOOLONG", []]
+    assert mounted.call(names.longer) == ["ENAMETOOLONG", "ENAMETOOLONG", []]

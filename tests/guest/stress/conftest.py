@@ -11,6 +11,8 @@ import accounting
 import kernel_log
 import pytest
 from guest import Guest, Lab
+from inside import modules, system
+from inside import part as inside_part
 from scratch import Scratch
 
 
@@ -22,31 +24,10 @@ def seed(lab: Lab, evidence: Path) -> int:
     return chosen
 
 
-# Arguments: size of the device, module, its parameters, name. Leaves the filesystem formatted and mounted.
-BEGIN = """
-size, module, parameters, name, mkfs = arguments
-if not os.path.exists(f"/sys/module/{name}"):
-    load(module, parameters)
-device = fs.create(size)
-shell(f"DEVICE={device}; export DEVICE; {mkfs}")
-fs.mount()
-answer(device)
-"""
-
-# Argument: name of the module. Takes all down, unloads it if it is idle, and answers how often it is in use.
-END = """
-fs.remove()
-uses = references(arguments[0])
-if not uses:
-    unload(arguments[0])
-answer(uses)
-"""
-
-
 @pytest.fixture(scope="module")
 def unloaded(guest: Guest, lab: Lab, lab_down: None) -> list[accounting.Holdings]:
     """What the kernel held each time when the module wasn't loaded, the last time at the end."""
-    guest.python("unload(arguments[0])", lab.module_name)
+    guest.call(system.unload, lab.module_name)
     return [accounting.look(guest, lab)]
 
 
@@ -60,12 +41,12 @@ def part(guest: Guest, lab: Lab, unloaded: list[accounting.Holdings]) -> Iterato
     guest.new_kernel_warnings()
     scratch = Scratch(guest, lab, "stress")
     mkfs = lab.in_build(lab.mkfs_command, {"LABEL": "vexlab"})
-    module = (lab.module_path, lab.module_parameters, lab.module_name)
     try:
-        scratch.device = scratch.run(BEGIN, scratch.size, *module, mkfs, seconds=120)
+        guest.call(modules.load_unless_there, lab.module_path, lab.module_parameters, lab.filesystem_type)
+        scratch.device = scratch.call(inside_part.begin, scratch.size, mkfs, seconds=120)
         yield scratch
     finally:
-        uses = scratch.run(END, lab.module_name)
+        uses = scratch.call(inside_part.end, lab.module_name)
     assert uses == 0, f"nothing is mounted, and the module's use count is {uses}: it can't be unloaded any more"
     after, left = accounting.settled(partial(accounting.look, guest, lab), unloaded[-1])
     unloaded.append(after)

@@ -7,6 +7,7 @@ from functools import partial
 import accounting
 import pytest
 from guest import Guest, Lab, contract
+from inside import cycles as inside_cycles
 from scratch import Scratch
 
 # What is done to the device, which then must be refused whatever the filesystem.
@@ -19,20 +20,6 @@ HALVE_MAPPING = (
     "table=$(dmsetup table {device} | cut -d ' ' -f 3-); dmsetup suspend {device}; "
     'dmsetup load {device} --table "0 {sectors} $table"; dmsetup resume {device}'
 )
-
-# Arguments: cycles, device, mount point, type, module, options to alternate between.
-REFUSED = """
-import sys
-cycles, device, point, kind, module = int(sys.argv[1]), *sys.argv[2:6]
-options = json.loads(sys.argv[6])
-before = references(module)
-for cycle in range(1, cycles + 1):
-    chosen = options[cycle % len(options)]
-    if outcome(mount, device, point, kind, chosen) == "done":
-        sys.exit(f"cycle {cycle}: it was mounted with {chosen}")
-    if references(module) != before:
-        sys.exit(f"cycle {cycle}: the use count went from {before} to {references(module)}")
-"""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,11 +34,10 @@ def test_mount_is_refused(guest: Guest, lab: Lab, part: Scratch, broken: str, mo
     part.unmount()
     broken_by = HALVE_MAPPING if part.on_device and "half" in broken else BREAK[broken]
     guest.ok(broken_by.format(device=part.device, image=part.image, half=part.size // 2, sectors=part.size // 1024))
-    options = f'["{lab.mount_options_ro}", "{lab.mount_options()}"]'
-    arguments = (part.device, part.point, lab.filesystem_type, lab.module_name, options)
+    options = [lab.mount_options_ro, lab.mount_options()]
 
     def turn(cycles: int) -> None:
-        guest.program(REFUSED, str(cycles), *arguments, seconds=30 + cycles)
+        part.call(inside_cycles.refused, cycles, lab.module_name, options, seconds=30 + cycles)
 
     grown = accounting.grown(partial(accounting.look, guest, lab), mounts, turn)
     guest.new_kernel_warnings()  # each refusal says why, as it should; that is no complaint of the part

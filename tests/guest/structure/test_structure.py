@@ -6,55 +6,14 @@ from typing import Any
 
 import pytest
 from guest import Guest, Lab
-
-# Looks at the source, whose path may be the pattern of a source package, and at its copy.
-LOOK = """
-import shlex
-source, copy, required, forbidden, exclude = arguments
-if not os.path.isdir(source):
-    [source] = map(str, Path("/").glob(source[1:]))
-excluded = [f"--exclude={pattern}" for pattern in exclude]
-compare = ["rsync", "-rlcn", "--delete", "--out-format=%o %n", *excluded, f"{source}/", f"{copy}/"]
-place = os.path.realpath(copy)
-while not os.path.ismount(place):
-    place = os.path.dirname(place)
-
-def is_forbidden(name):
-    return any(libc.fnmatch(pattern.encode(), os.fsencode(name), 0) == 0 for pattern in forbidden)
-
-answer({
-    "missing": [path for path in required if not os.path.exists(f"{copy}/{path}")],
-    "forbidden": [name for name in sorted(os.listdir(source)) if is_forbidden(name)],
-    "differing": [line for line in shell(shlex.join(compare)).splitlines() if not line.endswith("/")],
-    "files": sum(len(files) for _, _, files in os.walk(copy)),
-    "on": mounts(place)[-1][1],
-})
-"""
-
-# Tries to write to the share; before, and when it was remounted for writing, with all else as it is.
-WRITE = """
-share, = arguments
-create = "os.close(os.open(f'{share}/vexlab-was-here', os.O_CREAT | os.O_WRONLY))"
-mounted = mounts(share)
-assert mounted, "nothing is mounted there"
-before = attempt(create)
-kept = ",".join(word for word in mounted[-1][2].split(",") if word in FLAGS and word != "ro")
-try:
-    attempt("mount('', share, '', f'remount,{kept}')")
-    during = attempt(create)
-finally:
-    mount("", share, "", f"remount,ro,{kept}")
-answer({"mounts": [[kind, options.split(",")[0]] for _, kind, options in mounted], "tries": [before, during]})
-"""
+from inside import source_tree
 
 
 @pytest.fixture(scope="module")
 def seen(guest: Guest, lab: Lab) -> dict[str, Any]:
-    """What LOOK found."""
-    source = lab.source_directory
-    arguments = [source, lab.source_copy, lab.required_paths, lab.forbidden_in_root, lab.exclude]
-    found: dict[str, Any] = guest.python(LOOK, *arguments, seconds=120)
-    return found
+    """What was found."""
+    rules = (lab.required_paths, lab.forbidden_in_root, lab.exclude)
+    return guest.call(source_tree.look, lab.source_directory, lab.source_copy, *rules, seconds=120)
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +23,7 @@ def share(guest: Guest, lab: Lab) -> dict[str, Any]:
         pytest.skip("the source of this target is in the image; nothing is shared")
     if lab.hardware:
         pytest.skip("the source was copied to this machine; nothing is shared")
-    found: dict[str, Any] = guest.python(WRITE, lab.share_directory)
-    return found
+    return guest.call(source_tree.try_to_write, lab.share_directory)
 
 
 def test_share_is_read_only(share: dict[str, Any]) -> None:

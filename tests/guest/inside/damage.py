@@ -1,23 +1,22 @@
-"""Runs in the guest: breaks a device in one way, tries to mount it, and tells what came of it.
+"""Breaks a device in one way, tries to mount it, and tells what came of it.
 
-Sent as a program by corruptible.py. It changes the device through the device: so the kernel's cache of it is right.
-
-One JSON object in: what trial_order() in corruptible.py makes. One out: the `Outcome` there.
+It changes the device through the device: so the kernel's cache of it is right.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
+import shlex
 import struct
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from in_guest import digest, mount, mounts, outcome, references, syncfs, umount
+from inside.attempts import outcome, shell
+from inside.filesystem import Filesystem
+from inside.images import digest
+from inside.system import mount, mounts, references, syncfs, umount, write
 
 BLKZEROOUT = 0x127F
 CHUNK = 1 << 20
@@ -81,15 +80,15 @@ def read_all(point: str) -> dict[str, Callable[[], object]]:
 def write_all(point: str) -> dict[str, Callable[[], object]]:
     """Ways to change what is mounted, by name; each may raise OSError."""
 
-    def write(name: str, mode: str) -> None:
+    def put(name: str, mode: str) -> None:
         with open(f"{point}/{name}", mode) as file:
             file.write(b"x" * 70000)
             file.flush()
             os.fsync(file.fileno())
 
     return {
-        "create": lambda: write("new", "xb"),
-        "append": lambda: write("file", "ab"),
+        "create": lambda: put("new", "xb"),
+        "append": lambda: put("file", "ab"),
         "truncate": lambda: os.truncate(f"{point}/file", 10),
         "make directory": lambda: os.mkdir(f"{point}/made"),
         "rename": lambda: os.rename(f"{point}/new", f"{point}/renamed"),
@@ -120,27 +119,30 @@ def attempt(order: dict[str, Any], options: str) -> dict[str, Any]:
     return report
 
 
-def main(order: dict[str, Any]) -> None:
-    """Break the device, try it, print the outcome."""
-    with open("/dev/kmsg", "w") as log:  # so that the console tells which trial a crash belongs to
-        log.write(f"vexlab: trial {order['name']}\n")
+def trial(order: dict[str, Any]) -> dict[str, Any]:
+    """Break the device and try it: the order is what Corruptible.trial makes, the answer the `Outcome` beside that."""
+    write("/dev/kmsg", f"vexlab: trial {order['name']}\n")  # the console tells which trial a crash belongs to
     for _ in mounts(order["point"]):
         umount(order["point"])  # left by a check that failed
     if order["master"]:
         restore(order["device"], order["master"])
     for place, how, wanted in order["patches"]:
         patch(order["device"], place, how, bytes.fromhex(wanted))
+    begin = f"cd {shlex.quote(order['directory'])}; export DEVICE={shlex.quote(order['device'])}; "
     for command in order["commands"]:
-        environment = {**os.environ, "DEVICE": order["device"]}
-        broken = subprocess.run(["sh", "-euc", command], cwd=order["directory"], env=environment, check=False)
-        if broken.returncode:
-            sys.exit(f"`{command}` failed with {broken.returncode}")
+        shell(begin + command)
     before, content = references(order["module"]), digest(order["image"]) if order["image"] else ""
     attempts = [attempt(order, options) for options in order["mounts"]]
     changed = bool(order["image"]) and digest(order["image"]) != content
     counts = [before, references(order["module"])]
-    print(json.dumps({"attempts": attempts, "references": counts, "changed": changed}))
+    return {"attempts": attempts, "references": counts, "changed": changed}
 
 
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+def fill(_fs: Filesystem, can: Collection[str]) -> None:
+    """Make what is on it when damage is done: docs/targets.md promises this to the commands that do it."""
+    write("file", b"vexlab" * 20000)
+    if "directories" in can:
+        os.mkdir("directory")
+        write("directory/inner", "inner")
+    if "symbolic-links" in can:
+        os.symlink("file", "link")

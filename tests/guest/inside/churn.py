@@ -1,24 +1,22 @@
-"""Runs in the guest: does random things to a filesystem, and keeps in memory what it must look like.
+"""Does random things to a filesystem, and keeps in memory what it must look like.
 
-Sent as a program by stress/test_churn.py. The same seed does the same things, so that what failed can be repeated. The
-whole tree is compared with the model after each remount, each file also whenever it is read in between.
-
-One JSON object in, see `Churn`. Ends with 0, or with a sentence that names seed, operation and difference.
+The same seed does the same things, so that what failed can be repeated. The whole tree is compared with the model after
+each remount, each file also whenever it is read in between.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import mmap
 import os
 import random
 import stat
-import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NoReturn
 
-from in_guest import mount, outcome, umount
+from inside.attempts import outcome
+from inside.filesystem import Filesystem
 
 LARGEST = 200_000  # bytes of a file
 MOST = 60  # names at a time
@@ -37,11 +35,12 @@ class Node:
 class Churn:
     """The filesystem and its model, `names`: path to node, without the root."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
-        """Begin with an empty filesystem that is mounted."""
-        self.order = order
-        self.can = set(order["capabilities"])
-        self.random = random.Random(order["seed"])  # noqa: S311 - it is to be repeatable
+    def __init__(self, fs: Filesystem, seed: int, capabilities: Collection[str]) -> None:
+        """Begin with an empty filesystem that is mounted, and what a target claims."""
+        self.fs = fs
+        self.seed = seed
+        self.can = set(capabilities)
+        self.random = random.Random(seed)  # noqa: S311 - it is to be repeatable
         self.names: dict[str, Node] = {}
         self.made = 0
         self.step = 0
@@ -208,9 +207,10 @@ class Churn:
 
     # --- comparing
 
-    def fail(self, what: str) -> None:
-        """End with a sentence that lets somebody repeat it."""
-        sys.exit(f"seed {self.order['seed']}, operation {self.step}, {self.doing}: {what}")
+    def fail(self, what: str) -> NoReturn:
+        """Raise a sentence that lets somebody repeat it."""
+        told = f"seed {self.seed}, operation {self.step}, {self.doing}: {what}"
+        raise AssertionError(f"{told} (vexlab test --seed {self.seed} repeats it)")
 
     def compare(self, name: str, node: Node) -> None:
         """One name with its node."""
@@ -246,30 +246,26 @@ class Churn:
     def remount(self) -> None:
         """Unmounted and mounted, so that what is compared comes from the device."""
         if "persistent" in self.can:
-            point = self.order["point"]
-            os.chdir("/")
-            left = outcome(umount, point)
-            came = outcome(mount, self.order["device"], point, self.order["type"], self.order["options"])
+            left, came = outcome(self.fs.unmount), outcome(self.fs.mount)
             if (left, came) != ("done", "done"):
                 self.fail(f"unmount: {left}, mount: {came}")
-            os.chdir(point)
         self.compare_all()
 
-    def run(self) -> None:
-        """All operations, with a remount eight times on the way."""
-        os.chdir(self.order["point"])
-        count = self.order["operations"]
+    def run(self, count: int) -> None:
+        """So many operations, with a remount eight times on the way."""
         for self.step in range(1, count + 1):
             try:
                 self.random.choice(self.operations)()
             except LookupError:
                 continue  # nothing there to do it to, or no room for more
-            except OSError as problem:
-                self.fail(str(problem))
             if self.step % max(1, count // 8) == 0 or self.step == count:
                 self.remount()
-        os.chdir("/")
 
 
-if __name__ == "__main__":
-    Churn(json.loads(sys.argv[1])).run()
+def run(fs: Filesystem, seed: int, operations: int, capabilities: Collection[str]) -> None:
+    """Do so many random things; raises AssertionError with seed, operation and difference."""
+    churn = Churn(fs, seed, capabilities)
+    try:
+        churn.run(operations)
+    except OSError as problem:
+        churn.fail(str(problem))

@@ -1,0 +1,67 @@
+"""What the agent in the guest answers, before anybody believes it: untested kernel code may make it say anything.
+
+agent.py describes the protocol.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+# Each field of an answer and its type; list is one of text.
+FIELDS: dict[str, type] = {
+    "ready": int, "code": int, "stdout": str, "stderr": str, "outcome": str, "kernel": list, "warnings": list,
+    "lost": int, "stuck": str, "killed": int, "full": str,
+}  # fmt: skip
+ALWAYS = {"code", "stdout", "stderr", "kernel", "warnings", "lost"}
+RAISED: dict[str, type] = {"type": str, "message": str, "where": list}
+
+
+def checked(line: bytes) -> dict[str, Any]:
+    """An answer, with its outcome read, which is empty of none; raises ValueError for what isn't one."""
+    answer = read(line)
+    if wrong := misfits(answer, FIELDS):
+        raise ValueError(wrong)
+    if missing := set() if "ready" in answer else ALWAYS - set(answer):
+        raise ValueError(f"{', '.join(sorted(missing))} is missing")
+    outcome = read(answer.get("outcome") or "{}")
+    if not set(outcome) <= {"value", "raised"} or len(outcome) > 1:
+        raise ValueError("its outcome is neither a value nor an exception")
+    if "raised" in outcome:
+        told = outcome["raised"]
+        if not isinstance(told, dict) or set(told) != set(RAISED) or misfits(told, RAISED):
+            raise ValueError("its outcome is no exception")
+    return answer | {"outcome": outcome}
+
+
+def read(text: bytes | str) -> dict[str, Any]:
+    """A JSON object; raises ValueError for anything else."""
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError:
+        raise ValueError("it is no JSON") from None
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    return found
+
+
+def misfits(found: dict[str, Any], types: dict[str, type]) -> str:
+    """The first field that isn't known or has another type, in words; empty when there is none."""
+    for name, value in found.items():
+        if name not in types:
+            return f"it has an unknown field {name[:40]!r}"
+        if type(value) is not types[name] or (
+            isinstance(value, list) and not all(isinstance(one, str) for one in value)
+        ):
+            return f"its {name} has the wrong type"
+    return ""
+
+
+def words(raised: dict[str, Any]) -> str:
+    """An exception in a sentence: what an assertion says speaks for itself, all else says what it is and where."""
+    if raised["type"] == "AssertionError" and raised["message"]:
+        return str(raised["message"])
+    where = f", in {', '.join(raised['where'])}" if raised["where"] else ""
+    return f"{raised['type']}: {raised['message']}{where}"

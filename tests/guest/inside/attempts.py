@@ -1,0 +1,36 @@
+"""Things that may fail: how they ended."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def ended(script: str, *words: str) -> list[Any]:
+    """Run a script with `sh -eu`, $1… in it being the words: its exit code, as a shell tells it, its two streams."""
+    done = subprocess.run(["sh", "-euc", script, "sh", *words], capture_output=True, text=True, check=False)
+    return [done.returncode if done.returncode >= 0 else 128 - done.returncode, done.stdout, done.stderr]
+
+
+def shell(script: str, *words: str) -> str:
+    """Run what needs a program, with `sh -eu`; returns stdout, raises with stderr when it fails."""
+    code, stdout, stderr = ended(script, *words)
+    if code:
+        raise OSError(0, f"`{script}` failed with {code}: {stderr.strip() or stdout.strip()}")
+    return str(stdout).strip()
+
+
+def outcome(function: Callable[..., object], *arguments: Any) -> str:
+    """Call it: `done`, or the name of the errno that it failed with."""
+    try:
+        function(*arguments)
+    except OSError as problem:
+        return errno.errorcode.get(problem.errno or 0, str(problem))
+    return "done"
+
+
+def outcomes(attempts: Mapping[str, Callable[[], object]]) -> dict[str, str]:
+    """Try one after the other: for each name `done`, or the name of the errno that it failed with."""
+    return {name: outcome(attempt) for name, attempt in attempts.items()}

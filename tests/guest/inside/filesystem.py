@@ -1,0 +1,120 @@
+"""A scratch filesystem, seen from the guest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from inside import disk
+from inside.attempts import ended, shell
+from inside.calls import named
+from inside.images import attach, bytes_at, copy, detach, digest, loops, size_of
+from inside.system import mount, mounts, umount
+
+
+def on(known: dict[str, Any], function: str, arguments: list[Any]) -> Any:
+    """Call a function of this package on a scratch filesystem, in its mount point if that is there."""
+    fs = Filesystem(known)
+    if os.path.isdir(fs.point):
+        os.chdir(fs.point)
+    return named(function)(fs, *arguments)
+
+
+class Filesystem:
+    """A scratch filesystem, as scratch.py on the other side describes it: image, loop device, mount point."""
+
+    def __init__(self, known: dict[str, Any]) -> None:
+        """Take over what is known of it."""
+        self.image: str = known["image"]
+        self.point: str = known["point"]
+        self.device: str = known["device"]
+        self.kind: str = known["kind"]
+        self.options: str = known["options"]
+        self.read_only_options: str = known["read_only_options"]
+        self.persistent: bool = known["persistent"]
+        self.disk: list[str] = known["disk"]  # of a test on a device: its name and its serial number
+
+    def create(self, size: int, read_only: bool = False, master: str = "") -> str:
+        """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
+        self.remove()
+        os.makedirs(self.point)
+        if self.disk:
+            self.device = self.map(size, read_only=read_only)
+            copy(master, self.image)
+            return self.device
+        with open(self.image, "wb") as file:
+            file.truncate(size)
+        copy(master, self.image)
+        self.device = attach(self.image, read_only=read_only)
+        return self.device
+
+    def keep(self, master: str) -> None:
+        """Make the file `master` of what is on the device now."""
+        with open(self.device, "rb") as device:
+            os.fsync(device)
+        Path(master).write_bytes(b"")
+        os.truncate(master, size_of(self.image))
+        copy(self.image, master)
+
+    def map(self, size: int, *, read_only: bool = False) -> str:
+        """The first so many bytes of the device under test, all zeros, as a device of their own."""
+        name = os.path.basename(self.image)
+        with disk.held(*self.disk) as path:
+            table = f"0 {size // 512} linear {path} 0"
+            shell(f"dmsetup create {name} --table '{table}'; blkdiscard --zeroout {self.image}")
+            if read_only:
+                shell(f"dmsetup remove --retry {name}; dmsetup create --readonly {name} --table '{table}'")
+        return self.image
+
+    def remove(self) -> None:
+        """Take everything down, what an interrupted run left too; fails when the filesystem doesn't let go."""
+        os.chdir("/")
+        for _ in mounts(self.point):
+            umount(self.point)
+        if self.disk and os.path.exists(self.image):
+            shell(f"dmsetup remove --retry {os.path.basename(self.image)}")
+        elif not self.disk:
+            for device in loops(self.image):
+                detach(device)
+            Path(self.image).unlink(missing_ok=True)
+        if os.path.isdir(self.point):
+            os.rmdir(self.point)  # not rmtree: a mount that is still there must not be emptied
+
+    def mount(self, options: str = "") -> None:
+        """Mount it and go there; as writable as the target claims to be when no options are given."""
+        mount(self.device, self.point, self.kind, options or self.options)
+        os.chdir(self.point)
+
+    def unmount(self) -> None:
+        """Leave it and unmount it; nothing may be busy."""
+        os.chdir("/")
+        umount(self.point)
+
+    def remount(self) -> None:
+        """Unmount and mount again: what is on disk instead of what is in memory, if the target is to keep it."""
+        if self.persistent:
+            self.unmount()
+            self.mount()
+
+    def digest(self) -> str:
+        """Size and hash of the whole image, for telling whether a byte of it changed."""
+        with open(self.device, "rb") as device:
+            os.fsync(device)
+        return digest(self.image)
+
+    def bytes_at(self, offset: int, length: int) -> str:
+        """What is on the device, as hexadecimal digits."""
+        return bytes_at(self.device, offset, length)
+
+    def mkfs_under(self, mkfs: str, held: bool) -> list[Any]:
+        """Run mkfs on it; with `held` somebody has the device to themselves meanwhile, as a volume manager would.
+
+        Exit code and streams of mkfs, and whether the image is byte for byte what it was.
+        """
+        before = self.digest()
+        holder = os.open(self.device, os.O_RDONLY | os.O_EXCL) if held else None
+        done = ended(mkfs)
+        if holder is not None:
+            os.close(holder)
+        return [*done, self.digest() == before]

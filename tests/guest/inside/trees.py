@@ -1,0 +1,91 @@
+"""A whole tree, and its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from inside.attempts import shell
+from inside.filesystem import Filesystem
+from inside.system import read, write
+
+MODES = (0o600, 0o644, 0o755, 0o4711)
+
+
+def plant(_fs: Filesystem, can: Collection[str]) -> list[str]:
+    """Make a tree of what a target can have that claims this; its manifest."""
+    some = random.Random(6)  # noqa: S311 - it is to be the same each time
+    places = ["."]
+    if "directories" in can:
+        places += [f"dir{number}" for number in range(6)] + ["dir1/deep", "dir1/deep/deeper"]
+        for place in places[1:]:
+            os.mkdir(place)
+    for number in range(60):
+        path = f"{places[number % len(places)]}/file {number}"
+        write(path, some.randbytes(number * number * 97 % 100003))
+        if "permissions" in can:
+            os.chmod(path, some.choice(MODES))
+            os.chown(path, number, number * 3)
+            os.chmod(path, some.choice(MODES))
+        if "timestamps" in can:
+            os.utime(path, (number * 1000003, number * 10000019))
+        if "hard-links" in can and number % 7 == 0:
+            os.link(path, path + " again")
+        if "symbolic-links" in can and number % 5 == 0:
+            os.symlink("t" * (number + 1) * 8, path + " link")
+    return manifest(can)
+
+
+def manifest(can: Collection[str]) -> list[str]:
+    """A line for each name: type, inode and, as far as claimed, mode, owner, links, size, hash, time, target."""
+    return list(lines(can))
+
+
+def lines(can: Collection[str]) -> Iterator[str]:
+    """The lines of `manifest`."""
+    for root, directories, files in os.walk("."):
+        directories.sort()
+        for name in sorted(directories + files):
+            path = os.path.join(root, name)
+            seen = os.lstat(path)
+            kind = stat.S_IFMT(seen.st_mode)
+            fields = [path, oct(seen.st_mode if "permissions" in can else kind), seen.st_ino]
+            if "permissions" in can:
+                fields += [seen.st_uid, seen.st_gid]
+            if kind == stat.S_IFREG:
+                fields += [seen.st_nlink, seen.st_size, hashlib.sha256(Path(path).read_bytes()).hexdigest()]
+                if "timestamps" in can:
+                    fields.append(int(seen.st_mtime))
+            elif kind == stat.S_IFLNK:
+                fields.append(os.readlink(path))
+            yield "\t".join(map(str, fields))
+
+
+def after_a_remount(fs: Filesystem, can: Collection[str]) -> list[str]:
+    """The manifest after a remount."""
+    fs.remount()
+    return manifest(can)
+
+
+def read_only(fs: Filesystem, can: Collection[str]) -> list[str]:
+    """The manifest under a read-only mount."""
+    fs.unmount()
+    fs.mount(fs.read_only_options)
+    found = manifest(can)
+    fs.remount()
+    return found
+
+
+def after_a_reload(fs: Filesystem, can: Collection[str], module: str, insmod: str) -> list[str]:
+    """The manifest after the module was unloaded and loaded again with this command."""
+    fs.unmount()
+    shell(f"rmmod {module}")
+    assert not os.path.exists(f"/sys/module/{module}"), "the module is still there after rmmod"
+    assert fs.kind not in read("/proc/filesystems").split(), "the filesystem's type is still registered after rmmod"
+    shell(insmod)
+    fs.mount()
+    return manifest(can)
