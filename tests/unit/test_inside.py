@@ -1,0 +1,203 @@
+"""What runs in the guest are functions: called here, on a filesystem that is right, they find nothing wrong.
+
+And they find what is made wrong. What needs a filesystem under test, or root, is left to the guest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
+
+from inside import churn, directories, files, limits, links, names, rename, space, trees, truncate, writers
+from inside.attempts import ended, outcome, outcomes, shell
+from inside.calls import name_of, named
+from inside.filesystem import Filesystem
+from inside.images import blocks, copy, digest
+
+CAN = (
+    "directories", "rename", "hard-links", "symbolic-links", "truncate", "permissions", "mmap", "sync", "timestamps",
+)  # fmt: skip
+
+
+@pytest.fixture
+def fs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Filesystem:
+    """A directory of this machine, which can't be remounted: what isn't persistent never is."""
+    monkeypatch.chdir(tmp_path)
+    known = {"kind": "", "options": "", "read_only_options": "", "persistent": False, "disk": []}
+    return Filesystem({**known, "image": "", "device": "", "point": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("errors", "table"),
+    [(files.errors, files.ERRORS), (directories.errors, directories.ERRORS), (rename.errors, rename.ERRORS)],
+    ids=["files", "directories", "rename"],
+)
+def test_linux_answers_as_the_tables_say(
+    fs: Filesystem,
+    errors: Callable[[Filesystem], dict[str, str]],
+    table: dict[str, tuple[Callable[[], object], str]],
+) -> None:
+    came = errors(fs)
+    assert set(came) == set(table)
+    wrong = {name: found for name, found in came.items() if found not in table[name][1].split(" or ")}
+    assert wrong == {}
+
+
+def test_directories(fs: Filesystem) -> None:
+    assert directories.nested(fs) == ["bottom", False]
+    assert directories.link_counts(fs) in ([2, 4, 3, 2], [1, 1, 1, 1])
+    assert directories.name_of_a_removed_one(fs) == "file"
+    listed = directories.list_many(fs, ["a", "b", "c"])
+    assert sorted(listed["at once"]) == sorted(listed["after a remount"]) == ["a", "b", "c"]
+    assert directories.remove_many(fs, ["b"]) == [["a", "c"], False]
+
+
+def test_files(fs: Filesystem) -> None:
+    assert files.reread(fs, [0, 1, 4097]) == {"0": [0, None], "1": [1, None], "4097": [4097, None]}
+    assert files.big_file(fs) == [[], 0]
+    assert files.append(fs) == "onetwothree"
+    assert files.overwrite_the_middle(fs) == "a" * 4094 + "BBBB" + "a" * (12288 - 4098)
+    assert files.rewrite(fs) == [5, "short"]
+    assert files.delete(fs) == [False, False, "y"]
+    assert files.read_without_a_name(fs) == [False, "mine"]
+
+
+def test_links_and_names(fs: Filesystem) -> None:
+    assert links.three_names(fs) == [1, [3], "one two"]
+    assert links.last_name(fs) == [1, "kept", False]
+    assert links.link_over_a_name(fs) == ["EEXIST", "ENOENT", "y"]
+    assert links.symbolic_links(fs, {"short": "x", "long": "y" * 1000}) == {
+        "short": [1, "x"],
+        "long": [1000, "y" * 1000],
+    }
+    assert links.follow(fs) == ["content", "content", "nowhere", "ENOENT"]
+    assert links.ring(fs) == "ELOOP"
+    assert links.remove_a_link(fs) == [False, "kept"]
+    assert sorted(names.listing(fs, ["a b", "*"])) == [["*", "*"], ["a b", "a b"]]
+    assert names.longest(fs) == ["long", [0]]
+    assert names.longer(fs) == ["ENAMETOOLONG", "ENAMETOOLONG", []]
+
+
+def test_moves(fs: Filesystem) -> None:
+    moved = rename.moved(fs, {"one": ["a=1 d/", "a", "d/b"], "other": ["a=1 b=2", "a", "b"]})
+    assert moved == {"one": "d/ d/b=1", "other": "b=1"}
+    parent, dot_dot, *counts = rename.parent_of_what_moved(fs)
+    assert (parent, counts in ([2, 3], [1, 1])) == (dot_dot, True)
+
+
+def test_lengths(fs: Filesystem) -> None:
+    at_once, later = truncate.make_all(fs)
+    for name, case in truncate.CASES.items():
+        assert at_once[name][:3] == later[name][:3] == [case.length, case.length, case.filled], name
+
+
+def test_trees_are_told_apart(fs: Filesystem) -> None:
+    lines = trees.plant(fs, CAN if os.getuid() == 0 else [name for name in CAN if name != "permissions"])
+    assert len(lines) >= 60
+    before = trees.manifest(CAN)
+    Path("dir1/deep/late").touch()
+    assert len(trees.manifest(CAN)) == len(before) + 1
+
+
+def test_space(fs: Filesystem) -> None:
+    block, total, free, available, longest = space.sizes(fs)
+    assert 0 < available <= free <= total
+    assert block > 0
+    assert longest == 255
+
+
+def test_many_and_deep(fs: Filesystem) -> None:
+    limits.make_small_files(fs, 60)
+    limits.check_small_files(fs, 60)
+    limits.make_deep_tree(fs, 80)
+    os.chdir(fs.point)
+    limits.check_deep_tree(fs, 80)
+    assert not list(Path(fs.point).iterdir())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda: Path("file-7").unlink(), "59 names are listed, 59 different, 60 were made"),
+        (lambda: Path("file-7").write_text("8"), "file-7 has other content"),
+        (lambda: Path("other").touch(), "1 names are still there"),
+    ],
+    ids=["gone", "changed", "too many"],
+)
+def test_small_files_that_changed_are_told(fs: Filesystem, spoil: Callable[[], object], said: str) -> None:
+    limits.make_small_files(fs, 60)
+    spoil()
+    with pytest.raises(AssertionError, match=f"^{said}$"):
+        limits.check_small_files(fs, 60)
+
+
+def test_writers(fs: Filesystem) -> None:
+    assert writers.write_at_once(fs, 3, 7) == []
+    writers.check(fs, 3, 7)
+    Path("2-0-done").write_bytes(b"\1" * writers.SIZE)
+    with pytest.raises(AssertionError, match=r"^2-0-done does not hold what its writer wrote$"):
+        writers.check(fs, 3, 7)
+
+
+def test_writer_that_fails_is_told(fs: Filesystem) -> None:
+    Path("2-3").mkdir()
+    assert writers.write_at_once(fs, 3, 7) == [
+        "writer 2: [Errno 21] Is a directory: '2-3'",
+        "writer 2 ended with status 256",
+    ]
+
+
+def test_random_operations(fs: Filesystem) -> None:
+    churn.run(fs, 5, 400, CAN)
+
+
+def test_random_operations_find_what_differs(fs: Filesystem) -> None:
+    """Names are made from numbers in order; what is in the way of the third is an error of its operation."""
+    for place in ("3", "4", "5"):
+        Path(place).touch()
+    with pytest.raises(AssertionError) as told:
+        churn.run(fs, 5, 400, CAN)
+    assert str(told.value).startswith("seed 5, operation ")
+    assert str(told.value).endswith("(vexlab test --seed 5 repeats it)")
+
+
+def test_image_is_told_by_what_it_holds(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for path in (one, other):
+        path.touch()
+        os.truncate(path, 8 << 20)
+    with one.open("r+b") as file:
+        file.seek(5 << 20)
+        file.write(b"x" * 70000)
+    assert [offset for offset, _ in blocks(str(one))] == [5 << 20, (5 << 20) + 65536]
+    assert digest(str(one)) != digest(str(other))
+    copy(str(one), str(other))
+    assert digest(str(one)) == digest(str(other))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_how_things_end() -> None:
+    assert ended('echo "$2"; echo no >&2; exit 3', "a", "b c") == [3, "b c\n", "no\n"]
+    assert ended("kill -9 $$")[0] == 137
+    assert shell("echo ' x '") == "x"
+    with pytest.raises(OSError, match="`false` failed with 1"):
+        shell("false")
+    assert outcome(os.rmdir, "/nowhere") == "ENOENT"
+    assert outcomes({"right": lambda: None, "wrong": Path("/nowhere").rmdir}) == {
+        "right": "done",
+        "wrong": "ENOENT",
+    }
+
+
+def test_names_lead_back_to_their_functions() -> None:
+    for function in (files.errors, Filesystem.mount, Filesystem.bytes_at):
+        assert named(name_of(function)) is function
+    for stranger in (os.getcwd, test_how_things_end, lambda: None):
+        with pytest.raises(LookupError):
+            name_of(stranger)
