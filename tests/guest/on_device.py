@@ -8,13 +8,7 @@ from __future__ import annotations
 import shlex
 
 from guest import Guest, Lab
-from inside import disk as inside_disk
-from inside import system
-
-
-def disk(lab: Lab) -> list[str]:
-    """What the guest needs to know of the device: its name, its serial number."""
-    return [lab.device, lab.device_serial]
+from inside import disk, system
 
 
 def is_mounted(guest: Guest, lab: Lab) -> bool:
@@ -43,4 +37,4 @@ def mount(guest: Guest, lab: Lab) -> None:
 
 def own(guest: Guest, lab: Lab, script: str) -> None:
     """Run a script on the device, $1 in it, after its serial number was seen to be the right one."""
-    guest.call(inside_disk.run, lab.device, lab.device_serial, script, seconds=300)
+    guest.call(disk.run, lab.device, lab.device_serial, script, seconds=300)

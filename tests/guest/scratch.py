@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar, TypeVarTuple, cast
+from dataclasses import asdict, dataclass
+from typing import TypeVar, TypeVarTuple, cast
 
 import on_device
 from guest import Guest, Lab, Result, refused, shown
@@ -52,20 +52,20 @@ class Scratch:
         self.size = int(lab.device_size_mb) << 20
         self.device = ""
 
-    def known(self) -> dict[str, Any]:
-        """What the guest has to know of it: Filesystem of package `inside` takes it over."""
-        return {
-            "image": self.image, "point": self.point, "device": self.device, "kind": self.lab.filesystem_type,
-            "options": self.lab.mount_options(), "read_only_options": self.lab.mount_options_ro,
-            "persistent": "persistent" in self.lab.capabilities,
-            "disk": on_device.disk(self.lab) if self.on_device else [],
-        }  # fmt: skip
+    def seen_from_the_guest(self) -> Filesystem:
+        """What a function of package `inside` gets of it."""
+        return Filesystem(
+            image=self.image, point=self.point, device=self.device, kind=self.lab.filesystem_type,
+            options=self.lab.mount_options(), read_only_options=self.lab.mount_options_ro,
+            persistent="persistent" in self.lab.capabilities,
+            disk=[self.lab.device, self.lab.device_serial] if self.on_device else [],
+        )  # fmt: skip
 
     def call(
         self, function: Callable[[Filesystem, *Arguments], Value], *arguments: *Arguments, seconds: int = 60
     ) -> Value:
         """Call a function of package `inside` on it, as Guest.call does, in its mount point if that is there."""
-        order = (self.known(), name_of(function), arguments)
+        order = (asdict(self.seen_from_the_guest()), name_of(function), arguments)
         return cast(Value, self.guest.returned(name_of(filesystem.on), order, seconds, shown(function, arguments)))
 
     def create(self, label: str = "vexlab") -> None:

@@ -29,8 +29,9 @@ CAN = (
 def fs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Filesystem:
     """A directory of this machine, which can't be remounted: what isn't persistent never is."""
     monkeypatch.chdir(tmp_path)
-    known = {"kind": "", "options": "", "read_only_options": "", "persistent": False, "disk": []}
-    return Filesystem({**known, "image": "", "device": "", "point": str(tmp_path)})
+    return Filesystem(
+        image="", point=str(tmp_path), device="", kind="", options="", read_only_options="", persistent=False, disk=[]
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,31 @@ from inside.system import mount, mounts, umount
 
 
 def on(known: dict[str, Any], function: str, arguments: list[Any]) -> Any:
-    """Call a function of this package on a scratch filesystem, in its mount point if that is there."""
-    fs = Filesystem(known)
+    """Call a function of this package on a scratch filesystem, in its mount point if that is there.
+
+    `known` are the fields of Filesystem, `function` is a name as `inside.calls` makes it.
+    """
+    fs = Filesystem(**known)
     if os.path.isdir(fs.point):
         os.chdir(fs.point)
     return named(function)(fs, *arguments)
 
 
+@dataclass
 class Filesystem:
-    """A scratch filesystem, as scratch.py on the other side describes it: image, loop device, mount point."""
+    """A scratch filesystem: what scratch.py on the other side knows of it, and what is done with it here.
 
-    def __init__(self, known: dict[str, Any]) -> None:
-        """Take over what is known of it."""
-        self.image: str = known["image"]
-        self.point: str = known["point"]
-        self.device: str = known["device"]
-        self.kind: str = known["kind"]
-        self.options: str = known["options"]
-        self.read_only_options: str = known["read_only_options"]
-        self.persistent: bool = known["persistent"]
-        self.disk: list[str] = known["disk"]  # of a test on a device: its name and its serial number
+    `disk` is of a test on a device: its name and serial number. `persistent`: the target is to keep what is written.
+    """
+
+    image: str
+    point: str
+    device: str
+    kind: str
+    options: str
+    read_only_options: str
+    persistent: bool
+    disk: list[str]
 
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
