@@ -5,7 +5,7 @@ In an emulated guest a new ssh command costs a tenth of a second and more, a new
 started from a process that is there, a function is called in a process that was forked for an earlier check and found
 unchanged after it, and /dev/kmsg is open already.
 
-One JSON object per line each way; this is the protocol's only description. guest.py is the other side.
+One JSON object per line each way; this is the protocol's only description. connection.py is the other side.
 
 Out, once: {"ready"}, the process's number. In, once: {"sources"}, the text of each module that runs in the guest by its
 name (package `inside`, and what that imports beside the standard library), and {"disks"}, directories whose disks must
@@ -27,7 +27,7 @@ inside.
 no room left, and is its directory.
 
 What comes back is data for whoever asked: text and numbers, never code. Each stream and each outcome is bounded here,
-for the sake of a guest that is well, and the whole answer by guest.py, which believes nothing.
+for the sake of a guest that is well, and the whole answer by connection.py; answers.py believes nothing.
 """
 
 from __future__ import annotations

@@ -23,8 +23,9 @@ import kernel_log
 import known_failures
 import on_device
 import target_checks
+from connection import UnusableError
 from corruptible import Corruptible
-from guest import READ_ONLY_PHASE, Guest, Lab, UnusableError, contract, host_variables
+from guest import READ_ONLY_PHASE, Guest, Lab, contract, host_variables
 from inside import images
 from reload import taken_down
 from scratch import Master, Scratch
@@ -150,7 +151,7 @@ def message_of(report: pytest.TestReport) -> str:
     """What an assertion said, without the source around it."""
     crash = getattr(report.longrepr, "reprcrash", None)
     said = str(crash.message if crash is not None else report.longrepr).strip()
-    said = re.sub(r"^(?:AssertionError|Failed|guest\.\w+): ", "", said)
+    said = re.sub(r"^(?:AssertionError|Failed|connection\.\w+): ", "", said)
     if said.startswith(UNEXPECTED):
         said = f"it passed, and vexlab_known_failures says that it fails: {said.removeprefix(UNEXPECTED)}"
     return said

@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
 import agent
-from guest import sources
+from connection import sources
 from inside.kmsg import KernelLog
 
 HERE = Path(__file__).parent

@@ -22,12 +22,12 @@ GUEST = Path(__file__).parents[1] / "guest"
 ASK = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[1])
-import guest
-guest.TRANSFER_SECONDS = 2.0
+import connection
+connection.TRANSFER_SECONDS = 2.0
 try:
-    agent = guest.Agent({"ansible_host": "nowhere"})
+    agent = connection.Agent({"ansible_host": "nowhere"})
     came = agent.ask({"script": "true", "seconds": 1})
-except (guest.UnusableError, OSError) as problem:
+except (connection.UnusableError, OSError) as problem:
     came = f"{type(problem).__name__}: {problem}"
 print(json.dumps({"came": came, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 """

@@ -102,7 +102,7 @@ def run_stage(
 # What a check may call beside assert, and the ways in which a guest goes away.
 FIXTURES = """
 import pytest
-from guest import HungError, LostError
+from connection import HungError, LostError
 
 @pytest.fixture(scope="session")
 def lab():
@@ -240,7 +240,7 @@ def test_choice_is_kept(tmp_path: Path, choice: dict[str, list[str]], left: list
 
 # The check in the middle finds the guest unusable, and says so through the class that is put in.
 UNUSABLE = """
-import guest as guests
+import connection
 import pytest
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def _no_new_splat():
     yield
 
 def test_before(): pass
-def test_finds_out(): raise guests.{}("the words")
+def test_finds_out(): raise connection.{}("the words")
 def test_after(): pass
 """
 
