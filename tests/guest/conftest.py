@@ -290,7 +290,10 @@ def evidence(request: pytest.FixtureRequest, stage: str) -> Path:
 
 
 def skip_unclaimed(node: pytest.Item | pytest.Collector, lab: Lab) -> None:
-    """Skip what the target doesn't claim to do."""
+    """Skip what the target doesn't claim to do, and what it doesn't have."""
+    for mark in node.iter_markers("needs"):
+        for reason in filter(None, map(lab.lacks, mark.args)):
+            pytest.skip(reason)
     for mark in node.iter_markers("requires"):
         missing = [capability for capability in mark.args if capability not in lab.capabilities]
         if missing:
@@ -375,6 +378,8 @@ def mounted(scratch: Scratch) -> Scratch:
 @pytest.fixture(scope="session")
 def corruptible(guest: Guest, lab: Lab) -> Iterator[Corruptible]:
     """A filesystem with content that may be damaged, and that is whole again before each trial; one for the stage."""
+    if reason := lab.lacks("device"):
+        pytest.skip(f"{reason}; there is nothing to damage")
     resource = Corruptible(guest, lab)
     try:
         resource.create()

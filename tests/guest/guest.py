@@ -238,10 +238,23 @@ class Lab:
         except KeyError:
             pytest.fail(f"the inventory has no vexlab_{name} for this host", pytrace=False)
 
+    def lacks(self, what: str) -> str:
+        """Why the target lacks a `device` that is formatted, a `module` of its own, or any (`loadable`); else empty."""
+        if what == "device" and self.device_kind != "block":
+            held = "without a device" if self.device_kind == "none" else "over a directory"
+            return f"target {self.target_name} is mounted {held}"
+        if what == "module" and self.module_source == "kernel":
+            return (
+                f"the module of target {self.target_name} comes with the kernel: it is neither built nor unloaded here"
+            )
+        if what == "loadable" and not self.module_name:
+            return f"target {self.target_name} is no module, but a part of the kernel"
+        return ""
+
     @property
     def build(self) -> str:
-        """Directory of the guest in which the target was built."""
-        return f"{self.work_directory}/build"
+        """Directory of the guest in which the target was built and its commands run; `/` for one that isn't built."""
+        return "/" if self.lacks("module") else f"{self.work_directory}/build"
 
     @property
     def source_directory(self) -> str:
@@ -257,13 +270,18 @@ class Lab:
 
     @property
     def module_path(self) -> str:
-        """The built module."""
-        return f"{self.build}/{self.module_file}"
+        """The built module; empty for the kernel's own."""
+        return "" if self.lacks("module") else f"{self.build}/{self.module_file}"
 
     @property
     def device_image(self) -> str:
         """What the lab's own filesystem is on: an image, or the device under test."""
         return str(self.device) or f"{self.work_directory}/device.img"
+
+    @property
+    def source_mounted(self) -> str:
+        """What the lab's own filesystem is mounted from, if that is no device."""
+        return f"{self.work_directory}/directory" if self.device_kind == "directory" else str(self.mount_source)
 
     @property
     def capabilities(self) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import on_device
 from guest import Guest, Lab
-from inside import modules
+from inside import modules, system
 
 
 @contextlib.contextmanager
@@ -23,6 +23,8 @@ def taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
         guest.call(modules.load_unless_there, lab.module_path, lab.module_parameters, lab.filesystem_type)
         if found and lab.device:
             on_device.mount(guest, lab)
+        elif found and lab.lacks("device"):
+            guest.call(system.mount, lab.source_mounted, lab.mount_point, lab.filesystem_type, lab.mount_options())
         elif found:
             where = (lab.mount_point, lab.filesystem_type, lab.mount_options())
             guest.call(modules.mount_image, lab.device_image, *where)

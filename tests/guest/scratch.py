@@ -49,6 +49,7 @@ class Scratch:
         self.on_device = lab.scratch_is_on_device and not on_image
         self.image = f"/dev/mapper/vexlab-{name}" if self.on_device else f"{lab.work_directory}/{name}.img"
         self.point = f"{lab.work_directory}/{name}"
+        self.source = f"{self.image}.directory" if lab.device_kind == "directory" else lab.mount_source
         self.size = int(lab.device_size_mb) << 20
         self.device = ""
 
@@ -58,6 +59,7 @@ class Scratch:
             image=self.image, point=self.point, device=self.device, kind=self.lab.filesystem_type,
             options=self.lab.mount_options(), read_only_options=self.lab.mount_options_ro,
             persistent="persistent" in self.lab.capabilities,
+            shape=self.lab.device_kind, source=self.source,
             disk=[self.lab.device, self.lab.device_serial] if self.on_device else [],
         )  # fmt: skip
 
@@ -71,7 +73,8 @@ class Scratch:
     def create(self, label: str = "vexlab") -> None:
         """Make everything anew, and format it."""
         self.create_blank()
-        self.guest.ok(self.lab.mkfs(self.device, label), seconds=120)
+        if not self.lab.lacks("device"):
+            self.guest.ok(self.lab.mkfs(self.device, label), seconds=120)
 
     def create_from(self, master: Master) -> None:
         """Make everything anew, with what mkfs wrote the first time that this was asked for."""
@@ -80,8 +83,9 @@ class Scratch:
             self.device = self.call(Filesystem.create, self.size, False, master.path)
         else:
             self.create()
-            self.call(Filesystem.keep, master.path)
-            master.exists = True
+            if not self.lab.lacks("device"):
+                self.call(Filesystem.keep, master.path)
+                master.exists = True
 
     def create_blank(self, size: int = 0, *, read_only: bool = False) -> None:
         """Make image, loop device and mount point anew, without a filesystem; of so many bytes, if it is said."""

@@ -49,6 +49,14 @@ def test_an_idle_kernels_ups_and_downs_are_no_finding() -> None:
     assert accounting.left_behind(IDLE, after) == []
 
 
+def test_what_was_there_before_was_not_left_behind() -> None:
+    """The kernel's own module is loaded all the time, and its caches come with its first mounts."""
+    before = changed(registered=True, loaded=True)
+    assert accounting.left_behind(before, changed(registered=True, loaded=True, caches={"toy": [1, 512, 16]})) == []
+    after = changed(registered=True, loaded=True, loops=["loop0", "loop1"])
+    assert accounting.left_behind(before, after) == ["loop devices are still in use: loop1"]
+
+
 class Kernel:
     """Stands for the look at the guest: what is in use grows by a plan, and moments are counted."""
 

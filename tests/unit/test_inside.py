@@ -30,8 +30,9 @@ def fs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Filesystem:
     """A directory of this machine, which can't be remounted: what isn't persistent never is."""
     monkeypatch.chdir(tmp_path)
     return Filesystem(
-        image="", point=str(tmp_path), device="", kind="", options="", read_only_options="", persistent=False, disk=[]
-    )
+        image="", point=str(tmp_path), device="", kind="", options="", read_only_options="", persistent=False,
+        shape="block", source="", disk=[],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

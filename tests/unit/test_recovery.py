@@ -34,6 +34,13 @@ def test_newest_comes_first_and_an_earlier_target_stays_known(lab: Lab) -> None:
     assert recovery.known(lab)[1]["vexlab_mount_point"] == "/mnt/vexlab"
 
 
+def test_module_of_the_kernel_is_not_the_labs_to_unload(lab: Lab) -> None:
+    """The guest's own root filesystem may need it."""
+    recovery.remember(lab, CONTRACT | {"vexlab_module_source": "kernel"})
+    [entry] = recovery.known(lab)
+    assert (entry["vexlab_module_name"], entry["vexlab_filesystem_type"]) == ("", "toy")
+
+
 def test_it_does_not_grow_without_end(lab: Lab) -> None:
     for number in range(20):
         recovery.remember(lab, CONTRACT | {"vexlab_module_name": f"toy{number}"})

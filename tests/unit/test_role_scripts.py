@@ -359,15 +359,19 @@ class TestLook:
         return tmp_path / "toy.ko"
 
     def test_crafted_words_are_words(self, module: Path) -> None:
-        code, seen = run("roles/vexfs_load/files/look.py", "toy", str(module))
+        code, seen = run("roles/vexfs_load/files/look.py", "toy", str(module), "toyfs")
         assert code == 0
         assert seen["sha256"] == hashlib.sha256(module.read_bytes()).hexdigest()
         assert (seen["srcversion"], seen["file_name"], seen["vermagic"]) == (self.CRAFTED, "toy", "6.1 SMP")
         assert (seen["file_there"], seen["loaded"], seen["release"]) == (True, False, os.uname().release)
 
     def test_file_that_is_not_there(self, tmp_path: Path) -> None:
-        code, seen = run("roles/vexfs_load/files/look.py", "toy", str(tmp_path / "toy.ko"))
-        assert (code, seen["file_there"], seen["sha256"]) == (0, False, "")
+        code, seen = run("roles/vexfs_load/files/look.py", "toy", str(tmp_path / "toy.ko"), "proc")
+        assert (code, seen["file_there"], seen["sha256"], seen["registered"]) == (0, False, "", True)
+
+    def test_part_of_the_kernel_has_no_module(self) -> None:
+        code, seen = run("roles/vexfs_load/files/look.py", "", "", "toyfs")
+        assert (code, seen["loaded"], seen["users"], seen["registered"]) == (0, False, 0, False)
 
     @pytest.mark.parametrize(
         ("content", "why"),
@@ -382,7 +386,7 @@ class TestLook:
         file = tmp_path / "toy.ko"
         file.write_bytes(content)
         script = ROLES / "vexfs_load/files/look.py"
-        command = [sys.executable, "-B", str(script), "toy", str(file)]
+        command = [sys.executable, "-B", str(script), "toy", str(file), "toyfs"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (1, f"{file} can't be looked at as a module: {why}\n")
 

@@ -60,8 +60,11 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -
 def _say_what(order: Order) -> None:
     """The lab, its target, and where the source is."""
     settings = order.settings
-    where = settings.source or settings.contract["vexlab_source_in_guest"] + " in the guest"
-    what = f"lab {order.lab.name}: target {settings.target_name}, source {where}"
+    in_guest = settings.contract["vexlab_source_in_guest"]
+    where = f"source {settings.source or f'{in_guest} in the guest'}"
+    if settings.contract["vexlab_module_source"] == "kernel":
+        where = "the kernel's own module"
+    what = f"lab {order.lab.name}: target {settings.target_name}, {where}"
     stderr.print(what, markup=False, soft_wrap=True)
 
 
@@ -181,6 +184,7 @@ def run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool 
     `how`: whether everything is built anew, and what is done after a stage that went wrong (RunController.execute).
     """
     lab, settings = order.lab, order.settings
+    selected = stage_list.applicable(selected, settings.contract)
     up_to_date.forget(lab)
     was_up = lab.is_up()
     plain_playbooks.prepare(lab, settings)

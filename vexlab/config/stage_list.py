@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,8 @@ class StageSpec:
     """One entry of `playbooks/vars/stages.yml`.
 
     `role`: whether a role brings the stage about. `up`: whether `vexlab up` runs it. `needs`: the stages without which
-    it can't run. `deadline` in seconds.
+    it can't run. `deadline` in seconds. `not_for`: a `variable` of the contract, and the `reasons` for
+    which a target with one of these values of it has no such stage; empty for a stage that every target has.
     """
 
     name: str
@@ -25,6 +26,13 @@ class StageSpec:
     up: bool
     needs: tuple[str, ...]
     deadline: int
+    not_for: Mapping[str, Any] = field(default_factory=dict)
+
+    def why_not(self, contract: Mapping[str, Any]) -> str:
+        """Why a target of this contract has no such stage; empty when it has."""
+        if not self.not_for:
+            return ""
+        return str(self.not_for["reasons"].get(contract[self.not_for["variable"]], ""))
 
 
 @cache
@@ -55,3 +63,15 @@ def stages_for(chosen: Sequence[str]) -> list[str]:
         if spec.name in wanted:
             wanted |= set(spec.needs)
     return [name for name in names if name in wanted]
+
+
+def applicable(names: Sequence[str], contract: Mapping[str, Any]) -> list[str]:
+    """Those of these stages that a target of this contract has; raises UsageProblem when it has none of them."""
+    reasons = {spec.name: spec.why_not(contract) for spec in stages()}
+    kept = [name for name in names if not reasons[name]]
+    if not kept:
+        name = names[0]
+        raise UsageProblem(
+            f"target {contract['vexlab_target_name']} has no stage {name}: {reasons[name]}", "choose another stage"
+        )
+    return kept

@@ -199,10 +199,7 @@ def _templates(target: dict[str, object]) -> Iterator[str]:
 
 def _across_fields(target: dict[str, object]) -> Iterator[str]:
     """Find what no field can tell alone."""
-    sources = [name for name in ("vexlab_source", "vexlab_source_in_guest") if name in target]
-    if len(sources) != 1:
-        given = "both are given" if sources else "neither is given"
-        yield f"vexlab_source, vexlab_source_in_guest: exactly one says where the source is; {given}"
+    yield from _across_shape(target)
     capabilities = target.get("vexlab_capabilities")
     if isinstance(capabilities, list):
         if "label" in capabilities and "vexlab_superblock_label_offset" not in target:
@@ -213,6 +210,63 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
     yield from _across_variants(target)
     yield from _across_checks(target, capabilities)
     yield from _across_known_failures(target)
+
+
+# Without these, and with what begins like these, a target has no source of its own or no device.
+_OF_SOURCE = ("vexlab_build_command", "vexlab_module_file", "vexlab_module_name")
+_ABOUT_SOURCE = (
+    "vexlab_source", "vexlab_build_", "vexlab_module_file", "vexlab_required_paths", "vexlab_forbidden_in_root",
+    "vexlab_exclude", "vexlab_variant",
+)  # fmt: skip
+_OF_DEVICE = ("vexlab_mkfs_command", "vexlab_superblock_magic", "vexlab_superblock_magic_offset")
+_ABOUT_DEVICE = (
+    "vexlab_mkfs_",
+    "vexlab_superblock_",
+    "vexlab_checksum_command",
+    "vexlab_damage",
+    "vexlab_device_size_mb",
+)
+
+
+def _across_shape(target: dict[str, object]) -> Iterator[str]:
+    """Find what doesn't go with where the module comes from, and with what is mounted."""
+    capabilities = target.get("vexlab_capabilities")
+    claims = [str(name) for name in capabilities] if isinstance(capabilities, list) else []
+    kind = target.get("vexlab_device_kind", "block")
+    if target.get("vexlab_module_source", "build") == "build":
+        sources = [name for name in ("vexlab_source", "vexlab_source_in_guest") if name in target]
+        if len(sources) != 1:
+            given = "both are given" if sources else "neither is given"
+            yield f"vexlab_source, vexlab_source_in_guest: exactly one says where the source is; {given}"
+        yield from _missing(target, _OF_SOURCE)
+    else:
+        why = "vexlab_module_source is kernel, so nothing is built"
+        yield from _of_no_use(target, _ABOUT_SOURCE, why)
+        for name in (name for name in claims if name.startswith("module-")):
+            yield f"vexlab_capabilities: {name} is claimed, which stage build looks at; {why}"
+    if kind == "block":
+        yield from _missing(target, _OF_DEVICE)
+    else:
+        why = f"vexlab_device_kind is {kind}, so nothing is formatted"
+        yield from _of_no_use(target, _ABOUT_DEVICE, why)
+        for name in (name for name in claims if name.startswith("mkfs-") or name == "label"):
+            yield f"vexlab_capabilities: {name} is claimed, which is about mkfs; {why}"
+    if kind == "none" and "persistent" in claims:
+        yield "vexlab_capabilities: persistent is claimed; vexlab_device_kind is none, so nothing keeps it"
+    if kind != "none" and "vexlab_mount_source" in target:
+        yield f"vexlab_mount_source: vexlab_device_kind is {kind}, so the lab knows what is mounted; leave it out"
+
+
+def _missing(target: dict[str, object], names: Iterable[str]) -> Iterator[str]:
+    """The fields of these that a target of this shape needs."""
+    for name in (name for name in names if name not in target):
+        yield f"{name}: is missing. {schema()['properties'][name]['description']}"
+
+
+def _of_no_use(target: dict[str, object], beginnings: tuple[str, ...], why: str) -> Iterator[str]:
+    """The fields that begin like these, which a target of this shape has no use for."""
+    for name in (name for name in target if name.startswith(beginnings)):
+        yield f"{name}: {why}; leave it out"
 
 
 def _across_damages(target: dict[str, object]) -> Iterator[str]:

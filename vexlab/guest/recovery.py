@@ -17,7 +17,7 @@ from vexlab.guest.lab import Lab
 
 # The part of the contract that role vexlab_recover gets, and what each may look like: it goes to Ansible as it is.
 SHAPES = {
-    "vexlab_module_name": re.compile(r"\w+"),
+    "vexlab_module_name": re.compile(r"\w*"),  # empty: nothing is unloaded
     "vexlab_filesystem_type": re.compile(r"[\w.-]+"),
     "vexlab_mount_point": re.compile(r"/[^{}\0]+"),
     "vexlab_work_directory": re.compile(r"/[^{}\0]+"),
@@ -30,6 +30,8 @@ NAME_THEM = "name what is to be taken down: --module NAME --type TYPE"
 def remember(lab: Lab, contract: Mapping[str, Any]) -> None:
     """Keep what the contract has brought about, the newest last; raises VexlabError when it can't be kept."""
     one = {name: str(contract[name]) for name in SHAPES}
+    if contract["vexlab_module_source"] == "kernel":  # which isn't the lab's to unload
+        one["vexlab_module_name"] = ""
     try:
         earlier = known(lab)[::-1]
     except VexlabError:

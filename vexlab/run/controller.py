@@ -12,6 +12,7 @@ from typing import Any
 from vexlab import __version__
 from vexlab.config import atomic_file, stage_list, suite_hash
 from vexlab.config.settings import Settings
+from vexlab.config.stage_list import StageSpec
 from vexlab.errors import HostProblem, Interrupted, VexlabError
 from vexlab.gate import evidence, promotion
 from vexlab.guest import forensics, recovery
@@ -215,7 +216,7 @@ class RunController:
 
     def _run(self, finished: datetime | None, *, keep_going: bool = False) -> Run:
         known, guest = replan.merged(self._seen()), self._guest()
-        stages = [known.get(spec.name, Stage(spec.name)) for spec in self._specs]
+        stages = [known.get(spec.name) or self._unreached(spec) for spec in self._specs]
         if failed := self._machine_failed():
             self._left = failed.message
         if failed or (keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values())):
@@ -253,6 +254,11 @@ class RunController:
         """How much stage stress is asked to do."""
         asked = {field.name: self._settings.contract[f"vexlab_{field.name}"] for field in dataclasses.fields(Amounts)}
         return Amounts(**asked)
+
+    def _unreached(self, spec: StageSpec) -> Stage:
+        """A stage that did not begin: skipped when the target has no such stage, else not run."""
+        reason = spec.why_not(self._settings.contract)
+        return Stage(spec.name, Verdict.SKIPPED if reason else Verdict.NOT_RUN, reason=reason)
 
     def _explained(self, stage: Stage, known: dict[str, Stage]) -> Stage:
         """A stage that was not reached, with the reason, if it was asked for."""

@@ -35,7 +35,7 @@ grep -wF -e {kind} -e {point} -e {share} /proc/self/mountinfo
 parameters=/sys/module/{module}/parameters
 [ -d "$parameters" ] || parameters=
 find /sys/module/{module} $parameters /sys/module/{module}/notes/.note.gnu.build-id \
-  device.img device.img.json build.json source build \
+  {made} \
   -path /sys/module/{module} -prune -printf '%p %i\\n' -o \
   \\( -path device.img -o -name '*.[oa]' \\) -printf '%p %i %s %T@ %C@\\n' -o \
   -printf '%p %y %m %l\\n' -type f -perm /444 -exec b2sum {{}} +
@@ -95,7 +95,9 @@ def _guest_state(lab: Lab, settings: Settings) -> str:
         "work": known["vexlab_work_directory"], "point": known["vexlab_mount_point"],
         "share": known["vexlab_share_directory"],
     }  # fmt: skip
-    script = LOOK.format(**{name: shlex.quote(str(word)) for name, word in words.items()})
+    made = ["device.img", "device.img.json"] if known["vexlab_device_kind"] == "block" else []
+    made += ["build.json", "source", "build"] if known["vexlab_module_source"] == "build" else []
+    script = LOOK.format(made=" ".join(made), **{name: shlex.quote(str(word)) for name, word in words.items()})
     try:
         done = subprocess.run(
             lab.ssh_command((script,)), capture_output=True, check=False, timeout=ANSWER_SECONDS,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints, as one JSON object, what role vexfs_load decides by. Reads only; standard library only.
 
-Usage: look.py MODULE_NAME MODULE_FILE
+Usage: look.py MODULE_NAME MODULE_FILE FILESYSTEM_TYPE
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def of_file(file: Path, name: str) -> dict[str, Any]:
 def of_kernel(name: str) -> dict[str, Any]:
     """Whether a module of that name is loaded, and who keeps it."""
     loaded = Path("/sys/module") / name
-    if not loaded.is_dir():
+    if not name or not loaded.is_dir():
         return {"loaded": False, "permanent": False, "users": 0}
     lines = Path("/proc/modules").read_text().splitlines()
     permanent = any(line.startswith(f"{name} ") and "[permanent]" in line for line in lines)
@@ -71,7 +71,8 @@ def of_kernel(name: str) -> dict[str, Any]:
 def main() -> None:
     """Print what is found."""
     name, file = sys.argv[1], Path(sys.argv[2])
-    host = {"release": os.uname().release}
+    types = [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()]
+    host = {"release": os.uname().release, "registered": sys.argv[3] in types}
     try:
         print(json.dumps(host | of_file(file, name) | of_kernel(name)))
     except (ValueError, OSError) as error:

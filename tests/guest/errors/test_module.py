@@ -21,6 +21,9 @@ BROKEN = {
 }
 
 
+pytestmark = pytest.mark.needs("module")
+
+
 def must_be_refused_under_a_mount(lab: Lab, corruptible: Corruptible, command: str, because: str) -> None:
     """Assert that the command is refused with these words, and that what is mounted goes on."""
     corruptible.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()

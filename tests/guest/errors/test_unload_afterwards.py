@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from corruptible import Corruptible
 from guest import Guest, Lab
 from reload import module_reloads
@@ -12,6 +13,7 @@ def test_what_is_whole_still_mounts(corruptible: Corruptible) -> None:
     corruptible.is_whole()
 
 
+@pytest.mark.needs("module")
 def test_module_unloads_loads_and_mounts(
     guest: Guest, lab: Lab, corruptible: Corruptible, lab_taken_down: None
 ) -> None:

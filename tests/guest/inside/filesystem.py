@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Filesystem:
     """A scratch filesystem: what scratch.py on the other side knows of it, and what is done with it here.
 
     `disk` is of a test on a device: its name and serial number. `persistent`: the target is to keep what is written.
+    `shape` is block, none or directory; `source` is what is mounted, if that is no device.
     """
 
     image: str
@@ -39,12 +41,19 @@ class Filesystem:
     options: str
     read_only_options: str
     persistent: bool
+    shape: str
+    source: str
     disk: list[str]
 
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
         self.remove()
         os.makedirs(self.point)
+        if self.shape != "block":
+            if self.shape == "directory":
+                os.mkdir(self.source)
+            self.device = self.source
+            return self.device
         if self.disk:
             self.device = self.map(size, read_only=read_only)
             copy(master, self.image)
@@ -78,9 +87,11 @@ class Filesystem:
         os.chdir("/")
         for _ in mounts(self.point):
             umount(self.point)
+        if self.shape == "directory" and os.path.isdir(self.source):
+            shutil.rmtree(self.source)
         if self.disk and os.path.exists(self.image):
             shell(f"dmsetup remove --retry {os.path.basename(self.image)}")
-        elif not self.disk:
+        elif self.shape == "block" and not self.disk:
             for device in loops(self.image):
                 detach(device)
             Path(self.image).unlink(missing_ok=True)

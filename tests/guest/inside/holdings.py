@@ -19,7 +19,7 @@ def look(kind: str, module: str) -> dict[str, Any]:
     memory = {line.split(":")[0]: int(line.split()[1]) for line in read("/proc/meminfo").splitlines()}
     return {
         "registered": registered(kind),
-        "loaded": os.path.exists(f"/sys/module/{module}"),
+        "loaded": bool(module) and os.path.exists(f"/sys/module/{module}"),
         "caches": slab_caches(),
         "loops": sorted(path.parts[3] for path in Path("/sys/block").glob("loop*/loop/backing_file")),
         "slab": memory["Slab"],

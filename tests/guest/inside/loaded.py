@@ -32,7 +32,7 @@ def look(name: str, parameters: Sequence[str], record: str) -> dict[str, Any]:
         "note": note.read_bytes().hex() if note.exists() else "",
         "taint": content(module / "taint") or "",
         "parameters": {parameter: content(module / "parameters" / parameter) for parameter in parameters},
-        "record": json.loads(read(record))["module"],
+        "record": json.loads(read(record))["module"] if record else {},
     }
 
 

@@ -8,17 +8,18 @@ from inside.system import references, unload
 
 
 def begin(fs: Filesystem, size: int, mkfs: str) -> str:
-    """Make a device of so many bytes, format and mount it; returns the device."""
+    """Make what is mounted, a device of so many bytes, format it if it has a mkfs, and mount it; returns the former."""
     device = fs.create(size)
-    shell(f"DEVICE={device}; export DEVICE; {mkfs}")
+    if mkfs:
+        shell(f"DEVICE={device}; export DEVICE; {mkfs}")
     fs.mount()
     return device
 
 
-def end(fs: Filesystem, module: str) -> int:
-    """Take all down and unload the module if it is idle; how many uses the kernel counts."""
+def end(fs: Filesystem, module: str, own: bool) -> int:
+    """Take all down and unload the module if it is the target's own and idle; how many uses the kernel counts."""
     fs.remove()
     uses = references(module)
-    if not uses:
+    if own and not uses:
         unload(module)
     return uses

@@ -76,8 +76,8 @@ def read(name: str) -> str:
 
 
 def references(module: str) -> int:
-    """How many uses the kernel counts of a module."""
-    return int(read(f"/sys/module/{module}/refcnt"))
+    """How many uses the kernel counts of a module; none of what is no module, but a part of the kernel itself."""
+    return int(read(f"/sys/module/{module}/refcnt")) if module else 0
 
 
 def load(path: str, parameters: str = "") -> None:

@@ -30,6 +30,7 @@ def twin(guest: Guest, lab: Lab) -> Iterator[Scratch]:
         resource.remove()
 
 
+@pytest.mark.needs("device")
 @pytest.mark.requires("sync", "persistent")
 @pytest.mark.parametrize("way", data.SYNCS)
 def test_synced_file_is_on_the_device(mounted: Scratch, twin: Scratch, way: str) -> None:

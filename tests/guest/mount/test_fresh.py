@@ -22,6 +22,7 @@ def test_root_is_empty_and_roots(scratch: Scratch) -> None:
     assert set(names) <= {"lost+found"}
 
 
+@pytest.mark.needs("device")
 @pytest.mark.requires("statfs")
 def test_nearly_all_of_the_device_is_free(scratch: Scratch) -> None:
     """Size in the order of the device, most of it free: else mkfs misread the device's size."""
@@ -30,6 +31,7 @@ def test_nearly_all_of_the_device_is_free(scratch: Scratch) -> None:
     assert free >= size * 0.8, f"{free} of {size} blocks are free"
 
 
+@pytest.mark.needs("device")
 @pytest.mark.requires("read-write")
 def test_formatting_again_gives_an_empty_filesystem(lab: Lab, scratch: Scratch) -> None:
     """Names, inodes or bitmaps of the life before would come back as corruption."""
@@ -49,6 +51,7 @@ def test_label_that_is_too_long_does_no_harm(guest: Guest, lab: Lab, scratch: Sc
     scratch.call(fresh.mount_and_unmount)
 
 
+@pytest.mark.needs("device")
 def test_noise_on_the_device_does_not_show(lab: Lab, scratch: Scratch) -> None:
     """A device is seldom blank; metadata that mkfs takes to be zero already would be garbage."""
     scratch.create_blank()

@@ -24,11 +24,13 @@ def test_it_is_as_writable_as_the_target_claims(lab: Lab, lab_mounts: list[list[
     assert [writable for _, _, *writable in lab_mounts] == [[wanted, wanted]]
 
 
-def test_it_is_on_the_labs_image(guest: Guest, lab: Lab, lab_mounts: list[list[str]]) -> None:
+def test_it_is_of_the_labs_source(guest: Guest, lab: Lab, lab_mounts: list[list[str]]) -> None:
     """Something else of that type, mounted there, would be tested in its stead."""
     [[_, source, *_]] = lab_mounts
     if lab.device:
         assert source == guest.call(lab_mount.real_path, lab.device)
+    elif lab.lacks("device"):
+        assert source == lab.source_mounted
     else:
         assert source in guest.call(images.loops, lab.device_image)
 
@@ -38,6 +40,7 @@ def test_it_can_be_listed(guest: Guest, lab: Lab) -> None:
     guest.call(lab_mount.list_root, lab.mount_point)
 
 
+@pytest.mark.needs("loadable")
 def test_module_is_held_by_the_mount(guest: Guest, lab: Lab) -> None:
     """A module that can be unloaded under its mounted filesystem takes the kernel down with it."""
     uses, unload = guest.call(modules.unload_under_a_mount, lab.module_name)

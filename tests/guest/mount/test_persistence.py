@@ -28,6 +28,7 @@ def test_tree_is_the_same_read_only(lab: Lab, mounted: Scratch, planted: list[st
     assert mounted.call(trees.read_only, lab.capabilities) == planted
 
 
+@pytest.mark.needs("module")
 @pytest.mark.usefixtures("lab_taken_down")
 def test_tree_is_the_same_after_the_module_was_reloaded(lab: Lab, mounted: Scratch, planted: list[str]) -> None:
     """What a module keeps in memory of its own isn't on the disk; and an idle module must go, and come back."""

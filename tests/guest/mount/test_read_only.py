@@ -8,7 +8,7 @@ import pytest
 from inside import read_only as inside_read_only
 from scratch import Scratch
 
-pytestmark = pytest.mark.requires("read-write")
+pytestmark = [pytest.mark.needs("device"), pytest.mark.requires("read-write")]
 
 
 @pytest.fixture(scope="module")

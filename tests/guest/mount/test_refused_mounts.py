@@ -18,6 +18,7 @@ def blank(guest: Guest, lab: Lab) -> Iterator[Scratch]:
     resource.remove()
 
 
+@pytest.mark.needs("device")
 @pytest.mark.parametrize("content", refused_mounts.CONTENTS)
 def test_what_is_not_the_filesystem(lab: Lab, blank: Scratch, content: str) -> None:
     """An error, no oops, nothing written, and no reference kept: a disk of any content can be plugged in."""
@@ -26,11 +27,13 @@ def test_what_is_not_the_filesystem(lab: Lab, blank: Scratch, content: str) -> N
     assert after == before, "the module was kept in use, or the device was written to"
 
 
+@pytest.mark.needs("device")
 def test_device_of_one_sector(blank: Scratch) -> None:
     """The superblock isn't there to be read, or the half of it."""
     assert blank.call(refused_mounts.one_sector) != "done", "a device of one sector was mounted"
 
 
+@pytest.mark.needs("device")
 def test_missing_device(scratch: Scratch) -> None:
     """Said by the kernel, not guessed from an empty mount."""
     assert scratch.call(refused_mounts.missing_device) != "done", "a device that isn't there was mounted"
@@ -48,6 +51,7 @@ def test_mount_on_a_file(scratch: Scratch) -> None:
     assert scratch.call(refused_mounts.on_a_file) != "done", "the device was mounted on a file"
 
 
+@pytest.mark.needs("device")
 @pytest.mark.requires("read-write")
 def test_second_mount_shows_the_same(scratch: Scratch) -> None:
     """A device that is mounted twice is one filesystem with one cache, or the second mount is refused."""

@@ -15,6 +15,7 @@ def test_read_only_and_back(mounted: Scratch) -> None:
     assert found == ["ro", "EROFS", "EROFS", "before ", "rw", "before after"]
 
 
+@pytest.mark.needs("device")
 def test_becoming_read_only_writes_what_is_dirty(mounted: Scratch) -> None:
     """After it the device can be copied or switched off; nothing more is written, and nothing was left in memory."""
     before, after, found = mounted.call(remount.become_read_only)

@@ -8,17 +8,20 @@ from inside import unmount
 from scratch import Scratch
 
 
+@pytest.mark.needs("loadable")
 def test_module_is_let_go(lab: Lab, scratch: Scratch) -> None:
     """One reference that stays makes the module impossible to unload; one too few crashes the kernel later."""
     before, during, after = scratch.call(unmount.use_counts, lab.module_name)
     assert (during > before, after) == (True, before)
 
 
+@pytest.mark.needs("device")
 def test_device_is_let_go(scratch: Scratch) -> None:
     """It can be opened exclusively again, which is what the next mkfs or mount does."""
     assert scratch.call(unmount.device_in_use) == ["EBUSY", "done"]
 
 
+@pytest.mark.needs("device")
 def test_loop_device_of_the_mount_is_freed(scratch: Scratch) -> None:
     """`mount -o loop` makes one; when the unmount doesn't drop the last reference, it stays for ever."""
     if scratch.on_device:

@@ -20,6 +20,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(name, [pytest.param(amounts[name], id=f"{amounts[name]} times")])
 
 
+@pytest.mark.needs("module")
 def test_module_is_loaded_and_unloaded(guest: Guest, lab: Lab, part: Scratch, loads: int) -> None:
     """After each time the type is gone, after all of them no slab cache has grown."""
     part.unmount()

@@ -28,6 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("mounts", [pytest.param(amount, id=f"{amount} times")])
 
 
+@pytest.mark.needs("device")
 @pytest.mark.parametrize("broken", BREAK)
 def test_mount_is_refused(guest: Guest, lab: Lab, part: Scratch, broken: str, mounts: int) -> None:
     """Read-only and writable by turns; the use count stays, and no slab cache has grown after them."""

@@ -1,0 +1,51 @@
+"""What a target lacks by its kind: a check that needs it is skipped with that reason, and no other one is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
+
+from guest import Lab
+
+GUEST = Path(__file__).parents[1] / "guest"
+
+
+def lab(**fields: str) -> Lab:
+    """A target on a block device with a module of its own, but for what is said."""
+    usual = {"target_name": "toyfs", "module_source": "build", "module_name": "toy", "device_kind": "block"}
+    return Lab({f"vexlab_{name}": value for name, value in (usual | fields).items()})
+
+
+@pytest.mark.parametrize(
+    ("fields", "device", "module", "loadable"),
+    [
+        ({}, "", "", ""),
+        ({"device_kind": "none"}, "target toyfs is mounted without a device", "", ""),
+        ({"device_kind": "directory"}, "target toyfs is mounted over a directory", "", ""),
+        ({"module_source": "kernel"}, "", "the module of target toyfs comes with the kernel", ""),
+        ({"module_source": "kernel", "module_name": ""}, "", "comes with the kernel", "is no module, but a part of"),
+    ],
+)
+def test_what_a_target_lacks_is_said(fields: dict[str, str], device: str, module: str, loadable: str) -> None:
+    target = lab(**fields)
+    for what, reason in {"device": device, "module": module, "loadable": loadable}.items():
+        assert reason in target.lacks(what)
+        assert bool(reason) == bool(target.lacks(what)), what
+
+
+def test_each_check_that_needs_something_needs_what_can_be_told() -> None:
+    """A misspelt need would never be missed, and the check would fail of a make-believe device."""
+    found = subprocess.run(
+        ["grep", "-rhoE", r"mark\.needs\([^)]*\)", str(GUEST), "--include=*.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    marks = set(found.stdout.split("\n")) - {""}
+    assert marks
+    assert marks <= {f'mark.needs("{what}")' for what in ("device", "module", "loadable")}
