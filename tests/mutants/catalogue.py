@@ -1,6 +1,6 @@
-"""The mutants: broken variants of the bundled filesystem, and what of the lab must catch each of them.
+"""The mutants: broken variants of the filesystems under `examples/`, and what of the lab must catch each of them.
 
-`catalogue.yml` has an entry for each, `catalogue/NAME.patch` is what is broken: a diff of `examples/vexfs`.
+`catalogue.yml` has an entry for each, `catalogue/NAME.patch` is what is broken: a diff of its example.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.harness import VEXFS, Vexlab
+from tests.e2e.harness import ROOT, Vexlab
 
 HERE = Path(__file__).parent
 ROLE = "role"  # as the name of a check: the role of the stage itself must fail, or the kernel while the role is applied
@@ -27,7 +27,7 @@ class Mutant:
 
     `sentence` says what is wrong, `stage` and `verdict` what must come of it, `check` which check must have that
     verdict: its name in results.json, or that without what is in brackets. `options` are further ones for `vexlab
-    test`. `in_test`: `make test` runs it.
+    test`. `in_test`: `make test` runs it. `example`: the directory under `examples/` that it is a variant of.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Mutant:
     variant: str = "c-only"
     options: tuple[str, ...] = ()
     in_test: bool = False
+    example: str = "vexfs"
 
     @property
     def patch(self) -> Path:
@@ -45,9 +46,15 @@ class Mutant:
         return HERE / "catalogue" / f"{self.name}.patch"
 
     @property
+    def target(self) -> Path:
+        """The target file of what it is a variant of."""
+        return ROOT / "examples" / "targets" / f"{self.example}.yml"
+
+    @property
     def arguments(self) -> list[str]:
         """What `vexlab` is called with, beside the source and the lab: all stages that lead to the guilty one."""
-        return ["test", "--quick", "--fail-fast", "--stage", self.stage, "--variant", self.variant, *self.options]
+        which = ["--target", str(self.target), "--variant", self.variant]
+        return ["test", "--quick", "--fail-fast", "--stage", self.stage, *which, *self.options]
 
     def means(self, name: str) -> bool:
         """Whether that is the check that must catch it."""
@@ -55,19 +62,19 @@ class Mutant:
 
     def plant(self, copy: Path) -> None:
         """Make a copy of the filesystem with the bug in it, in place of what is in that directory."""
-        refresh(copy)
+        refresh(copy, self.example)
         # A directory that a repository is around must not have git take the paths for those of that repository.
         command = ["git", "apply", "--whitespace=nowarn", str(self.patch)]
         environment = {"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(copy.parent), "GIT_CONFIG_NOSYSTEM": "1"}
         subprocess.run(command, cwd=copy, env=environment, check=True)
 
 
-def refresh(copy: Path) -> None:
-    """Make a directory a copy of the filesystem as it is. The directory itself stays: a guest may have it shared."""
+def refresh(copy: Path, example: str = "vexfs") -> None:
+    """Make a directory a copy of an example as it is. The directory itself stays: a guest may have it shared."""
     copy.mkdir(exist_ok=True)
     for entry in copy.iterdir():
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    shutil.copytree(VEXFS, copy, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "examples" / example, copy, dirs_exist_ok=True)
 
 
 def named(name: str) -> Mutant:

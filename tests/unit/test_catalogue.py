@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.harness import VEXFS
+from tests.e2e.harness import ROOT
 from tests.mutants import catalogue
 from tests.mutants.catalogue import ROLE, VERDICTS, Judgement, Mutant, judge
 from vexlab.config import settings, stage_list
@@ -44,8 +44,9 @@ def test_entry_is_whole(mutant: Mutant) -> None:
 
 @each
 def test_patch_applies_and_changes_something(mutant: Mutant, tmp_path: Path) -> None:
-    mutant.plant(tmp_path / "vexfs")
-    same = subprocess.run(["diff", "-rq", VEXFS, tmp_path / "vexfs"], capture_output=True, check=False)
+    mutant.plant(tmp_path / "copy")
+    original = ROOT / "examples" / mutant.example
+    same = subprocess.run(["diff", "-rq", original, tmp_path / "copy"], capture_output=True, check=False)
     assert same.returncode == 1, same.stdout
 
 
@@ -56,16 +57,16 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @cache
-def checks(stage: str, variant: str, inventory: Path) -> set[str]:
-    """The names of all checks of a stage, as pytest collects them for the bundled target; no guest is asked."""
-    hosts = inventory / variant / "hosts.yml"
+def checks(stage: str, target: Path, variant: str, inventory: Path) -> set[str]:
+    """The names of all checks of a stage, as pytest collects them for a target; no guest is asked."""
+    hosts = inventory / f"{target.stem}-{variant}" / "hosts.yml"
     hosts.parent.mkdir(exist_ok=True)
-    contract = settings.make("mutant", Options(variant=variant)).contract
+    contract = settings.make("mutant", Options(target=str(target), variant=variant)).contract
     hosts.write_text(yaml.safe_dump({"all": {"hosts": {"nobody": contract}}}))
     command = [
         sys.executable, "-m", "pytest", "--collect-only", "-q", f"--config-file={GUEST / 'pytest.ini'}",
         f"--rootdir={GUEST}", "--hosts=ansible://nobody", f"--ansible-inventory={hosts}", f"--stage={stage}",
-        f"--run-directory={inventory / variant}", str(GUEST / stage), str(GUEST / "every_stage"),
+        f"--run-directory={hosts.parent}", str(GUEST / stage), str(GUEST / "every_stage"),
     ]  # fmt: skip
     # testinfra starts ansible-inventory by name; the environment need not be activated for these tests.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -81,7 +82,7 @@ def test_check_exists(mutant: Mutant, inventory: Path) -> None:
         [spec] = [spec for spec in stage_list.stages() if spec.name == mutant.stage]
         assert spec.role
     else:
-        known = checks(mutant.stage, mutant.variant, inventory)
+        known = checks(mutant.stage, mutant.target, mutant.variant, inventory)
         assert any(map(mutant.means, known)), f"stage {mutant.stage} has no check {mutant.check}"
 
 
