@@ -1,11 +1,12 @@
 # Two commands for a newcomer: `make up` and `make test`. Each sets up all that it needs.
 .POSIX:
 .DELETE_ON_ERROR:
-.PHONY: help up test test-all lint unit e2e mutants faults molecule down bench clean
+.PHONY: help up test test-all lint unit e2e mutants faults molecule controls down bench clean
 
 PYTHON ?= python3
 BENCH =
 SCENARIO = default reload full refusal device
+CONTROL =
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
@@ -17,6 +18,7 @@ help:
 	@echo 'make lint | unit | e2e   a part of them; make mutants: every broken variant of VexFS must be caught'
 	@echo 'make faults    every injected fault; what was seen is written to docs/reliability.md'
 	@echo 'make molecule   every molecule scenario; make molecule SCENARIO=reload: one of them'
+	@echo 'make controls   no check may fail on a filesystem of the kernel itself; make controls CONTROL=ext4: one of them'
 	@echo 'make down  stop the guest'
 	@echo 'make bench benchmarks: times, ratios and goals; make bench BENCH="up --runs 1" measures less'
 
@@ -43,6 +45,10 @@ test-all: $(INSTALLED)
 molecule: $(INSTALLED)
 	@$(BIN)/vexlab doctor --install
 	@$(BIN)/python .ci/molecule.py $(SCENARIO)
+
+controls: $(INSTALLED)
+	@$(BIN)/vexlab doctor --install
+	@$(BIN)/python .ci/controls.py $(CONTROL)
 
 lint unit e2e mutants faults: $(INSTALLED)
 	@$(BIN)/python .ci/test.py $@
