@@ -239,10 +239,12 @@ class Lab:
             pytest.fail(f"the inventory has no vexlab_{name} for this host", pytrace=False)
 
     def lacks(self, what: str) -> str:
-        """Why the target lacks a `device` that is formatted, a `module` of its own, or any (`loadable`); else empty."""
+        """Why the target lacks what a check needs, a word of `needs` in pytest.ini; empty when it doesn't."""
         if what == "device" and self.device_kind != "block":
             held = "without a device" if self.device_kind == "none" else "over a directory"
             return f"target {self.target_name} is mounted {held}"
+        if what == "other-than-ext4" and self.filesystem_type in ("ext2", "ext3", "ext4"):
+            return f"what mke2fs makes is a filesystem of its own to target {self.target_name}"
         if what == "module" and self.module_source == "kernel":
             return (
                 f"the module of target {self.target_name} comes with the kernel: it is neither built nor unloaded here"

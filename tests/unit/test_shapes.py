@@ -18,6 +18,7 @@ GUEST = Path(__file__).parents[1] / "guest"
 def lab(**fields: str) -> Lab:
     """A target on a block device with a module of its own, but for what is said."""
     usual = {"target_name": "toyfs", "module_source": "build", "module_name": "toy", "device_kind": "block"}
+    usual |= {"filesystem_type": "toy"}
     return Lab({f"vexlab_{name}": value for name, value in (usual | fields).items()})
 
 
@@ -38,6 +39,12 @@ def test_what_a_target_lacks_is_said(fields: dict[str, str], device: str, module
         assert bool(reason) == bool(target.lacks(what)), what
 
 
+@pytest.mark.parametrize(("kind", "strange"), [("toy", True), ("ext4", False), ("ext2", False), ("ext4plus", True)])
+def test_what_mke2fs_makes_is_strange_to_all_but_those_of_its_family(kind: str, strange: bool) -> None:
+    """Whether a device with another filesystem is refused can't be tried with the target's own one."""
+    assert (lab(filesystem_type=kind).lacks("other-than-ext4") == "") == strange
+
+
 def test_each_check_that_needs_something_needs_what_can_be_told() -> None:
     """A misspelt need would never be missed, and the check would fail of a make-believe device."""
     found = subprocess.run(
@@ -48,4 +55,4 @@ def test_each_check_that_needs_something_needs_what_can_be_told() -> None:
     )
     marks = set(found.stdout.split("\n")) - {""}
     assert marks
-    assert marks <= {f'mark.needs("{what}")' for what in ("device", "module", "loadable")}
+    assert marks <= {f'mark.needs("{what}")' for what in ("device", "module", "loadable", "other-than-ext4")}

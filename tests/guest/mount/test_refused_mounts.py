@@ -19,7 +19,13 @@ def blank(guest: Guest, lab: Lab) -> Iterator[Scratch]:
 
 
 @pytest.mark.needs("device")
-@pytest.mark.parametrize("content", refused_mounts.CONTENTS)
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(name, marks=[pytest.mark.needs("other-than-ext4")] * (name == "another filesystem"))
+        for name in refused_mounts.CONTENTS
+    ],
+)
 def test_what_is_not_the_filesystem(lab: Lab, blank: Scratch, content: str) -> None:
     """An error, no oops, nothing written, and no reference kept: a disk of any content can be plugged in."""
     outcome, before, after = blank.call(refused_mounts.other_content, blank.size, content, lab.module_name)
