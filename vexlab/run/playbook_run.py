@@ -26,7 +26,8 @@ from vexlab.run.preparation import ROLES, Preparation
 from vexlab.run.replan import ExecutionResult, Plan
 from vexlab.run.tracker import StageProgress, State
 
-JUDGE = "vexfs.vexlab.judge"  # the module by which a playbook has the checks of a stage run
+STAGE = "vexfs.vexlab.stage"  # the module by which a playbook announces a stage
+JUDGE = "vexfs.vexlab.judge"  # and the one by which it has its checks run
 MACHINE_EXIT = 74  # of the checks, when they can't write what they found; tests/guest/conftest.py ends with it
 SILENCE_SECONDS = 5.0  # for the watch to say why a guest did not answer
 LOOK_SECONDS = 2.0  # between two looks at this machine's disks
@@ -53,7 +54,7 @@ class PlaybookRun:
         self._progress = progress
         self._on_stage: Callable[[], None] = lambda: None
         self._specs = {spec.name: spec for spec in stage_list.stages()}
-        self._first = next(name for name in self._specs if name in (*plan.judged, *plan.applied))
+        self._first = self._planned()[0]
         self._state = State()
         self._state_changes = threading.Lock()
         self._ended = threading.Event()
@@ -71,7 +72,7 @@ class PlaybookRun:
             StageRecord(self.directory, stage).choose(only=choice.only, leave_out=choice.leave_out)
         variables = {
             "vexlab_run_directory": str(self.directory),
-            "vexlab_stages": [name for name in self._specs if name in (*self.plan.judged, *self.plan.applied)],
+            "vexlab_stages": self._planned(),
             "vexlab_only_applied": list(self.plan.applied),
             "vexlab_apply": self.plan.apply,
             "vexlab_clean": self.plan.clean,
@@ -212,14 +213,17 @@ class PlaybookRun:
 
     def _on_event(self, event: Event) -> None:
         kind, data = event["event"], event.get("event_data", {})
-        judges = data.get("task_action") == JUDGE
+        action = data.get("task_action")
+        judges = action == JUDGE
         role = str(data.get("role") or "").rpartition(".")[2]
         if kind == "playbook_on_task_start":
             if role in ROLES:
                 self._preparation.begin(ROLES[role])
             else:
                 self._begin_watch()
-            if judges and self._state.current is not None:
+            if action == STAGE:  # it begins now, so that what keeps it from being announced counts as its own
+                self._begin_stage(next(name for name in self._planned() if name not in self.stages))
+            elif judges and self._state.current is not None:
                 self._happened(tracker.RoleEnded(True if self._specs[self._state.current.name].role else None))
         elif kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
             self._on_failure(data.get("res") or {}, judges=judges)
@@ -229,9 +233,10 @@ class PlaybookRun:
             self._end_stage()
 
     def _on_ok(self, result: dict[str, Any], *, judges: bool) -> None:
-        if "stage" in result:
-            self._begin_stage(result["stage"]["name"])
-        elif judges and self._state.current is not None:
+        current = self._state.current
+        if "stage" in result and current is not None and result["stage"]["name"] != current.name:
+            raise VexlabError(f"the playbook began stage {result['stage']['name']} where {current.name} was next")
+        if judges and current is not None:
             self._on_checks(result)  # the task that verifies may go on after failed checks
             self._end_stage()
         elif result.get("changed"):
@@ -286,6 +291,10 @@ class PlaybookRun:
             self._preparation.end()
             console = self._lab.directory / "console.log"
             self._watch = Watch(Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._happened)
+
+    def _planned(self) -> list[str]:
+        """The stages of the playbook, in their order."""
+        return [name for name in self._specs if name in (*self.plan.judged, *self.plan.applied)]
 
     def _begin_stage(self, name: str) -> None:
         self._preparation.end()
