@@ -9,11 +9,11 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 
-#define NODEV_MAGIC 0x6e6f6476 /* "nodv" */
+#define MEMFS_MAGIC 0x6d656d66 /* "memf" */
 
-static const struct inode_operations nodev_dir_inode_operations;
+static const struct inode_operations memfs_dir_inode_operations;
 
-static const struct file_operations nodev_file_operations = {
+static const struct file_operations memfs_file_operations = {
 	.llseek		= generic_file_llseek,
 	.read_iter	= generic_file_read_iter,
 	.write_iter	= generic_file_write_iter,
@@ -23,7 +23,7 @@ static const struct file_operations nodev_file_operations = {
 	.splice_write	= iter_file_splice_write,
 };
 
-static const struct inode_operations nodev_file_inode_operations = {
+static const struct inode_operations memfs_file_inode_operations = {
 	.setattr	= simple_setattr,
 	.getattr	= simple_getattr,
 };
@@ -32,7 +32,7 @@ static const struct inode_operations nodev_file_inode_operations = {
  * A new inode with one link, of the type and mode that are given; NULL when
  * there is no memory for it. @dir is NULL for the root.
  */
-static struct inode *nodev_new_inode(struct super_block *sb, struct inode *dir,
+static struct inode *memfs_new_inode(struct super_block *sb, struct inode *dir,
 				     umode_t mode, dev_t rdev)
 {
 	struct inode *inode = new_inode(sb);
@@ -49,11 +49,11 @@ static struct inode *nodev_new_inode(struct super_block *sb, struct inode *dir,
 
 	switch (mode & S_IFMT) {
 	case S_IFREG:
-		inode->i_op = &nodev_file_inode_operations;
-		inode->i_fop = &nodev_file_operations;
+		inode->i_op = &memfs_file_inode_operations;
+		inode->i_fop = &memfs_file_operations;
 		break;
 	case S_IFDIR:
-		inode->i_op = &nodev_dir_inode_operations;
+		inode->i_op = &memfs_dir_inode_operations;
 		inode->i_fop = &simple_dir_operations;
 		inc_nlink(inode); /* "." */
 		break;
@@ -72,7 +72,7 @@ static struct inode *nodev_new_inode(struct super_block *sb, struct inode *dir,
  * Give @inode the name of @dentry. The reference that d_lookup would find is
  * kept: there is no disk that the name could be read from again.
  */
-static void nodev_add(struct inode *dir, struct dentry *dentry,
+static void memfs_add(struct inode *dir, struct dentry *dentry,
 		      struct inode *inode)
 {
 	d_instantiate(dentry, inode);
@@ -80,37 +80,37 @@ static void nodev_add(struct inode *dir, struct dentry *dentry,
 	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
 }
 
-static int nodev_mknod(struct mnt_idmap *idmap, struct inode *dir,
+static int memfs_mknod(struct mnt_idmap *idmap, struct inode *dir,
 		       struct dentry *dentry, umode_t mode, dev_t rdev)
 {
-	struct inode *inode = nodev_new_inode(dir->i_sb, dir, mode, rdev);
+	struct inode *inode = memfs_new_inode(dir->i_sb, dir, mode, rdev);
 
 	if (!inode)
 		return -ENOSPC;
-	nodev_add(dir, dentry, inode);
+	memfs_add(dir, dentry, inode);
 	return 0;
 }
 
-static int nodev_create(struct mnt_idmap *idmap, struct inode *dir,
+static int memfs_create(struct mnt_idmap *idmap, struct inode *dir,
 			struct dentry *dentry, umode_t mode, bool excl)
 {
-	return nodev_mknod(idmap, dir, dentry, mode | S_IFREG, 0);
+	return memfs_mknod(idmap, dir, dentry, mode | S_IFREG, 0);
 }
 
-static int nodev_mkdir(struct mnt_idmap *idmap, struct inode *dir,
+static int memfs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 		       struct dentry *dentry, umode_t mode)
 {
-	int error = nodev_mknod(idmap, dir, dentry, mode | S_IFDIR, 0);
+	int error = memfs_mknod(idmap, dir, dentry, mode | S_IFDIR, 0);
 
 	if (!error)
 		inc_nlink(dir); /* ".." of the new one */
 	return error;
 }
 
-static int nodev_symlink(struct mnt_idmap *idmap, struct inode *dir,
+static int memfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
 			 struct dentry *dentry, const char *target)
 {
-	struct inode *inode = nodev_new_inode(dir->i_sb, dir,
+	struct inode *inode = memfs_new_inode(dir->i_sb, dir,
 					      S_IFLNK | 0777, 0);
 	int error;
 
@@ -121,79 +121,79 @@ static int nodev_symlink(struct mnt_idmap *idmap, struct inode *dir,
 		iput(inode);
 		return error;
 	}
-	nodev_add(dir, dentry, inode);
+	memfs_add(dir, dentry, inode);
 	return 0;
 }
 
-static const struct inode_operations nodev_dir_inode_operations = {
-	.create		= nodev_create,
+static const struct inode_operations memfs_dir_inode_operations = {
+	.create		= memfs_create,
 	.lookup		= simple_lookup,
 	.link		= simple_link,
 	.unlink		= simple_unlink,
-	.symlink	= nodev_symlink,
-	.mkdir		= nodev_mkdir,
+	.symlink	= memfs_symlink,
+	.mkdir		= memfs_mkdir,
 	.rmdir		= simple_rmdir,
-	.mknod		= nodev_mknod,
+	.mknod		= memfs_mknod,
 	.rename		= simple_rename,
 	.setattr	= simple_setattr,
 	.getattr	= simple_getattr,
 };
 
-static const struct super_operations nodev_super_operations = {
+static const struct super_operations memfs_super_operations = {
 	.statfs		= simple_statfs,
 	.drop_inode	= generic_delete_inode, /* none is worth keeping */
 };
 
-static int nodev_fill_super(struct super_block *sb, struct fs_context *fc)
+static int memfs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct inode *root;
 
-	sb->s_magic = NODEV_MAGIC;
+	sb->s_magic = MEMFS_MAGIC;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_time_gran = 1;
-	sb->s_op = &nodev_super_operations;
-	root = nodev_new_inode(sb, NULL, S_IFDIR | 0755, 0);
+	sb->s_op = &memfs_super_operations;
+	root = memfs_new_inode(sb, NULL, S_IFDIR | 0755, 0);
 	sb->s_root = d_make_root(root); /* drops the inode when it fails */
 	return sb->s_root ? 0 : -ENOMEM;
 }
 
-static int nodev_get_tree(struct fs_context *fc)
+static int memfs_get_tree(struct fs_context *fc)
 {
-	return get_tree_nodev(fc, nodev_fill_super);
+	return get_tree_nodev(fc, memfs_fill_super);
 }
 
-static const struct fs_context_operations nodev_context_operations = {
-	.get_tree	= nodev_get_tree,
+static const struct fs_context_operations memfs_context_operations = {
+	.get_tree	= memfs_get_tree,
 };
 
 /* Without parse_param the VFS refuses each option that it doesn't know. */
-static int nodev_init_fs_context(struct fs_context *fc)
+static int memfs_init_fs_context(struct fs_context *fc)
 {
-	fc->ops = &nodev_context_operations;
+	fc->ops = &memfs_context_operations;
 	return 0;
 }
 
-static struct file_system_type nodev_type = {
+static struct file_system_type memfs_type = {
 	.owner			= THIS_MODULE,
-	.name			= "nodev",
-	.init_fs_context	= nodev_init_fs_context,
-	.kill_sb		= kill_litter_super, /* drops what nodev_add kept */
+	.name			= "memfs",
+	.init_fs_context	= memfs_init_fs_context,
+	.kill_sb		= kill_litter_super, /* drops what memfs_add kept */
 };
-MODULE_ALIAS_FS("nodev");
+MODULE_ALIAS_FS("memfs");
 
-static int __init nodev_init(void)
+static int __init memfs_init(void)
 {
-	return register_filesystem(&nodev_type);
+	return register_filesystem(&memfs_type);
 }
 
-static void __exit nodev_exit(void)
+static void __exit memfs_exit(void)
 {
-	unregister_filesystem(&nodev_type);
+	unregister_filesystem(&memfs_type);
 }
 
-module_init(nodev_init);
-module_exit(nodev_exit);
+module_init(memfs_init);
+module_exit(memfs_exit);
 MODULE_DESCRIPTION("A filesystem in memory, mounted without a device");
 MODULE_LICENSE("GPL");
