@@ -12,7 +12,7 @@ from plugins.module_utils import kernel_messages
 # set_capacity_and_notify() rates the notices of loop devices attached in quick succession; those are of level info.
 OF_THE_MACHINE = re.compile(
     r"^(?:clocksource: |hrtimer: interrupt took |perf: interrupt took |workqueue: \S+ hogged CPU |"
-    r"sched: RT throttling |TSC |set_capacity_and_notify: \d+ callbacks suppressed$|"
+    r"sched: RT throttling |TSC |.*: \d+ callbacks suppressed$|"
     r"\S+: loading out-of-tree module taints kernel|\S+: module verification failed: )"
 )
 
