@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from plugins.module_utils import kernel_messages
 
 # What of level warning or worse says something of a slow machine or of any such module, and nothing of the filesystem.
-# set_capacity_and_notify() rates the notices of loop devices attached in quick succession; those are of level info.
+# A rate limit says at this level that it suppressed something, of whatever level; the first ten were not suppressed.
 OF_THE_MACHINE = re.compile(
     r"^(?:clocksource: |hrtimer: interrupt took |perf: interrupt took |workqueue: \S+ hogged CPU |"
     r"sched: RT throttling |TSC |.*: \d+ callbacks suppressed$|"
