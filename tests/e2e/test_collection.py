@@ -49,7 +49,8 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def collections(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty directory into which it was installed, without a network."""
     directory = tmp_path_factory.mktemp("collections")
-    command = ["collection", "install", "--offline", "-p", str(directory), str(collection)]
+    # by force, since the environment that the tests run in has the collection already, as the checkout itself
+    command = ["collection", "install", "--offline", "--force", "-p", str(directory), str(collection)]
     subprocess.run([BIN / "ansible-galaxy", *command], check=True)
     return directory
 
