@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -169,8 +170,6 @@ def test_the_environment_is_not_written(work: Work) -> None:
 
 
 def test_what_a_killed_reaper_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pass
-
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     left = tmp_path / "vexlab" / "scratch" / "left"
     left.mkdir(parents=True)
@@ -180,6 +179,24 @@ def test_what_a_killed_reaper_left_is_swept(tmp_path: Path, monkeypatch: pytest.
         assert needed.is_dir()
         assert too.is_dir()
     assert list(left.parent.iterdir()) == []
+
+
+def test_nothing_is_left_where_no_directory_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one for sockets is made first, in another place, where there may be room."""
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(sockets))
+    state = tmp_path / "state"
+    state.write_text("not a directory")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    with pytest.raises(OSError, match="Not a directory"), scratch.directory_and_sockets():
+        pass
+    assert list(sockets.iterdir()) == []
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    with scratch.directory_and_sockets() as (needed, place):
+        assert place.parent == sockets
+    assert not needed.exists()
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)

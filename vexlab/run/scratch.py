@@ -27,19 +27,22 @@ def directory() -> Iterator[Path]:
 def directory_and_sockets() -> Iterator[tuple[Path, Path]]:
     """Make such a directory, and one for sockets where paths are short: that of a socket has 107 bytes at the most."""
     sockets = Path(tempfile.mkdtemp(prefix="vexlab-"))
-    with _removed_at_the_end(sockets) as path:
-        yield path, sockets
+    try:
+        with _removed_at_the_end(sockets) as path:
+            yield path, sockets
+    finally:
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _removed_at_the_end(*more: Path) -> Iterator[Path]:
+    """Make a directory and remove it at the end; whatever ends this process, the reaper removes it and `more`."""
     path, lock = _make()
     try:
         with reaper.guarded([path, *more], [lock]):
             yield path
     finally:
-        for each in (path, *more):
-            shutil.rmtree(each, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
         os.close(lock)
 
 
