@@ -57,25 +57,23 @@ class OutOfDate:
 
     def __init__(self) -> None:
         """Begin without entries."""
-        self._open: dict[str, set[str]] = {}
-        self._passed: set[str] = set()
+        self._meant: dict[str, set[str]] = {}
+        self._verdicts: dict[str, str] = {}
 
     def add(self, name: str, checks: Collection[str]) -> None:
         """Expect one of these checks to fail."""
-        self._open[name] = set(checks)
+        self._meant[name] = set(checks)
 
     def ended(self, check: str, verdict: str) -> None:
-        """Take note of a check's verdict; only one that passed speaks against an entry."""
-        if verdict == "passed":
-            self._passed.add(check)
-        elif verdict != "skipped":
-            self._open = {name: checks for name, checks in self._open.items() if check not in checks}
-        else:
-            self._open = {name: checks - {check} for name, checks in self._open.items()}
+        """Take note of a check's verdict."""
+        self._verdicts[check] = verdict
 
     def names(self) -> list[str]:
-        """Return the entries all of whose checks ran, and passed."""
-        return [name for name, checks in self._open.items() if checks and checks <= self._passed]
+        """Return the entries all of whose checks ended and passed; one that was skipped says nothing."""
+        verdicts = {
+            name: {self._verdicts.get(check, "not_run") for check in checks} for name, checks in self._meant.items()
+        }
+        return [name for name, found in verdicts.items() if found - {"skipped"} == {"passed"}]
 
 
 def unknown(names: Collection[str], collected: Collection[str], stage: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One execution of a playbook with stages: followed by the names of its tasks, watched, ended in time, and judged."""
+"""One execution of a playbook with stages: followed by its events, watched, ended in time, and judged."""
 
 from __future__ import annotations
 
