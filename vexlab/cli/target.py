@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import yaml
@@ -12,9 +13,9 @@ from vexlab.cli.common import stderr
 from vexlab.config import installation, settings, source_tree, target
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import UsageProblem
-from vexlab.report import target_file
-from vexlab.source import facts, proposal, target_check, trouble
-from vexlab.source.target_check import Finding
+
+if TYPE_CHECKING:
+    from vexlab.source.target_check import Finding
 
 STDOUT = "-"
 SIGNS = {True: ("✘", "red"), False: ("!", "yellow")}
@@ -32,6 +33,10 @@ def init(directory: str, output: str, module: str | None, force: bool) -> None:
 
     The source is read; nothing of it is built or run. What can't be told is marked in the file.
     """
+    # What reads sources takes a seventh of the start of every command, and two of them need it.
+    from vexlab.report import target_file  # noqa: PLC0415
+    from vexlab.source import facts, proposal, trouble  # noqa: PLC0415
+
     where = None if output == STDOUT else Path(output).expanduser().absolute()
     if where and (where.exists() or where.is_symlink()) and not force:
         raise UsageProblem(
@@ -69,6 +74,8 @@ def target_group() -> None:
 @click.option("--source", metavar="DIR", help="The source tree, instead of the one that the file names.")
 def check(file: str, source: str | None) -> None:
     """Say all that can be said of a target file without a guest: by its schema, and against the source."""
+    from vexlab.source import target_check  # noqa: PLC0415
+
     fields = target.load_target(Path(file))
     tree = (source or fields.get("vexlab_source")) if "vexlab_module_file" in fields else None
     findings: list[Finding] = []
