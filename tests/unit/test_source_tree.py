@@ -208,8 +208,8 @@ def test_interruption_ends_the_reading(tree: Path, number: signal.Signals) -> No
     for name in range(200):
         with (tree / f"sparse-{name}").open("wb") as file:
             file.truncate(1 << 32)
-    # A shell starts background jobs with SIGINT ignored, and what inherits that ignores Ctrl-C.
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "vexlab", "up", "--source", str(tree)]
+    # A shell starts background jobs with SIGINT ignored, nohup ignores SIGHUP, and what inherits that ignores both.
+    command = ["env", "--default-signal=INT,HUP", sys.executable, "-m", "vexlab", "up", "--source", str(tree)]
     process = subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"XDG_STATE_HOME": str(tree.parent / "state")},
