@@ -47,7 +47,7 @@ ANSWER_BYTES = 64 << 20  # of one answer: two streams and an outcome as agent.py
 READ_BYTES = 1 << 20
 GRACE_SECONDS = 30.0  # beyond a command's own deadline, until the guest counts as hung
 
-DEVICE = Path("roles/vexfs_mkfs/files/device.py")  # which disk it is that a test on a device writes to
+DEVICE = Path("plugins/module_utils/device.py")  # which disk it is that a test on a device writes to
 
 
 @cache

@@ -13,7 +13,7 @@ from inside import filesystem, images
 from inside.calls import name_of
 from inside.filesystem import Filesystem
 
-from roles.vexfs_mkfs.files.device import without_boot_sector
+from plugins.module_utils.device import without_boot_sector
 
 Arguments = TypeVarTuple("Arguments")
 Value = TypeVar("Value")

@@ -170,7 +170,7 @@ def test_every_module_is_imported_from_what_was_sent(runner: Runner) -> None:
     names = sorted(name for name in sources() if name.startswith("inside."))
     assert len(names) > 20
     assert ask(runner, "load", names) == [f"{name.replace('.', '/')}.py" for name in names]
-    assert ask(runner, "load", ["roles.vexfs_mkfs.files.device"]) == ["roles/vexfs_mkfs/files/device.py"]
+    assert ask(runner, "load", ["plugins.module_utils.device"]) == ["plugins/module_utils/device.py"]
 
 
 def test_output_is_that_of_the_call_alone(runner: Runner) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from roles.vexfs_mkfs.files import device as devices
+from plugins.module_utils import device as devices
+from plugins.module_utils.device import DeviceError
 from roles.vexlab_backup.files import backup
-from roles.vexlab_backup.files.device import DeviceError
 from vexlab.config import phases, stage_list
 from vexlab.errors import UsageProblem
 from vexlab.gate import phase_order
@@ -306,7 +306,7 @@ def test_command_is_run_on_a_device_of_that_serial_only(tmp_path: Path) -> None:
     """As mount(8) is: a name that moved to another disk, or to none, is refused, and nothing is run."""
     touched = tmp_path / "touched"
     done = subprocess.run(
-        [sys.executable, ROOT / "roles/vexfs_mkfs/files/device.py", "/dev/null", "S1", "touch", str(touched)],
+        [sys.executable, ROOT / "plugins/module_utils/device.py", "/dev/null", "S1", "touch", str(touched)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, touched.exists()) == (1, False)

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import device as devices
+from plugins.module_utils import device as devices
 
 
 def image_refusals(image: str) -> list[str]:

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import device as devices
+from plugins.module_utils import device as devices
 
 STEP = 4 << 20
 MARGIN = 16 << 20  # bytes that stay free beside the image

@@ -12,7 +12,7 @@ from inside.attempts import shell
 @contextlib.contextmanager
 def held(by_id: str, serial: str) -> Iterator[str]:
     """The path of the disk behind a name, which can't become another's meanwhile; raises OSError for a wrong one."""
-    from roles.vexfs_mkfs.files import device  # the module that the roles decide with; few tests need it
+    from plugins.module_utils import device  # by which the roles decide; few tests need it
 
     with device.held(by_id):
         path = os.path.realpath(by_id, strict=True)

@@ -1,1 +1,0 @@
-../../vexfs_mkfs/files/device.py
