@@ -6,14 +6,64 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.modules import judge
+from tests.unit.modules import PLACE
 
 ROOT = Path(__file__).parents[2]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+
+
+class SpecifiedError(Exception):
+    """Raised in the place of AnsibleModule, with what it was given."""
+
+
+def options_of(documented: dict[str, Any]) -> dict[str, Any]:
+    """An argument specification, from the options of a documentation or of a specification."""
+    kept = ("type", "elements", "required", "default", "choices")
+    options = {name: {key: option[key] for key in kept if key in option} for name, option in documented.items()}
+    for name, option in documented.items():
+        if inner := option.get("suboptions", option.get("options")):
+            options[name]["options"] = options_of(inner)
+    return options
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_documentation_is_the_argument_specification(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible checks arguments by the one, and people read the other."""
+    module = import_module(f"{PLACE}.{name}")
+
+    def specified(**given: Any) -> None:
+        raise SpecifiedError(given)
+
+    monkeypatch.setattr(module, "AnsibleModule", specified)
+    with pytest.raises(SpecifiedError) as caught:
+        module.main()
+    given = caught.value.args[0]
+    documented = yaml.safe_load(module.DOCUMENTATION)
+    assert documented["module"] == name
+    assert options_of(documented["options"]) == options_of(given["argument_spec"])
+    support = documented["attributes"]["check_mode"]["support"]
+    assert given["supports_check_mode"] is (support != "none")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_use_options_that_exist(name: str) -> None:
+    """And all that is required; each example is a task of the module."""
+    module = import_module(f"{PLACE}.{name}")
+    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    tasks = yaml.safe_load(module.EXAMPLES)
+    assert tasks
+    for task in tasks:
+        given = task[f"vexfs.vexlab.{name}"]
+        assert {option for option, of in options.items() if of.get("required")} <= set(given) <= set(options)
+    assert all("description" in of and "returned" in of for of in yaml.safe_load(module.RETURN).values())
 
 
 def run(module: str, arguments: dict[str, str], *options: str) -> dict[str, Any]:

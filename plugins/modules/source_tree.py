@@ -1,20 +1,81 @@
-#!/usr/bin/env python3
-"""Check a source tree and mirror it; standard library only.
-
-Usage: tree.py JSON
-
-JSON: {"source", "destination", "required_paths", "forbidden_in_root", "exclude", "check"}; the meanings are those of
-role vexfs_structure. The last line on stdout is a JSON object: {"source", "changed", "files"} or {"error"}.
-"""
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-2.0-only
+"""Checks a source tree and mirrors it."""
 
 from __future__ import annotations
 
-import json
+DOCUMENTATION = r"""
+module: source_tree
+short_description: Check a source tree, and make a copy of it
+version_added: 0.1.0
+author: vexlab developers (@vexlab)
+description:
+  - Checks that a source tree holds what a build needs and nothing that must not be in its root, and mirrors it with
+    rsync. The source is only read.
+  - What is in the destination and not in the source is B(deleted). Links are copied as links.
+options:
+  source:
+    description: Directory of the source tree. May be a glob that matches one directory, such as C(/usr/src/toyfs-*).
+    type: str
+    required: true
+  destination:
+    description: Directory that becomes a copy of the source.
+    type: str
+    required: true
+  required_paths:
+    description: Paths below the source that must exist. A path that ends with a slash must be a directory.
+    type: list
+    elements: str
+    default: []
+  forbidden_in_root:
+    description: Globs that nothing directly in the source directory may match.
+    type: list
+    elements: str
+    default: []
+  exclude:
+    description: rsync patterns of what is not copied.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: The tree is checked, and what would be copied is told. Nothing is copied.
+notes:
+  - Paths are taken as they are. Neither C(~) nor variables of the environment are replaced in them.
+requirements: [rsync]
+"""
+
+EXAMPLES = r"""
+- name: Check the tree and copy it
+  vexfs.vexlab.source_tree:
+    source: /mnt/vexfs_source
+    destination: /var/lib/vexlab/source
+    required_paths: [Kbuild, kernel/]
+    exclude: [.git, "*.o"]
+"""
+
+RETURN = r"""
+source:
+  description: The directory that the pattern named.
+  returned: success
+  type: str
+  sample: /mnt/vexfs_source
+changes:
+  description: The first 50 of rsync's lines, one for each path that differed.
+  returned: success
+  type: list
+  elements: str
+  sample: [">f+++++++++ kernel/super.c"]
+"""
+
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vexfs.vexlab.plugins.module_utils.printable import printable
 
 SKIPPED = "skipping non-regular file "  # what rsync says of a FIFO, a socket, a device
 NAMED = 5
@@ -60,12 +121,13 @@ def mirror(source: Path, destination: Path, exclude: list[str], check: bool) -> 
     Contents are compared, not times: an edit that keeps size and second would be lost otherwise. Raises TreeError that
     names what is neither a file nor a link nor a directory: rsync copies none of that, and says so.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
     command = ["rsync", "--archive", "--no-owner", "--no-group", "--checksum", "--delete", "--delete-excluded"]
     command += ["--no-devices", "--no-specials", "--info=nonreg", "--itemize-changes"]
     command += [f"--exclude={pattern}" for pattern in exclude]
     if check:
         command.append("--dry-run")
+    else:
+        destination.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = subprocess.run(
             [*command, f"{source}/", f"{destination}/"], capture_output=True, text=True, errors="backslashreplace",
@@ -83,20 +145,36 @@ def mirror(source: Path, destination: Path, exclude: list[str], check: bool) -> 
     return [line for line in lines if line and not line.startswith(".")]
 
 
-def apply(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Check, then mirror."""
+def apply(inputs: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    """Check the tree, then mirror it; `check` only tells what would be copied. Raises TreeError."""
     source = resolve(inputs["source"])
     found = problems(source, inputs["required_paths"], inputs["forbidden_in_root"])
     if found:
         raise TreeError(f"the tree {source} is not as the target says: {'; '.join(found)}")
-    changes = mirror(source, Path(inputs["destination"]), inputs["exclude"], inputs["check"])
-    return {"source": str(source), "changed": bool(changes), "changes": changes[:50]}
+    changes = mirror(source, Path(inputs["destination"]), inputs["exclude"], check)
+    return {"source": printable(source), "changed": bool(changes), "changes": changes[:50]}
+
+
+def main() -> None:
+    """Check and mirror, or say what is wrong with the tree."""
+    text = {"type": "str", "required": True}
+    texts = {"type": "list", "elements": "str", "default": []}
+    module = AnsibleModule(
+        argument_spec={
+            "source": text,
+            "destination": text,
+            "required_paths": texts,
+            "forbidden_in_root": texts,
+            "exclude": texts,
+        },
+        supports_check_mode=True,
+    )
+    try:
+        answer = apply(module.params, check=module.check_mode)
+    except (TreeError, OSError) as problem:
+        module.fail_json(msg=printable(problem))
+    module.exit_json(**answer)
 
 
 if __name__ == "__main__":
-    try:
-        print(json.dumps(apply(json.loads(sys.argv[1]))))
-    except (TreeError, OSError) as problem:
-        said = os.fsencode(str(problem)).decode(errors="backslashreplace")  # of a name that isn't UTF-8, too
-        print(json.dumps({"error": said}))
-        sys.exit(1)
+    main()
