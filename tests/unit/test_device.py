@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import shutil
 import stat
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.vexfs.vexlab.plugins.module_utils import device as devices
+from ansible_collections.vexfs.vexlab.plugins.module_utils.device import DeviceError
+from ansible_collections.vexfs.vexlab.plugins.modules import backup
 
-from plugins.module_utils import device as devices
-from plugins.module_utils.device import DeviceError
-from roles.vexlab_backup.files import backup
+from tests.unit import modules
 from vexlab.config import phases, stage_list
 from vexlab.errors import UsageProblem
 from vexlab.gate import phase_order
@@ -243,7 +247,7 @@ def test_name_that_moves_is_no_name(tmp_path: Path) -> None:
 
 
 class TestBackup:
-    """roles/vexlab_backup/files/backup.py, as far as it comes without a block device."""
+    """Module backup, as far as it comes without a block device."""
 
     CONTENT = os.urandom(100_000) + bytes(5 << 20)
 
@@ -295,6 +299,52 @@ class TestBackup:
     def test_of_a_device_that_is_gone_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(DeviceError, match="there is no such device"):
             backup.restore(self.inputs(self.made(tmp_path)))
+
+    @pytest.mark.parametrize("state", ["restored", "there"])
+    def test_says_why_not_as_a_module(self, tmp_path: Path, state: str) -> None:
+        """In check mode too, in which a damaged backup is not read and the device is looked at."""
+        inputs = self.inputs(self.made(tmp_path, sha256="0" * 64), "S2") | {"state": state}
+        for check in (False, True):
+            answer = modules.run("backup", inputs, check=check)
+            assert answer["msg"] == f"{inputs['file']} is a backup of the disk S1, not of S2."
+        answer = modules.run("backup", inputs | {"state": "restored", "serial": "S1"}, check=True)
+        assert answer["msg"].endswith("vexlab-nothing is left alone: there is no such device.")
+
+    def test_backup_is_not_saved_where_there_is_no_room(self, tmp_path: Path) -> None:
+        """A directory that isn't there yet is measured by what it would be made in."""
+        room = shutil.disk_usage(tmp_path).free - backup.MARGIN
+        inputs = self.inputs(tmp_path) | {"directory": str(tmp_path / "new" / "one")}
+        backup.require_room(inputs, room >> 1)
+        with pytest.raises(DeviceError, match=r"new/one has \d+ MiB free"):
+            backup.require_room(inputs, room << 1)
+        assert not (tmp_path / "new").exists()
+
+    def test_signal_ends_the_work_in_a_sentence(self, tmp_path: Path) -> None:
+        """And what it started: the backup is gigabytes of zeros, which are being read when the signal comes."""
+        file = self.made(tmp_path)
+        with gzip.open(file, "wb") as image:
+            image.write(bytes(64 << 20))
+        file.write_bytes(file.read_bytes() * 1000)
+        record = json.loads(Path(f"{file}.json").read_text()) | {"size": 64000 << 20, "bytes": file.stat().st_size}
+        Path(f"{file}.json").write_text(json.dumps(record))
+        process = subprocess.Popen(
+            modules.command("backup"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdin is not None
+        process.stdin.write(modules.arguments(self.inputs(file) | {"state": "restored"}))
+        process.stdin.close()
+        process.stdin = None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not (reader := children.read_text().split()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        said, complaint = process.communicate(timeout=30)
+        assert json.loads(said)["msg"].endswith("vexlab-nothing was ended by SIGTERM."), complaint
+        deadline = time.monotonic() + 10
+        while Path("/proc", reader[0]).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def test_disk_that_is_full_leaves_no_image(self, tmp_path: Path) -> None:
         """The compressor's own words; /dev/full is a disk without room."""

@@ -21,7 +21,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def apply(tree: Path, *, check: bool = False, **other: object) -> dict[str, Any]:
+def apply(tree: Path, *, check: bool = False, **other: Any) -> dict[str, Any]:
     inputs = {
         "source": str(tree / "source"), "destination": str(tree / "made" / "copy"),
         "required_paths": ["Kbuild", "kernel/"], "forbidden_in_root": ["mkfs.*"], "exclude": ["*.o"],
@@ -74,7 +74,7 @@ def test_check_changes_nothing(tree: Path) -> None:
         ({"source": "/nowhere"}, "is not a directory"),
     ],
 )
-def test_says_what_is_wrong(tree: Path, other: dict[str, object], words: str) -> None:
+def test_says_what_is_wrong(tree: Path, other: dict[str, Any], words: str) -> None:
     answer = apply(tree, **other)
     assert answer["failed"]
     assert words in answer["msg"]

@@ -1,14 +1,80 @@
-#!/usr/bin/env python3
-"""Back a block device up into a file, and put it back; standard library only.
-
-Usage: backup.py save|restore|check JSON, with {"device", "serial", "directory", "file"} as role vexlab_backup has them.
-
-A backup is a compressed image, FILE, and FILE.json with what it is of and the sha256 of the device's content. The
-record is written last, when the image was read back and found right: an image without it is no backup. The last line
-on stdout is a JSON object: the record, or, with exit code 1, {"error"}.
-"""
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-2.0-only
+"""Backs a block device up into a file, and puts it back."""
 
 from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup
+short_description: Back a block device up into a file, and put it back
+version_added: 0.1.0
+author: vexlab developers (@vexlab)
+description:
+  - Writes a compressed image of a device that nothing uses, and beside it a record, the image's name with C(.json)
+    added, with the sha256 of the device's content. The record is written last, when the image was read back and found
+    right. An image without it is no backup.
+  - Or B(overwrites the device) with such an image. Nothing is written before the whole image was read and found right,
+    and afterwards the device is read back.
+  - A device is refused that has another serial number, or that is mounted, held, partitioned, used or the system's.
+options:
+  state:
+    description:
+      - V(saved) makes a new backup.
+      - V(restored) overwrites the device with the content of one.
+      - V(there) only sees whether there is one that would fit.
+    type: str
+    choices: [there, saved, restored]
+    default: there
+  device:
+    description: The device, as C(/dev/disk/by-id/NAME).
+    type: str
+    required: true
+  serial:
+    description: Its serial number, as somebody read it off the disk.
+    type: str
+    required: true
+  directory:
+    description: Directory for a new backup, with as much free space as the device is large. Made if missing.
+    type: str
+  file:
+    description: The backup to restore or to look at.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: The device and the backup are looked at, and nothing is written. A backup is not read to its end.
+requirements: [wipefs, "zstd or gzip"]
+"""
+
+EXAMPLES = r"""
+- name: Back the device up
+  vexfs.vexlab.backup:
+    state: saved
+    device: /dev/disk/by-id/ata-EXAMPLE_123
+    serial: "123"
+    directory: /var/lib/vexlab-backups
+"""
+
+RETURN = r"""
+backup:
+  description:
+    - The record of the backup. It has its C(file), the C(serial) number, C(size) and C(sha256) of the device, and
+      C(when) it was made.
+    - Empty for a backup that check mode didn't make.
+  returned: success
+  type: dict
+  sample:
+    schema: 1
+    file: /var/lib/vexlab-backups/123-20260101-120000.img.zst
+    by_id: /dev/disk/by-id/ata-EXAMPLE_123
+    serial: "123"
+    size: 100663296
+    sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    tool: zstd
+    bytes: 1048576
+    host: lab1
+    when: "2026-01-01T12:00:00+00:00"
+"""
 
 import contextlib
 import fcntl
@@ -17,15 +83,16 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from plugins.module_utils import device as devices
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vexfs.vexlab.plugins.module_utils import device as devices
+from ansible_collections.vexfs.vexlab.plugins.module_utils.interruption import Interrupted, interruptible
+from ansible_collections.vexfs.vexlab.plugins.module_utils.printable import printable
 
 STEP = 4 << 20
 MARGIN = 16 << 20  # bytes that stay free beside the image
@@ -83,20 +150,29 @@ def digest(blocks: Iterator[bytes]) -> tuple[int, str]:
     return length, total.hexdigest()
 
 
-def save(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Write the image, read it back, then write the record."""
-    found = free_device(inputs)
+def require_room(inputs: dict[str, Any], size: int) -> None:
+    """Raise DeviceError when there is no room for a backup of so many bytes."""
     directory = Path(inputs["directory"])
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    free = shutil.disk_usage(directory).free
-    if free < found.size + MARGIN:
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < size + MARGIN:
         raise devices.DeviceError(
             f"{directory} has {free >> 20} MiB free, and a backup of {inputs['device']} may take "
-            f"{found.size >> 20} MiB: name another directory."
+            f"{size >> 20} MiB: name another directory."
         )
+
+
+def save(inputs: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
+    """Write the image, read it back, then write the record, which is returned; `check` writes nothing."""
+    found = free_device(inputs)
+    require_room(inputs, found.size)
+    if check:
+        return {}
+    directory = Path(inputs["directory"])
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     tool = "zstd" if shutil.which("zstd") else "gzip"
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", inputs["serial"])
-    file = directory / f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}.img.{'zst' if tool == 'zstd' else 'gz'}"
+    file = directory / f"{stem}-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}.img.{'zst' if tool == 'zstd' else 'gz'}"
     partial = file.with_name(f".{file.name}.partial")
     for old in directory.glob(f".{stem}-*.partial"):  # of a backup that was killed
         old.unlink()
@@ -108,7 +184,7 @@ def save(inputs: dict[str, Any]) -> dict[str, Any]:
         record = {
             "schema": 1, "file": str(file), "by_id": inputs["device"], "serial": inputs["serial"], "size": size,
             "sha256": told, "tool": tool, "bytes": partial.stat().st_size, "host": os.uname().nodename,
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }  # fmt: skip
         partial.rename(file)
         note = Path(f"{partial}.json")
@@ -164,20 +240,23 @@ def record_of(inputs: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def check(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Whether there is a backup that would fit, without reading all of it."""
+def look(inputs: dict[str, Any], **_: bool) -> dict[str, Any]:
+    """Return the record of a backup that would fit, without reading all of it."""
     record, found = record_of(inputs), devices.look(inputs["device"], inputs["serial"])
     if found.size and found.size != record["size"]:
         raise devices.DeviceError(f"{inputs['file']} is of {record['size']} bytes, the device has {found.size}.")
     return record
 
 
-def restore(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Write the content back and read it once more; nothing is written before the backup proved to be right."""
+def restore(inputs: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
+    """Write the content back and read it once more; nothing is written before the backup proved to be right.
+
+    `check` writes nothing, and leaves the content of the backup unread.
+    """
     record = record_of(inputs)
     file, tool = Path(inputs["file"]), str(record["tool"])
     wanted = (record["size"], record["sha256"])
-    if digest(unpacked(file, tool)) != wanted:
+    if not check and digest(unpacked(file, tool)) != wanted:
         raise devices.DeviceError(
             f"{file} is damaged: its content hasn't the sha256 of its record. Nothing was written."
         )
@@ -186,6 +265,8 @@ def restore(inputs: dict[str, Any]) -> dict[str, Any]:
         raise devices.DeviceError(
             f"{file} is of {record['size']} bytes, the device has {found.size}. Nothing was written."
         )
+    if check:
+        return record
     with opened(found, os.O_RDWR) as target:
         place = 0
         for block in unpacked(file, tool):
@@ -204,23 +285,37 @@ def restore(inputs: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def main() -> int:
-    """Run one verb; the answer is one JSON line on stdout."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
-    verb, inputs = {"save": save, "restore": restore, "check": check}[sys.argv[1]], json.loads(sys.argv[2])
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {"saved": save, "restored": restore, "there": look}
+NOUNS = {"saved": "save", "restored": "restore", "there": "check"}
+
+
+def main() -> None:
+    """Do what makes the state true, or say why not."""
+    text = {"type": "str", "required": True}
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["there", "saved", "restored"], "default": "there"},
+            "device": text,
+            "serial": text,
+            "directory": {"type": "str"},
+            "file": {"type": "str"},
+        },
+        required_if=[("state", "saved", ["directory"]), ("state", "restored", ["file"]), ("state", "there", ["file"])],
+        supports_check_mode=True,
+    )
+    inputs, state = module.params, module.params["state"]
     try:
-        answer = verb(inputs)
+        with interruptible():
+            record = VERBS[state](inputs, check=module.check_mode)
     except devices.DeviceError as problem:
-        print(json.dumps({"error": str(problem)}))
-        return 1
+        module.fail_json(msg=printable(problem))
     except OSError as problem:
-        where = problem.filename or inputs["device"]
-        print(json.dumps({"error": f"{sys.argv[1]} of {inputs['device']} failed: {where}: {problem.strerror}."}))
-        return 1
-    print(json.dumps(answer))
-    return 0
+        where = printable(problem.filename or inputs["device"])
+        module.fail_json(msg=f"{NOUNS[state]} of {inputs['device']} failed: {where}: {problem.strerror}.")
+    except Interrupted as end:
+        module.fail_json(msg=f"{NOUNS[state]} of {inputs['device']} was ended by {end}.")
+    module.exit_json(changed=state != "there", backup=record)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

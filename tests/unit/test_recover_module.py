@@ -1,21 +1,21 @@
-"""roles/vexlab_recover/files/recover.py on real mounts and loop devices, in a mount namespace of the test's own."""
+"""Module recover on real mounts and loop devices, in a mount namespace of the test's own."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.vexfs.vexlab.plugins.modules import recover
 
-from roles.vexlab_recover.files import recover
+from tests.unit import modules
 
-SCRIPT = Path(recover.__file__)
 # What is the lab's: at its point, in its work directory, elsewhere; and what isn't, of the same type.
 SETUP = r"""
 set -eu
@@ -50,27 +50,27 @@ needs_loops = pytest.mark.skipif(bool(REASON), reason=f"no loop devices: {REASON
 
 @dataclass(frozen=True)
 class Recovered:
-    """The script's answer, the mount points that are left, and what is attached to loop devices."""
+    """The module's answer, the mount points that are left, and what is attached to loop devices."""
 
     answer: dict[str, Any]
     mounts: list[str]
     files: str
 
 
-def recovered(directory: Path, between: str = "", **other: Any) -> Recovered:
-    """Set up in a namespace of its own, run the script there as the role does, and look."""
+def recovered(directory: Path, between: str = "", *, check: bool = False, **other: Any) -> Recovered:
+    """Set up in a namespace of its own, run the module there, and look."""
     inputs = {
         "type": "ext4", "module": "vexlab_no_such_module", "point": f"{directory}/point", "work": f"{directory}/work",
-        "device": "", "lazy": False, "sysrq": False, "evidence": f"{directory}/work/recover.txt",
+        "evidence": f"{directory}/work/recover.txt",
     }  # fmt: skip
+    (directory / "arguments").write_text(modules.arguments(inputs | other, check=check))
     look = 'cut -d " " -f 5 /proc/self/mountinfo >"$1/mounts"; losetup --list --output BACK-FILE >"$1/files"'
-    run = f'"$2" - "$3" <"$4" >"$1/answer"\n{look}'
-    words = [str(directory), sys.executable, json.dumps(inputs | other), str(SCRIPT)]
+    run = f'{shlex.join(modules.command("recover"))} <"$1/arguments" >"$1/answer"\n{look}'
     subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", f"{SETUP}\n{between}\n{run}", "sh", *words],
+        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", f"{SETUP}\n{between}\n{run}", "sh", directory],
         check=True, timeout=120,
     )  # fmt: skip
-    answer = json.loads((directory / "answer").read_text().splitlines()[-1])
+    answer = json.loads((directory / "answer").read_text())
     return Recovered(answer, (directory / "mounts").read_text().split(), (directory / "files").read_text())
 
 
@@ -93,8 +93,19 @@ def test_type_of_the_root_filesystem_is_no_reason_to_touch_it(lazy: bool, tmp_pa
     kind = next(mount.kind for mount in recover.all_mounts() if mount.point == "/")
     done = recovered(tmp_path, 'umount point work/scratch elsewhere; cut -d " " -f 5 /proc/self/mountinfo >before',
                      lazy=lazy, type=kind)  # fmt: skip
-    assert done.answer["did"] == []
+    assert (done.answer["did"], done.answer["changed"]) == ([], False)
     assert done.mounts == (tmp_path / "before").read_text().split()
+
+
+@needs_loops
+def test_check_mode_tells_what_would_go_and_leaves_it(tmp_path: Path) -> None:
+    done = recovered(tmp_path, check=True)
+    own = {str(tmp_path / name) for name in ("point", "work/scratch", "elsewhere")}
+    told = [line for line in done.answer["did"] if line.startswith("losetup --detach /dev/loop")]
+    assert {f"unmounted {point}" for point in own} == set(done.answer["did"]) - set(told)
+    assert (len(told), done.answer["changed"], done.answer["left"]) == (3, True, [])
+    assert own <= set(done.mounts)
+    assert not (tmp_path / "work" / "recover.txt").exists()
 
 
 @needs_loops

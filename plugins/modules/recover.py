@@ -1,29 +1,109 @@
-#!/usr/bin/env python3
-"""Take a filesystem that went wrong down, as far as the kernel lets go of it, and tell what is left.
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-2.0-only
+"""Takes a filesystem that went wrong down, as far as the kernel lets go of it, and tells what is left.
 
-Usage: recover.py JSON, with {"type", "module", "point", "work", "device", "lazy", "sysrq", "evidence"} as role
-vexlab_recover has them. Standard library only; it may be read from standard input, and needs no file of the host.
-
-Only what is the lab's is touched: mounts at its mount point, in its work directory and of its devices; those devices,
-which are the named one, loop devices on files of the work directory and the checks' mappings; and the module. Every
-step has a deadline: what hangs in the kernel is left behind and told of, since nothing ends it. What the kernel tells
-of itself is written down when all that is done, where there is room for it. The last line on stdout is a JSON object:
-{"did": what was done, "left": what is still there and why, "evidence": the file, empty when it could not be written}.
+It needs no file of the host but its Python. Every step has a deadline: what hangs in the kernel is left behind and told
+of, since nothing ends it.
 """
 
 from __future__ import annotations
 
+DOCUMENTATION = r"""
+module: recover
+short_description: Take a filesystem that went wrong down, and tell what is left
+version_added: 0.1.0
+author: vexlab developers (@vexlab)
+description:
+  - Only what is the lab's is touched. That are mounts at its mount point, in its work directory and of its devices;
+    those devices, which are the named one, loop devices on files of the work directory and the mappings that the checks
+    make; and the module.
+  - Nothing is forced. What is busy stays, and is told of with the names of who uses it.
+  - Afterwards the kernel's log, and its state as it was before and as it is then, are written down where there is room.
+options:
+  type:
+    description:
+      - Filesystem type as C(/proc/filesystems) has it. Of its mounts only the lab's own are unmounted. While there are
+        others, the module is left.
+    type: str
+    required: true
+  module:
+    description: Name of the module as C(/proc/modules) has it. Empty for what comes with the kernel.
+    type: str
+    default: ""
+  point:
+    description: Mount point of the lab. A filesystem of the type that is mounted there is unmounted.
+    type: str
+    required: true
+  work:
+    description: Work directory. Mounts in it and loop devices on files in it are taken down.
+    type: str
+    required: true
+  device:
+    description: Block device of the lab. What is mounted of it is unmounted, wherever that is.
+    type: str
+    default: ""
+  lazy:
+    description: Whether what is busy is unmounted lazily. It B(stays in use) until its last user ends.
+    type: bool
+    default: false
+  sysrq:
+    description: Whether the kernel is to log its blocked tasks and what each CPU does, first.
+    type: bool
+    default: false
+  evidence:
+    description: File for the kernel's log and state. Where it can't be written, C(/run/vexlab-recover.txt) is taken.
+    type: str
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description: It is told what would be taken down. Nothing is, and no evidence is written.
+"""
+
+EXAMPLES = r"""
+- name: Take it down
+  vexfs.vexlab.recover:
+    type: myfs
+    module: myfs
+    point: /mnt/vexlab
+    work: /var/lib/vexlab
+    evidence: /var/lib/vexlab/recover.txt
+  register: recovered
+  failed_when: recovered.left | length > 0
+"""
+
+RETURN = r"""
+did:
+  description: What was done, and in check mode what would be tried.
+  returned: always
+  type: list
+  elements: str
+  sample: [unmounted /mnt/vexlab, losetup --detach /dev/loop0, rmmod myfs]
+left:
+  description: What is still there, and why. Always empty in check mode.
+  returned: always
+  type: list
+  elements: str
+  sample: ["/mnt/vexlab is still mounted: umount: /mnt/vexlab: target is busy.; used by sleep (812)"]
+evidence:
+  description: The file that was written. Empty when none could be.
+  returned: always
+  type: str
+  sample: /var/lib/vexlab/recover.txt
+"""
+
 import contextlib
-import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vexfs.vexlab.plugins.module_utils.printable import printable
 
 STEP_SECONDS = 30.0  # for each command; a busy disk takes a while to write what an unmount has it write
 SYSRQ = "wl"  # blocked tasks, what each CPU does
@@ -103,7 +183,7 @@ class Lab:
     """What belongs to the lab, as the kernel has it now."""
 
     def __init__(self, inputs: dict[str, Any]) -> None:
-        """Keep the names; `inputs` are those of the script."""
+        """Keep the names; `inputs` are those of the module."""
         self.kind, self.point, self.work = inputs["type"], inputs["point"], inputs["work"]
         self._device = inputs["device"]
 
@@ -184,21 +264,32 @@ def take_down(lab: Lab, module: str, *, lazy: bool) -> tuple[list[str], list[str
             failed.append(f"{point} is still mounted: {why}{users(point)}")
         else:
             did.append(f"unmounted {point}")
-    steps = [(f"mapping {name}", ["dmsetup", "remove", "--retry", name]) for name in lab.maps()]
-    steps += [(device, ["losetup", "--detach", device]) for device in lab.loops()]
-    others = lab.others()
-    if module_state(module) and others:  # it isn't even asked to go: that a module counts its users is to be proven
+    if module_state(module) and (others := lab.others()):
         failed.append(
             f"module {module} is still there: what is not the lab's is mounted with it, at {', '.join(others)}"
         )
-    elif module_state(module):
-        steps.append((f"module {module}", ["rmmod", module]))
-    for what, command in steps:
+    for what, command in commands(lab, module):
         if why := run(*command):
             failed.append(f"{what} is still there: {why}")
         else:
             did.append(f"{' '.join(command)}")
     return did, failed
+
+
+def commands(lab: Lab, module: str) -> list[tuple[str, list[str]]]:
+    """What is to go beside the mounts, and the command for each.
+
+    A module with which others have something mounted isn't even asked to go: that it counts its users is to be proven.
+    """
+    steps = [(f"mapping {name}", ["dmsetup", "remove", "--retry", name]) for name in lab.maps()]
+    steps += [(device, ["losetup", "--detach", device]) for device in lab.loops()]
+    return steps + ([(f"module {module}", ["rmmod", module])] if module_state(module) and not lab.others() else [])
+
+
+def planned(lab: Lab, module: str) -> list[str]:
+    """What would be tried, in the words of what is done."""
+    points = [f"unmounted {mount.point}" for mount in lab.mounts()]
+    return points + [" ".join(command) for _, command in commands(lab, module)]
 
 
 def still_there(lab: Lab, module: str, *, unloaded: bool) -> list[str]:
@@ -221,9 +312,6 @@ def told(failed: list[str], left: list[str]) -> list[str]:
     """What is left, with the reason that was given when it could not be taken down, where there is one."""
     reasons = [why for why in failed if any(why.startswith(one.partition(" is ")[0]) for one in left)]
     return reasons + [one for one in left if not any(why.startswith(one.partition(" is ")[0]) for why in reasons)]
-
-
-# ---------------------------------------------------------------- evidence
 
 
 def tried(title: str, read: Callable[[], str]) -> str:
@@ -284,9 +372,8 @@ def write(text: str, paths: list[str]) -> str:
     return ""
 
 
-def main() -> int:
-    """Take down, look what is left, write the evidence; the answer is one JSON line on stdout."""
-    inputs = json.loads(sys.argv[1])
+def recover(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Take down, look what is left, write the evidence; returns `did`, `left` and `evidence`."""
     lab, module = Lab(inputs), inputs["module"]
     before = state("before")  # kept in memory
     if inputs["sysrq"]:
@@ -298,9 +385,36 @@ def main() -> int:
     left = told(failed, still_there(lab, module, unloaded=loaded))
     lines = [f"did: {line}\n" for line in did] + [f"left: {line}\n" for line in left]
     text = before + state("afterwards") + tried("the kernel's log", log) + "\n" + "".join(lines)
-    print(json.dumps({"did": did, "left": left, "evidence": write(text, [inputs["evidence"], SPARE])}))
-    return 0
+    return {"did": did, "left": left, "evidence": write(text, [inputs["evidence"], SPARE])}
+
+
+def main() -> None:
+    """Take down, or tell what would be."""
+    text, optional, no = (
+        {"type": "str", "required": True},
+        {"type": "str", "default": ""},
+        {"type": "bool", "default": False},
+    )
+    module = AnsibleModule(
+        argument_spec={
+            "type": text,
+            "module": optional,
+            "point": text,
+            "work": text,
+            "device": optional,
+            "lazy": no,
+            "sysrq": no,
+            "evidence": text,
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        answer = {"did": planned(Lab(module.params), module.params["module"]), "left": [], "evidence": ""}
+    else:
+        answer = recover(module.params)
+    answer |= {name: [printable(line) for line in answer[name]] for name in ("did", "left")}
+    module.exit_json(changed=bool(answer["did"]), **answer)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,35 @@
+"""Signals that end a module: an exception where it is, so that what it has under way is ended and cleaned up.
+
+A module may share its process with others, so what handled the signals before does so again afterwards. Standard
+library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """A signal, by its name, asked to end. Not an Exception, so that nothing on the way takes it for a failure."""
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Have the first of the signals raise Interrupted; others that follow must not cut the clean-up short."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for other in ENDS:
+            signal.signal(other, signal.SIG_IGN)
+        raise Interrupted(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, end) for number in ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
