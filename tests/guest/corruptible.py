@@ -60,7 +60,7 @@ class Corruptible(Scratch):
 
     def __init__(self, guest: Guest, lab: Lab) -> None:
         """Name the resources; nothing is made yet."""
-        super().__init__(guest, lab, "corruptible", on_image=True)
+        super().__init__(guest, lab, "corruptible", on_image=True, whole=False)
         self.master = f"{self.image}.master"
 
     def create(self, label: str = "vexlab") -> None:

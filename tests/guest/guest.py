@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import answers
 import pytest
 import testinfra
 from connection import Agent, HungError, LostError, UnusableError
+from inside.attempts import crash
 from inside.calls import name_of
 
 Arguments = TypeVarTuple("Arguments")
@@ -50,18 +50,6 @@ class Result:
         """The script in a form for messages."""
         line = " ".join(self.script.split())
         return f"`{line if len(line) <= 300 else line[:300] + '…'}`"
-
-
-def crash(code: int) -> str:
-    """What an exit code, as a shell tells it, says of a command that did not decide to end; empty of one that did.
-
-    Programs end with any code they like, 255 (-1 in C) the most. A shell has 126 and 127 for what it can't run, and
-    128 and the number for what a signal ended; the real-time signals, 32 and more, are no crashes. 124 is the deadline.
-    """
-    known = {124: "it did not end in time", 126: "it can't be executed", 127: "it isn't there"}
-    if 128 < code < 160:
-        return f"a signal ended it ({signal.strsignal(code - 128) or code - 128})"
-    return known.get(code, "")
 
 
 def shown(function: Callable[..., object], arguments: Sequence[object]) -> str:
@@ -251,6 +239,8 @@ class Lab:
             )
         if what == "loadable" and not self.module_name:
             return f"target {self.target_name} is no module, but a part of the kernel"
+        if what == "fsck" and not self.fsck_command:
+            return f"target {self.target_name} has no fsck (vexlab_fsck_command)"
         return ""
 
     @property
@@ -310,8 +300,13 @@ class Lab:
 
     def in_build(self, command: str, variables: dict[str, str]) -> str:
         """A command of the target's, as a script: in the tree that was built, with these variables."""
-        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-        return f"cd {shlex.quote(self.build)}; export {exports}; {command}"
+        exports = "".join(f"export {name}={shlex.quote(value)}; " for name, value in variables.items())
+        return f"cd {shlex.quote(self.build)}; {exports}{command}"
+
+    @property
+    def fsck(self) -> str:
+        """The target's fsck as a script in which $DEVICE is the device; empty when it has none."""
+        return self.in_build(self.fsck_command, {}) if self.fsck_command else ""
 
     def mount_options(self) -> str:
         """The options of a mount that can do all that the target claims."""

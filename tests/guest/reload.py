@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import on_device
 from guest import Guest, Lab
-from inside import modules, system
+from inside import fsck, modules, system
 
 
 @contextlib.contextmanager
@@ -18,6 +18,8 @@ def taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
     if lab.module_dependencies:
         guest.ok(f"modprobe --all {shlex.join(lab.module_dependencies)}")
     try:
+        if found and lab.fsck:
+            guest.call(fsck.lab_image, lab.device_image, lab.fsck)
         yield
     finally:
         guest.call(modules.load_unless_there, lab.module_path, lab.module_parameters, lab.filesystem_type)

@@ -42,8 +42,13 @@ class Master:
 class Scratch:
     """An image on a loop device. Made, formatted and removed by the fixture of the same name."""
 
-    def __init__(self, guest: Guest, lab: Lab, name: str = "scratch", *, on_image: bool = False) -> None:
-        """Name the resources; nothing is made yet. `on_image`: in a test on a device as well."""
+    def __init__(
+        self, guest: Guest, lab: Lab, name: str = "scratch", *, on_image: bool = False, whole: bool = True
+    ) -> None:
+        """Name the resources; nothing is made yet. `on_image`: in a test on a device as well.
+
+        `whole`: after each unmount the target's fsck, if it has one, must find the filesystem right.
+        """
         self.guest = guest
         self.lab = lab
         self.on_device = lab.scratch_is_on_device and not on_image
@@ -52,6 +57,7 @@ class Scratch:
         self.source = f"{self.image}.directory" if lab.device_kind == "directory" else lab.mount_source
         self.size = int(lab.device_size_mb) << 20
         self.device = ""
+        self.fsck = lab.fsck if whole else ""
 
     def seen_from_the_guest(self) -> Filesystem:
         """What a function of package `inside` gets of it."""
@@ -60,7 +66,7 @@ class Scratch:
             options=self.lab.mount_options(), read_only_options=self.lab.mount_options_ro,
             persistent="persistent" in self.lab.capabilities,
             shape=self.lab.device_kind, source=self.source,
-            disk=[self.lab.device, self.lab.device_serial] if self.on_device else [],
+            disk=[self.lab.device, self.lab.device_serial] if self.on_device else [], fsck=self.fsck,
         )  # fmt: skip
 
     def call(
@@ -137,5 +143,5 @@ class Scratch:
         assert same, "mkfs refused the device, but wrote to it"
 
     def remove(self) -> None:
-        """Take everything down, what an interrupted run left too. Fails when the filesystem doesn't let go."""
-        self.call(Filesystem.remove)
+        """Take everything down; fails when the filesystem doesn't let go, or isn't right afterwards."""
+        self.call(Filesystem.end)

@@ -18,7 +18,7 @@ GUEST = Path(__file__).parents[1] / "guest"
 def lab(**fields: str) -> Lab:
     """A target on a block device with a module of its own, but for what is said."""
     usual = {"target_name": "toyfs", "module_source": "build", "module_name": "toy", "device_kind": "block"}
-    usual |= {"filesystem_type": "toy"}
+    usual |= {"filesystem_type": "toy", "fsck_command": ""}
     return Lab({f"vexlab_{name}": value for name, value in (usual | fields).items()})
 
 
@@ -55,4 +55,4 @@ def test_each_check_that_needs_something_needs_what_can_be_told() -> None:
     )
     marks = set(found.stdout.split("\n")) - {""}
     assert marks
-    assert marks <= {f'mark.needs("{what}")' for what in ("device", "module", "loadable", "other-than-ext4")}
+    assert marks <= {f'mark.needs("{what}")' for what in ("device", "module", "loadable", "other-than-ext4", "fsck")}

@@ -166,6 +166,7 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_damages": {"refsued": ["a"]}}, "vexlab_damages.refsued: unknown field; did you mean refused?"),
         ({"vexlab_damages": {"refused": ["a b"]}}, "vexlab_damages.refused[0]: 'a b' doesn't fit. Names of damages"),
         ({"vexlab_damages": {"refused": ["a"], "noticed": ["a"]}}, "vexlab_damages: in more than one list: a"),
+        ({"vexlab_fsck_command": " "}, "vexlab_fsck_command: ' ' doesn't fit. Shell command that looks at the"),
         ({"vexlab_damage_command": "x", "vexlab_damages": ["a"]}, "vexlab_damages: must be a mapping, not a list"),
         ({"vexlab_damage_command": "echo {{ x }}"}, "vexlab_damage_command: 'echo {{ x }}' holds {{, which Ansible"),
         ({"vexlab_damages": {"refused": ["{{ x }}"]}}, "vexlab_damages: '{{ x }}' holds {{, which Ansible"),
@@ -317,6 +318,7 @@ def test_other_shapes_are_good(tmp_path: Path, changes: dict[str, Any]) -> None:
     [
         ({"vexlab_device_kind": "loop"}, "'loop' is none of block, none, directory"),
         ({"vexlab_device_kind": "none"}, "vexlab_mkfs_command: vexlab_device_kind is none, so nothing is formatted"),
+        (NO_DEVICE | {"vexlab_device_kind": "none", "vexlab_fsck_command": "x"}, "vexlab_fsck_command: vexlab_device"),
         ({"vexlab_device_kind": "directory"}, "vexlab_superblock_magic: vexlab_device_kind is directory, so nothing"),
         (
             NO_DEVICE | {"vexlab_device_kind": "none", "vexlab_capabilities": ["read-write", "persistent"]},

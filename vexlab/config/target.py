@@ -223,6 +223,7 @@ _ABOUT_DEVICE = (
     "vexlab_mkfs_",
     "vexlab_superblock_",
     "vexlab_checksum_command",
+    "vexlab_fsck_command",
     "vexlab_damage",
     "vexlab_device_size_mb",
 )

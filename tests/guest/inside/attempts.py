@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,18 @@ def shell(script: str, *words: str) -> str:
     if code:
         raise OSError(0, f"`{script}` failed with {code}: {stderr.strip() or stdout.strip()}")
     return str(stdout).strip()
+
+
+def crash(code: int) -> str:
+    """What an exit code, as a shell tells it, says of a command that did not decide to end; empty of one that did.
+
+    Programs end with any code they like, 255 (-1 in C) the most. A shell has 126 and 127 for what it can't run, and
+    128 and the number for what a signal ended; the real-time signals, 32 and more, are no crashes. 124 is the deadline.
+    """
+    known = {124: "it did not end in time", 126: "it can't be executed", 127: "it isn't there"}
+    if 128 < code < 160:
+        return f"a signal ended it ({signal.strsignal(code - 128) or code - 128})"
+    return known.get(code, "")
 
 
 def outcome(function: Callable[..., object], *arguments: Any) -> str:

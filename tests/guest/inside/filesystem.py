@@ -11,6 +11,7 @@ from typing import Any
 from inside import disk
 from inside.attempts import ended, shell
 from inside.calls import named
+from inside.fsck import examine
 from inside.images import attach, bytes_at, copy, detach, digest, loops, size_of
 from inside.system import mount, mounts, umount
 
@@ -31,7 +32,8 @@ class Filesystem:
     """A scratch filesystem: what scratch.py on the other side knows of it, and what is done with it here.
 
     `disk` is of a test on a device: its name and serial number. `persistent`: the target is to keep what is written.
-    `shape` is block, none or directory; `source` is what is mounted, if that is no device.
+    `shape` is block, none or directory; `source` is what is mounted, if that is no device. `fsck` is a script, which
+    looks at $DEVICE after each unmount of what could be written; empty for a filesystem that has none, or may be wrong.
     """
 
     image: str
@@ -44,6 +46,7 @@ class Filesystem:
     shape: str
     source: str
     disk: list[str]
+    fsck: str = ""
 
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
@@ -98,15 +101,26 @@ class Filesystem:
         if os.path.isdir(self.point):
             os.rmdir(self.point)  # not rmtree: a mount that is still there must not be emptied
 
+    def end(self) -> None:
+        """Take everything down, when what is mounted was unmounted and found right."""
+        try:
+            if mounts(self.point):
+                self.unmount()
+        finally:
+            self.remove()
+
     def mount(self, options: str = "") -> None:
         """Mount it and go there; as writable as the target claims to be when no options are given."""
         mount(self.device, self.point, self.kind, options or self.options)
         os.chdir(self.point)
 
     def unmount(self) -> None:
-        """Leave it and unmount it; nothing may be busy."""
+        """Leave it and unmount it; nothing may be busy, and it must be right if it could be written."""
         os.chdir("/")
+        written = "rw" in [options.split(",")[0] for _, _, options in mounts(self.point)]
         umount(self.point)
+        if self.fsck and written and not mounts(self.point):
+            examine(self.device, self.fsck)
 
     def remount(self) -> None:
         """Unmount and mount again: what is on disk instead of what is in memory, if the target is to keep it."""
@@ -123,6 +137,10 @@ class Filesystem:
     def bytes_at(self, offset: int, length: int) -> str:
         """What is on the device, as hexadecimal digits."""
         return bytes_at(self.device, offset, length)
+
+    def fsck_ended(self) -> list[Any]:
+        """Run fsck on it: exit code and streams, and whether the image is byte for byte what it was."""
+        return self.mkfs_under(f"DEVICE={self.device}; export DEVICE; {self.fsck}", False)
 
     def mkfs_under(self, mkfs: str, held: bool) -> list[Any]:
         """Run mkfs on it; with `held` somebody has the device to themselves meanwhile, as a volume manager would.

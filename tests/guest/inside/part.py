@@ -18,8 +18,10 @@ def begin(fs: Filesystem, size: int, mkfs: str) -> str:
 
 def end(fs: Filesystem, module: str, own: bool) -> int:
     """Take all down and unload the module if it is the target's own and idle; how many uses the kernel counts."""
-    fs.remove()
-    uses = references(module)
-    if own and not uses:
-        unload(module)
+    try:
+        fs.end()
+    finally:
+        uses = references(module)
+        if own and not uses:
+            unload(module)
     return uses

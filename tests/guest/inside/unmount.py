@@ -34,7 +34,8 @@ def loop_devices(fs: Filesystem, mount: str) -> list[Any]:
     detach(fs.device)
     shell(mount)
     during = len(loops(fs.image))
-    fs.unmount()
+    os.chdir("/")
+    umount(fs.point)
     deadline = time.monotonic() + 10  # the kernel frees it when udev, which looks at each device, has closed it too
     while loops(fs.image) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -76,3 +77,15 @@ def file_without_a_name(fs: Filesystem) -> int:
     lost = before - free()
     fs.unmount()
     return lost
+
+
+def after_use(fs: Filesystem) -> list[Any]:
+    """Make, change and remove files and unmount: how fsck ends then, and whether it left each byte as it was."""
+    fs.mount()
+    for number in range(20):
+        write(f"used-{number}", b"used" * 2000 * number)
+    for number in range(0, 20, 2):
+        os.unlink(f"used-{number}")
+    write("used-3", "shorter")
+    fs.unmount()
+    return fs.fsck_ended()

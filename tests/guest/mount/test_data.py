@@ -22,7 +22,7 @@ def test_mapped_memory_reaches_the_disk(mounted: Scratch) -> None:
 @pytest.fixture
 def twin(guest: Guest, lab: Lab) -> Iterator[Scratch]:
     """A second device, for a copy of the first."""
-    resource = Scratch(guest, lab, "twin", on_image=True)
+    resource = Scratch(guest, lab, "twin", on_image=True, whole=False)
     try:
         resource.create_blank()
         yield resource

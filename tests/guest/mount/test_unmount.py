@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from guest import Lab
+from guest import Lab, Result
 from inside import unmount
 from scratch import Scratch
 
@@ -49,3 +49,13 @@ def test_file_without_a_name_is_freed(scratch: Scratch) -> None:
     """A file that was removed while open is gone with its last user, and its room is there again after the unmount."""
     lost = scratch.call(unmount.file_without_a_name)
     assert lost < 4 << 20, f"{lost} bytes are still taken"
+
+
+@pytest.mark.needs("fsck")
+@pytest.mark.requires("read-write")
+def test_fsck_finds_it_right(scratch: Scratch) -> None:
+    """What was made, cut and removed leaves counts and maps that agree; and to look at them changes nothing."""
+    *ended, same = scratch.call(unmount.after_use)
+    done = Result(scratch.fsck, *ended)
+    assert done.code == 0, f"after use, vexlab_fsck_command ended with {done.code}: {done.said}"
+    assert same, "vexlab_fsck_command was to look at the filesystem, and changed it"
