@@ -231,7 +231,7 @@ class Lab:
         if what == "device" and self.device_kind != "block":
             held = "without a device" if self.device_kind == "none" else "over a directory"
             return f"target {self.target_name} is mounted {held}"
-        if what == "other-than-ext4" and self.filesystem_type in ("ext2", "ext3", "ext4"):
+        if what == "other-than-ext4" and {self.filesystem_type, self.blkid_type} & {"ext2", "ext3", "ext4"}:
             return f"what mke2fs makes is a filesystem of its own to target {self.target_name}"
         if what == "module" and self.module_source == "kernel":
             return (
@@ -302,6 +302,15 @@ class Lab:
         """A command of the target's, as a script: in the tree that was built, with these variables."""
         exports = "".join(f"export {name}={shlex.quote(value)}; " for name, value in variables.items())
         return f"cd {shlex.quote(self.build)}; {exports}{command}"
+
+    def mkfs_refused(self, mkfs: str, ended: Sequence[Any]) -> None:
+        """Assert that mkfs refused a device; `ended` is its exit code, stdout and stderr."""
+        result = Result(mkfs, *ended)
+        codes: list[int] = self.mkfs_refusal_codes
+        if result.code not in codes:
+            refused(result)
+            known = " or ".join(map(str, codes))
+            assert not codes, f"{result.command} ended with {result.code}, and it refuses with {known}: {result.said}"
 
     @property
     def fsck(self) -> str:

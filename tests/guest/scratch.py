@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeVar, TypeVarTuple, cast
 
 import on_device
-from guest import Guest, Lab, Result, refused, shown
+from guest import Guest, Lab, shown
 from inside import filesystem, images
 from inside.calls import name_of
 from inside.filesystem import Filesystem
@@ -26,6 +26,24 @@ def signatures(guest: Guest, lab: Lab, device: str) -> set[str]:
     """
     kinds = {*guest.ok(f"wipefs --noheadings --output TYPE {device}").split(), str(lab.filesystem_type)}
     return without_boot_sector(kinds, bytes.fromhex(guest.call(images.bytes_at, device, 0, 512)))
+
+
+def not_the_format(lab: Lab, seen: set[str]) -> tuple[str, str]:
+    """What is wrong with what `signatures` sees on what was blank before mkfs, and what is worth knowing of it.
+
+    One other name is what blkid calls this format, unless the target says which name that is; of two, one is somebody
+    else's.
+    """
+    others = sorted(seen - {lab.filesystem_type, lab.blkid_type})
+    if lab.blkid_type and lab.blkid_type not in seen:
+        found = " and ".join(others) or "none that it knows"
+        return f"blkid was to call the format {lab.blkid_type} (vexlab_blkid_type), and it calls it {found}", ""
+    known = [lab.blkid_type] if lab.blkid_type else []
+    if len(known + others) > 1:
+        return f"on an image that was blank, mkfs left the signatures of {' and '.join(known + others)}", ""
+    if others:
+        return "", f"blkid calls the format {others[0]}: without a type, mount takes it for that (vexlab_blkid_type)"
+    return "", ""
 
 
 @dataclass
@@ -139,7 +157,7 @@ class Scratch:
         """
         mkfs = mkfs or self.lab.mkfs(self.device)
         *ended, same = self.call(Filesystem.mkfs_under, mkfs, held)
-        refused(Result(mkfs, *ended))
+        self.lab.mkfs_refused(mkfs, ended)
         assert same, "mkfs refused the device, but wrote to it"
 
     def remove(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
-from guest import Result, refused
+from guest import Lab, Result, refused
 
 
 def run(command: str) -> Result:
@@ -44,3 +44,27 @@ def test_crash_is_no_refusal(command: str, said: str) -> None:
 def test_success_is_no_refusal() -> None:
     with pytest.raises(AssertionError, match="should have been refused"):
         refused(run("true"))
+
+
+def mkfs_that_refuses_with(*codes: int) -> Lab:
+    return Lab({"vexlab_mkfs_refusal_codes": list(codes)})
+
+
+@pytest.mark.parametrize(("codes", "code"), [((), 255), ((1, 137), 1), ((1, 137), 137), ((126,), 126)])
+def test_mkfs_refuses_with_the_codes_that_the_target_names(codes: tuple[int, ...], code: int) -> None:
+    """A shell takes 137 for SIGKILL; a target can say that its mkfs means something else by it."""
+    mkfs_that_refuses_with(*codes).mkfs_refused("mkfs", (code, "", "in use"))
+
+
+@pytest.mark.parametrize(
+    ("codes", "code", "said"),
+    [
+        ((), 137, "a signal ended it"),
+        ((1, 137), 0, "should have been refused"),
+        ((1, 137), 139, "a signal ended it"),
+        ((1, 137), 2, "`mkfs` ended with 2, and it refuses with 1 or 137: in use"),
+    ],
+)
+def test_mkfs_that_ends_otherwise_did_not_refuse(codes: tuple[int, ...], code: int, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        mkfs_that_refuses_with(*codes).mkfs_refused("mkfs", (code, "", "in use"))

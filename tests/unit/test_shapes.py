@@ -18,7 +18,7 @@ GUEST = Path(__file__).parents[1] / "guest"
 def lab(**fields: str) -> Lab:
     """A target on a block device with a module of its own, but for what is said."""
     usual = {"target_name": "toyfs", "module_source": "build", "module_name": "toy", "device_kind": "block"}
-    usual |= {"filesystem_type": "toy", "fsck_command": ""}
+    usual |= {"filesystem_type": "toy", "fsck_command": "", "blkid_type": ""}
     return Lab({f"vexlab_{name}": value for name, value in (usual | fields).items()})
 
 
@@ -37,6 +37,10 @@ def test_what_a_target_lacks_is_said(fields: dict[str, str], device: str, module
     for what, reason in {"device": device, "module": module, "loadable": loadable}.items():
         assert reason in target.lacks(what)
         assert bool(reason) == bool(target.lacks(what)), what
+
+
+def test_what_mke2fs_makes_is_not_strange_to_a_module_of_another_name_for_its_format() -> None:
+    assert lab(filesystem_type="myext4", blkid_type="ext4").lacks("other-than-ext4")
 
 
 @pytest.mark.parametrize(("kind", "strange"), [("toy", True), ("ext4", False), ("ext2", False), ("ext4plus", True)])

@@ -206,6 +206,8 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
             yield "vexlab_capabilities: label is claimed, so vexlab_superblock_label_offset must say where the label is"
         if "persistent" in capabilities and "read-write" not in capabilities:
             yield "vexlab_capabilities: persistent is claimed without read-write"
+    if "vexlab_blkid_type" in target and target["vexlab_blkid_type"] == target.get("vexlab_filesystem_type"):
+        yield "vexlab_blkid_type: is the filesystem's type, which is what blkid is taken to say; leave it out"
     yield from _across_damages(target)
     yield from _across_variants(target)
     yield from _across_checks(target, capabilities)
@@ -224,6 +226,7 @@ _ABOUT_DEVICE = (
     "vexlab_superblock_",
     "vexlab_checksum_command",
     "vexlab_fsck_command",
+    "vexlab_blkid_type",
     "vexlab_damage",
     "vexlab_device_size_mb",
 )

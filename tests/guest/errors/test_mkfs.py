@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from corruptible import Corruptible
-from guest import Guest, Lab, Result, refused
+from guest import Guest, Lab
 from inside import mkfs as inside_mkfs
 
 
@@ -21,7 +21,7 @@ def test_mounted_device(lab: Lab, whole: Corruptible, force: bool) -> None:
     """The filesystem that is mounted there goes on, and still is there after the next mount."""
     mkfs = lab.mkfs(whole.device, force=force)
     done, kept = whole.call(inside_mkfs.under_a_mount, mkfs)
-    refused(Result(mkfs, *done))
+    lab.mkfs_refused(mkfs, done)
     assert kept == "precious more"
 
 
@@ -35,7 +35,7 @@ def test_device_with_a_signature(lab: Lab, whole: Corruptible, kind: str) -> Non
     else:
         there = (f"mke2fs -q -F -t ext4 {whole.device}", "ext4", "ro")
     done, same, came = whole.call(inside_mkfs.over_a_filesystem, mkfs, *there)
-    refused(Result(mkfs, *done))
+    lab.mkfs_refused(mkfs, done)
     assert same, "mkfs refused the device, but wrote to it"
     assert came == "done", f"what was there can't be mounted any more: {came}"
 
@@ -46,7 +46,7 @@ def test_small_device(lab: Lab, corruptible: Corruptible, size: int) -> None:
     """Refused, with the few bytes as they were."""
     mkfs = lab.in_build(lab.mkfs_command, {"LABEL": "vexlab"})
     done, same = corruptible.call(inside_mkfs.on_a_small_device, mkfs, size)
-    refused(Result(mkfs, *done))
+    lab.mkfs_refused(mkfs, done)
     assert same, "mkfs refused the device, but wrote to it"
 
 
@@ -54,5 +54,5 @@ def test_directory(guest: Guest, lab: Lab, whole: Corruptible) -> None:
     """Such as the mount point, when the two are mixed up."""
     mkfs = lab.mkfs(whole.point)
     done, same = whole.call(inside_mkfs.on_the_mount_point, mkfs)
-    refused(Result(mkfs, *done))
+    lab.mkfs_refused(mkfs, done)
     assert same, "the directory is not what it was"

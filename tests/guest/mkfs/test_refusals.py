@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from guest import Guest, Lab, Result, refused
+from guest import Guest, Lab
 from inside import mkfs
 from scratch import Scratch
 
@@ -62,7 +62,7 @@ def test_missing_device(lab: Lab, blank: Scratch) -> None:
     """A typing error must not become a regular file under /dev."""
     path = f"{blank.point}/missing"
     *ended, left = blank.call(mkfs.on_what_is_no_disk, path, "nothing", lab.mkfs(path))
-    refused(Result(lab.mkfs(path), *ended))
+    lab.mkfs_refused(lab.mkfs(path), ended)
     assert left == "nothing"
 
 
@@ -77,5 +77,5 @@ def test_what_is_no_disk(lab: Lab, blank: Scratch, what: str, kind: str) -> None
     """A directory or a terminal is refused, and stays what it is."""
     path = f"{blank.point}/corruptible"
     *ended, left = blank.call(mkfs.on_what_is_no_disk, path, what, lab.mkfs(path))
-    refused(Result(lab.mkfs(path), *ended))
+    lab.mkfs_refused(lab.mkfs(path), ended)
     assert left == kind
