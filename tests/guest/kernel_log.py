@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from plugins.module_utils import kernel_messages
@@ -13,7 +13,8 @@ from plugins.module_utils import kernel_messages
 OF_THE_MACHINE = re.compile(
     r"^(?:clocksource: |hrtimer: interrupt took |perf: interrupt took |workqueue: \S+ hogged CPU |"
     r"sched: RT throttling |TSC |.*: \d+ callbacks suppressed$|"
-    r"\S+: loading out-of-tree module taints kernel|\S+: module verification failed: )"
+    r"\S+: loading out-of-tree module taints kernel|\S+: module verification failed: |"
+    r"\S+: module license '.*' taints kernel|Disabling lock debugging due to kernel taint)"
 )
 
 # What the OOM killer says when all of the machine's memory is used up; a limit that somebody set is his own affair.
@@ -21,7 +22,7 @@ OUT_OF_MEMORY = re.compile(r"^Out of memory(?: \(oom_kill_allocating_task\))?: K
 
 # Bits of /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). An out-of-tree, unsigned module
 # sets O and E by being loaded; a proprietary one would set P, which says nothing about a crash.
-EXPECTED_TAINT = {0: "P", 12: "O", 13: "E"}
+EXPECTED_TAINT = {"P", "O", "E"}
 TAINT = {
     0: "P", 1: "F", 2: "S", 3: "R", 4: "M", 5: "B", 6: "U", 7: "D", 8: "A", 9: "W", 10: "C", 11: "I", 12: "O", 13: "E",
     14: "L", 15: "K", 16: "X", 17: "T", 18: "N",
@@ -68,7 +69,11 @@ def complaints(warnings: list[str]) -> list[str]:
     return [line for line in warnings if not OF_THE_MACHINE.match(kernel_messages.without_stamp(line))]
 
 
-def unexpected_taint(before: int, now: int) -> list[str]:
-    """Letters of the taint flags that were set meanwhile and that loading an out-of-tree module doesn't explain."""
+def unexpected_taint(before: int, now: int, of_the_module: Collection[str] = ()) -> list[str]:
+    """Letters of the taint flags that were set meanwhile and that loading an out-of-tree module doesn't explain.
+
+    `of_the_module` are letters of those that the target says its module sets.
+    """
     new = now & ~before
-    return [TAINT.get(bit, str(bit)) for bit in range(new.bit_length()) if new >> bit & 1 and bit not in EXPECTED_TAINT]
+    letters = [TAINT.get(bit, str(bit)) for bit in range(new.bit_length()) if new >> bit & 1]
+    return [letter for letter in letters if letter not in EXPECTED_TAINT | set(of_the_module)]

@@ -134,6 +134,8 @@ def test_what_stays_was_left_behind() -> None:
         ("[   12.345678] Buffer I/O error on dev loop0, logical block 3", True),
         ("[   12.345678] toyfs: loading out-of-tree module taints kernel.", False),
         ("[   12.345678] toyfs: module verification failed: signature and/or required key missing", False),
+        ("[   12.345678] toyfs: module license 'Proprietary' taints kernel.", False),
+        ("[   12.345678] Disabling lock debugging due to kernel taint", False),
         ("[   12.345678] clocksource: timekeeping watchdog on CPU1: Marking clocksource 'tsc' as unstable", False),
         ("[   12.345678] workqueue: toyfs_commit_worker hogged CPU for >10000us 4 times", False),
         ("[   95.697581] set_capacity_and_notify: 2 callbacks suppressed", False),

@@ -125,3 +125,9 @@ def test_log_without_marker_is_told_from_an_empty_one() -> None:
 def test_taint_is_read(before: int, now: int, letters: list[str]) -> None:
     """O and E are expected of an out-of-tree module, and what an earlier stage broke isn't charged to this one."""
     assert kernel_log.unexpected_taint(before, now) == letters
+
+
+def test_taint_that_the_target_names_is_no_alarm_and_hides_no_other() -> None:
+    now = 1 << 10 | 1 << 7 | 1 << 12
+    assert kernel_log.unexpected_taint(0, now) == ["D", "C"]
+    assert kernel_log.unexpected_taint(0, now, ["C"]) == ["D"]

@@ -166,6 +166,7 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_damages": {"refsued": ["a"]}}, "vexlab_damages.refsued: unknown field; did you mean refused?"),
         ({"vexlab_damages": {"refused": ["a b"]}}, "vexlab_damages.refused[0]: 'a b' doesn't fit. Names of damages"),
         ({"vexlab_damages": {"refused": ["a"], "noticed": ["a"]}}, "vexlab_damages: in more than one list: a"),
+        ({"vexlab_taints": ["D"]}, "vexlab_taints[0]: 'D' is none of P, C, K, N, X"),
         ({"vexlab_mkfs_refusal_codes": [0]}, "vexlab_mkfs_refusal_codes[0]: 0 is out of range (minimum 1). Exit codes"),
         ({"vexlab_mkfs_refusal_codes": ["1"]}, "vexlab_mkfs_refusal_codes[0]: must be a whole number, not text. Exit"),
         ({"vexlab_mkfs_refusal_codes": []}, "vexlab_mkfs_refusal_codes: [] doesn't fit. Exit codes with which mkfs"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import kernel_log
 import pytest
-from guest import Guest
+from guest import Guest, Lab
 from inside import kmsg
 
 
@@ -37,7 +37,7 @@ def test_log_has_no_bug(seen: tuple[list[str], int, int], stage_log: kernel_log.
     assert not wrong, wrong
 
 
-def test_taint_is_explained(seen: tuple[list[str], int, int], stage_log: kernel_log.StageLog) -> None:
+def test_taint_is_explained(lab: Lab, seen: tuple[list[str], int, int], stage_log: kernel_log.StageLog) -> None:
     """O and E come with an out-of-tree, unsigned module; D, W, L, B, R or F mean that something broke."""
-    unexpected = kernel_log.unexpected_taint(stage_log.taint_before, seen[2])
+    unexpected = kernel_log.unexpected_taint(stage_log.taint_before, seen[2], lab.taints)
     assert not unexpected, f"the kernel set taint flags {', '.join(unexpected)} during the stage"
