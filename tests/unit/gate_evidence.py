@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from vexlab.config import suite_hash, target, user_directories
 from vexlab.gate import evidence, run_criteria
@@ -13,12 +14,23 @@ from vexlab.gate.decision import Criterion, Decision, Subject
 from vexlab.gate.promotion import Gate
 from vexlab.results import results_file
 from vexlab.results.judging import judge_run
-from vexlab.results.model import Amounts, Check, Contract, Device, Guest, Machine, Module, Run, Stage, Verdict
+from vexlab.results.model import (
+    Amounts,
+    Check,
+    Contract,
+    DeviceRecord,
+    GuestRecord,
+    Machine,
+    ModuleRecord,
+    Run,
+    Stage,
+    Verdict,
+)
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 KERNEL = "6.12.0-amd64"
 SUBJECT = Subject("toyfs", "ab" * 32, "0123ABC", KERNEL)
-MODULE = Module("toyfs", "ab" * 32, "0123ABC", "c-only", "cd" * 20)
+MODULE = ModuleRecord("toyfs", "ab" * 32, "0123ABC", "c-only", "cd" * 20)
 USUAL = Amounts(quick=False, load_cycles=20, mount_cycles=100, churn_operations=2000, seed=0)
 CONTRACT = Contract(tuple(target.capabilities()), "debug=0", "ro", "rw", 2, 2048, 256, (), "ef" * 32)
 STAGES = list(run_criteria.CATEGORIES)
@@ -44,11 +56,12 @@ def a_run(name: str = "run-1", verdicts: dict[str, Verdict] | None = None, **cha
     run = Run(
         run=name, verdict=judge_run(stages, STAGES), target="toyfs", started=ago(hours=1.1), finished=ago(hours=1),
         suite_version="0.1.0", module=MODULE,
-        guest=Guest(KERNEL, "tcg", "7.2.0", False, 2048, 2, 2222, "/mnt/source", "0123456789abcdef"), stages=stages,
+        guest=GuestRecord(KERNEL, "tcg", "7.2.0", False, 2048, 2, 2222, "/mnt/source", "0123456789abcdef"),
+        stages=stages,
         evidence={"console": "console.log"}, selected=tuple(STAGES), kernel=KERNEL, suite=suite_hash.suite(),
         applied=True, amounts=USUAL, contract=CONTRACT,
     )  # fmt: skip
-    return dataclasses.replace(run, **changes)
+    return replace(run, **changes)
 
 
 def a_phase(number: int, finished_hours_ago: float, verdict: Verdict = Verdict.PASSED, **changes: Any) -> Run:
@@ -56,7 +69,7 @@ def a_phase(number: int, finished_hours_ago: float, verdict: Verdict = Verdict.P
     return a_run(
         f"phase-{number}-{finished_hours_ago}", {"mount": verdict}, machine=Machine.HARDWARE, guest=None,
         started=ago(hours=finished_hours_ago + 0.2), finished=ago(hours=finished_hours_ago),
-        **{"device": Device("/dev/disk/by-id/ata-toy", "S1", number), **changes},
+        **{"device": DeviceRecord("/dev/disk/by-id/ata-toy", "S1", number), **changes},
     )  # fmt: skip
 
 

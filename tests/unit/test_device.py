@@ -26,7 +26,7 @@ from vexlab.errors import UsageProblem
 from vexlab.gate import phase_order
 from vexlab.gate.evidence import PastRun
 from vexlab.guest import hardware
-from vexlab.results.model import Amounts, Device, Machine, Module, Run, Verdict
+from vexlab.results.model import Amounts, DeviceRecord, Machine, ModuleRecord, Run, Verdict
 
 ROOT = Path(__file__).parents[2]
 
@@ -371,8 +371,8 @@ def run_of(
 ) -> PastRun:
     run = Run(
         run="r", verdict=verdict, target="t", started="", finished="", suite_version="", guest=None, stages=(),
-        module=Module("m", sha256, "", "c-only"), evidence={}, selected=(), machine=Machine.HARDWARE,
-        device=Device("/dev/disk/by-id/x", serial, phase), amounts=Amounts(quick, 20, 100, 2000, 0),
+        module=ModuleRecord("m", sha256, "", "c-only"), evidence={}, selected=(), machine=Machine.HARDWARE,
+        device=DeviceRecord("/dev/disk/by-id/x", serial, phase), amounts=Amounts(quick, 20, 100, 2000, 0),
     )  # fmt: skip
     return PastRun(sha256, verdict, run)
 

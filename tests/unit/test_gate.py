@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.gate_evidence import (
     CONTRACT,
@@ -34,7 +34,7 @@ from vexlab.gate import evidence, hash_chain, promotion, run_criteria, sign_offs
 from vexlab.gate.decision import LEVELS, OLDEST_DAYS, TEXTS
 from vexlab.report import markdown
 from vexlab.results import results_file
-from vexlab.results.model import Check, Device, Run, Verdict
+from vexlab.results.model import Check, DeviceRecord, Run, Verdict
 
 PHASES = ["phase-1", "phase-2", "phase-3"]
 
@@ -94,13 +94,13 @@ def test_it_holds_until_the_oldest_source_is_too_old() -> None:
         (a_run(suite="00" * 32), "of another version"),
         (a_run(suite="", contract=None), "an earlier vexlab made it, which didn't seal what it demanded"),
         (a_run(kernel="6.1.0-amd64"), "it ran on kernel 6.1.0-amd64"),
-        (a_run(module=dataclasses.replace(MODULE, srcversion="FFFF")), "the srcversion of its module is another"),
-        (a_run(module=dataclasses.replace(MODULE, sha256="ef" * 32)), "no run is about the module"),
+        (a_run(module=replace(MODULE, srcversion="FFFF")), "the srcversion of its module is another"),
+        (a_run(module=replace(MODULE, sha256="ef" * 32)), "no run is about the module"),
         (a_run(finished=ago(hours=-1)), "it is from the future"),
         (a_run(finished=ago(days=8)), "it is too old"),
-        (a_run(amounts=dataclasses.replace(USUAL, quick=True)), "it was made with --quick"),
-        (a_run(amounts=dataclasses.replace(USUAL, load_cycles=19)), "load cycles 19, not 20"),
-        (a_run(amounts=dataclasses.replace(USUAL, churn_operations=1)), "churn operations 1, not 2000"),
+        (a_run(amounts=replace(USUAL, quick=True)), "it was made with --quick"),
+        (a_run(amounts=replace(USUAL, load_cycles=19)), "load cycles 19, not 20"),
+        (a_run(amounts=replace(USUAL, churn_operations=1)), "churn operations 1, not 2000"),
         (a_run(amounts=None), "it doesn't say how much it did"),
         (a_run(applied=False), "it only judged what was there"),
         (a_run(selected=tuple(STAGES[:5])), "stages were left out: stress, errors"),
@@ -156,15 +156,15 @@ def test_newest_complete_run_decides(name: str, verdict: Verdict) -> None:
 
 def test_known_failures_are_not_met() -> None:
     expected = a_run().stages[4].checks[0]
-    expected = dataclasses.replace(expected, name="known", verdict=Verdict.XFAILED, message="issue 7")
-    stages = [dataclasses.replace(s, checks=(*s.checks, expected)) if s.name == "mount" else s for s in a_run().stages]
+    expected = replace(expected, name="known", verdict=Verdict.XFAILED, message="issue 7")
+    stages = [replace(s, checks=(*s.checks, expected)) if s.name == "mount" else s for s in a_run().stages]
     sealed(a_run(stages=tuple(stages)))
     assert unmet(decide())[:3] == ["tests", "crashes", "operations"]
 
 
 def test_later_partial_run_that_went_wrong_counts_against_it() -> None:
     sealed(a_run())
-    quick = dataclasses.replace(USUAL, quick=True)
+    quick = replace(USUAL, quick=True)
     sealed(a_run("later", {"errors": Verdict.FAILED}, finished=ago(minutes=5), amounts=quick))
     decision = decide()
     assert "later, a run of the same module, went wrong: errors failed" in criterion(decision, "tests").why
@@ -179,12 +179,12 @@ def test_pass_after_a_failure_counts() -> None:
 
 # ---------------------------------------------------------------- what other runs say against it
 
-LESS = dataclasses.replace(CONTRACT, claims=())
+LESS = replace(CONTRACT, claims=())
 ELSEWHERE = {
     "suite": "00" * 32,
     "kernel": "6.1.0-amd64",
     "contract": LESS,
-    "amounts": dataclasses.replace(USUAL, quick=True),
+    "amounts": replace(USUAL, quick=True),
 }
 
 
@@ -251,11 +251,14 @@ def test_what_went_wrong_after_the_pass_is_excused_by_nobody() -> None:
     [
         ({"contract": LESS}, "it didn't claim read-write, persistent"),
         (
-            {"contract": dataclasses.replace(CONTRACT, claims=CONTRACT.claims[:-1])},
+            {"contract": replace(CONTRACT, claims=CONTRACT.claims[:-1])},
             f"it didn't claim {CONTRACT.claims[-1]}",
         ),
-        ({"contract": dataclasses.replace(CONTRACT, cpus=1)}, "it had fewer CPUs: 1, not 2"),
-        ({"contract": dataclasses.replace(CONTRACT, device_size_mb=64)}, "it had fewer MiB of the device: 64, not 256"),
+        ({"contract": replace(CONTRACT, cpus=1)}, "it had fewer CPUs: 1, not 2"),
+        (
+            {"contract": replace(CONTRACT, device_size_mb=64)},
+            "it had fewer MiB of the device: 64, not 256",
+        ),
     ],
 )
 def test_pass_of_less_takes_no_failure_back(demanded: dict[str, Any], why: str) -> None:
@@ -269,7 +272,7 @@ def test_pass_of_less_takes_no_failure_back(demanded: dict[str, Any], why: str) 
 
 
 def test_pass_of_fewer_cycles_takes_no_failure_back() -> None:
-    many = dataclasses.replace(USUAL, load_cycles=1000)
+    many = replace(USUAL, load_cycles=1000)
     sealed(a_run("before", {"stress": Verdict.FAILED}, finished=ago(hours=3), amounts=many))
     sealed(a_run())
     assert "it had fewer load cycles: 20, not 1000" in criterion(decide(), "tests").why
@@ -296,7 +299,7 @@ def test_failure_on_a_kernel_that_the_module_is_not_for_says_nothing() -> None:
 )
 def test_level_needs_its_claims(level: str, lacking: str) -> None:
     claims = tuple(claim for claim in CONTRACT.claims if claim != lacking)
-    less = dataclasses.replace(CONTRACT, claims=claims)
+    less = replace(CONTRACT, claims=claims)
     sealed(a_run(contract=less))
     sign_all()
     for number, hours in ((1, 0.9), (2, 0.6), (3, 0.3)):
@@ -310,7 +313,10 @@ def test_level_needs_its_claims(level: str, lacking: str) -> None:
 
 def test_phase_demands_what_the_vm_demanded() -> None:
     sealed(a_run())
-    for number, hours, contract in ((1, 0.9, LESS), (2, 0.6, dataclasses.replace(CONTRACT, mount_options_rw="rw,dax"))):
+    for number, hours, contract in (
+        (1, 0.9, LESS),
+        (2, 0.6, replace(CONTRACT, mount_options_rw="rw,dax")),
+    ):
         sealed(a_phase(number, hours, contract=contract))
     assert "it didn't claim read-write, " in criterion(decide(), "phase-1").why
     assert "other mount options of a read-write mount: 'rw,dax', not 'rw'" in criterion(decide(), "phase-2").why
@@ -321,7 +327,7 @@ def test_gate_tells_what_was_seen_and_not_what_was_asked_for() -> None:
     assert criterion(decide(), "evidence").why == "run-1: 6 of 7 stages passed, 7 checks"
     loaded = Check("cycles.module_is_loaded_and_unloaded[20 times]", Verdict.PASSED, 9.0)
     mounted = Check("cycles.filesystem_is_mounted_and_unmounted[100 times]", Verdict.SKIPPED, 0.0, "not claimed")
-    stress = dataclasses.replace(a_run().stages[5], checks=(loaded, mounted))
+    stress = replace(a_run().stages[5], checks=(loaded, mounted))
     stages = tuple(stress if each.name == stress.name else each for each in a_run().stages)
     sealed(a_run("whole", stages=stages, finished=ago(minutes=5)))
     said = "whole: 7 of 7 stages passed, 7 checks, 1 were skipped; module is loaded and unloaded 20 times"
@@ -454,7 +460,7 @@ def test_run_cut_off_the_end_of_the_chain_does_not_count() -> None:
 
 
 def test_chain_is_one_for_all_labs_and_modules() -> None:
-    sealed(a_run("other", module=dataclasses.replace(MODULE, sha256="ef" * 32), finished=ago(hours=2)))
+    sealed(a_run("other", module=replace(MODULE, sha256="ef" * 32), finished=ago(hours=2)))
     sealed(a_run())
     assert [entry.run for entry in evidence.entries()] == ["other", "run-1"]
     assert decide().level == "vm"
@@ -510,7 +516,7 @@ def test_edited_statement_is_refused() -> None:
 
 
 def other_device(number: int, hours: float) -> Run:
-    return a_phase(number, hours, device=Device("/dev/disk/by-id/ata-other", "S2", number))
+    return a_phase(number, hours, device=DeviceRecord("/dev/disk/by-id/ata-other", "S2", number))
 
 
 @pytest.mark.parametrize(
@@ -524,7 +530,7 @@ def other_device(number: int, hours: float) -> Run:
         ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3), a_phase(1, 0.1, Verdict.FAILED)], PHASES),
         ([other_device(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3)], ["phase-1"]),
         (
-            [a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, amounts=dataclasses.replace(USUAL, quick=True))],
+            [a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, amounts=replace(USUAL, quick=True))],
             PHASES[2:],
         ),
         ([a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, device=None)], PHASES[2:]),
@@ -557,7 +563,7 @@ def test_phases(runs: list[Run], missing: list[str]) -> None:
 
 def test_phase_that_does_not_count_says_why() -> None:
     sealed(a_run())
-    for run in (a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, amounts=dataclasses.replace(USUAL, quick=True))):
+    for run in (a_phase(1, 0.9), a_phase(2, 0.6), a_phase(3, 0.3, amounts=replace(USUAL, quick=True))):
         sealed(run)
     assert criterion(decide(), "phase-3").why.endswith("doesn't count: it was made with --quick")
 

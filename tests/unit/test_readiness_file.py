@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from tests.unit.gate_evidence import CONTRACT, KERNEL, NOW, STAGES, SUBJECT, a_run, decide, sealed
 from vexlab.cli.gate import gate_group
@@ -68,7 +69,7 @@ def test_what_was_tested_may_be_used_and_unasked_options_are_not_looked_at() -> 
 
 
 def test_first_lines_say_what_was_not_claimed() -> None:
-    sealed(a_run(contract=dataclasses.replace(CONTRACT, claims=("read-write", "persistent"))))
+    sealed(a_run(contract=replace(CONTRACT, claims=("read-write", "persistent"))))
     lines = readiness_file.write(SUBJECT, decide()).read_text().splitlines()
     assert [line.strip() for line in lines[1:5]] == [
         '"schema": 2,',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import re
@@ -13,6 +12,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from vexlab.config import target
 from vexlab.errors import VexlabError
@@ -20,7 +20,7 @@ from vexlab.gate import run_criteria
 from vexlab.report import junit_file, markdown
 from vexlab.results import results_file
 from vexlab.results.judging import judge_run
-from vexlab.results.model import Check, Contract, Guest, Module, Run, Stage, Verdict
+from vexlab.results.model import Check, Contract, GuestRecord, ModuleRecord, Run, Stage, Verdict
 
 ROOT = Path(__file__).parents[2]
 NASTY = "first | line\nsecond `tick` \x1b[31mred\x1b[0m <b>&amp; \x00\x07 ```\n# no heading\n- [x] no box \udcff"
@@ -43,11 +43,11 @@ def a_run(verdicts: dict[str, Verdict], **changes: Any) -> Run:
     run = Run(
         run="20261122-090000-ab12", verdict=judge_run(stages, list(verdicts)), target="vexfs",
         started="2026-11-22T09:00:00+01:00", finished="2026-11-22T09:03:20+01:00", suite_version="0.1.0",
-        module=Module("vexfs", "ab" * 32, "0123ABC", "c-only", "cd" * 20),
-        guest=Guest("6.12.0-amd64", "tcg", "7.2.0", False, 2048, 2, 2223, "/mnt/vexfs_source", "0123456789abcdef"),
+        module=ModuleRecord("vexfs", "ab" * 32, "0123ABC", "c-only", "cd" * 20),
+        guest=GuestRecord("6.12.0-amd64", "tcg", "7.2.0", False, 2048, 2, 2223, "/mnt/vexfs_source", "01234567"),
         stages=stages, evidence={"console": "console.log", "build log": "build.log"}, selected=tuple(verdicts),
     )  # fmt: skip
-    return dataclasses.replace(run, **changes)
+    return replace(run, **changes)
 
 
 def with_last(verdict: Verdict) -> Run:
@@ -72,10 +72,10 @@ FIVE_PASSED = a_run(dict.fromkeys(list(run_criteria.CATEGORIES)[:5], Verdict.PAS
 def test_first_lines_say_what_was_not_claimed() -> None:
     """A target that claims little passes easily."""
     contract = Contract(("read-write", "persistent"), "", "ro", "rw", 2, 2048, 256, (), "ab" * 32)
-    some = markdown.render_markdown(dataclasses.replace(ALL_PASSED, contract=contract)).splitlines()[:8]
+    some = markdown.render_markdown(replace(ALL_PASSED, contract=contract)).splitlines()[:8]
     assert any(line.startswith("- **Not claimed, so not tested**: directories, rename, ") for line in some)
-    whole = dataclasses.replace(contract, claims=tuple(target.capabilities()))
-    text = markdown.render_markdown(dataclasses.replace(ALL_PASSED, contract=whole))
+    whole = replace(contract, claims=tuple(target.capabilities()))
+    text = markdown.render_markdown(replace(ALL_PASSED, contract=whole))
     assert "- **Not claimed, so not tested**: nothing\n" in text
     assert "**Not claimed, so not tested**: not known: an earlier vexlab" in markdown.render_markdown(ALL_PASSED)
 
@@ -132,8 +132,8 @@ def test_failure_names_cause_evidence_and_next_command() -> None:
 def with_known_failure() -> Run:
     """A passed run in which one check of stage mount failed as expected."""
     known = Check("rename.three", Verdict.XFAILED, 0.5, "issue 7\nit broke")
-    stages = [dataclasses.replace(s, checks=(*s.checks, known)) if s.name == "mount" else s for s in ALL_PASSED.stages]
-    return dataclasses.replace(ALL_PASSED, stages=tuple(stages))
+    stages = [replace(s, checks=(*s.checks, known)) if s.name == "mount" else s for s in ALL_PASSED.stages]
+    return replace(ALL_PASSED, stages=tuple(stages))
 
 
 def test_known_failure_is_shown_with_its_reason(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_known_failure_is_shown_with_its_reason(tmp_path: Path) -> None:
 
 def test_advice_is_shown_and_changes_nothing(tmp_path: Path) -> None:
     told = Check("build.alias", Verdict.PASSED, 0.5, "", "the module has no alias fs-toy")
-    stages = [dataclasses.replace(s, checks=(*s.checks, told)) if s.name == "build" else s for s in ALL_PASSED.stages]
-    run = dataclasses.replace(ALL_PASSED, stages=tuple(stages))
+    stages = [replace(s, checks=(*s.checks, told)) if s.name == "build" else s for s in ALL_PASSED.stages]
+    run = replace(ALL_PASSED, stages=tuple(stages))
     text = markdown.render_markdown(run)
     assert "| build | build.alias | the module has no alias fs-toy |" in section(text, "Advice")
     assert judge_run(run.stages, run.selected) is Verdict.PASSED
@@ -187,7 +187,7 @@ def cut_short() -> Run:
     others = {"mount": died, "stress": stress, "load": Stage("load")}
     stages = tuple(others.get(s.name, s) for s in ALL_PASSED.stages)
     selected = tuple(name for name in ALL_PASSED.selected if name != "load")
-    return dataclasses.replace(ALL_PASSED, stages=stages, verdict=Verdict.PANICKED, selected=selected)
+    return replace(ALL_PASSED, stages=stages, verdict=Verdict.PANICKED, selected=selected)
 
 
 def test_report_names_what_was_not_run(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_next_command_shows_the_log_that_knows(run: Run, command: str) -> None:
         (with_last(Verdict.SKIPPED), "UNKNOWN"),
         (with_last(Verdict.NOT_RUN), "UNKNOWN"),
         *((with_last(verdict), "HIGH") for verdict in (Verdict.FAILED, Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)),
-        (dataclasses.replace(a_run({"structure": Verdict.FAILED}), module=None), "UNKNOWN"),
-        (dataclasses.replace(a_run({"build": Verdict.HUNG}), module=None), "HIGH"),
+        (replace(a_run({"structure": Verdict.FAILED}), module=None), "UNKNOWN"),
+        (replace(a_run({"build": Verdict.HUNG}), module=None), "HIGH"),
         (a_run({}), "UNKNOWN"),
     ],
 )
@@ -277,13 +277,13 @@ def test_no_stage_that_did_not_pass_leaves_its_box_ticked(name: str, verdict: Ve
 
 
 def test_no_crash_needs_the_kernels_log() -> None:
-    stages = (*ALL_PASSED.stages[:-1], dataclasses.replace(ALL_PASSED.stages[-1], kernel_log=None))
-    assert not boxes(dataclasses.replace(ALL_PASSED, stages=stages))["No kernel panics or system crashes"]
+    stages = (*ALL_PASSED.stages[:-1], replace(ALL_PASSED.stages[-1], kernel_log=None))
+    assert not boxes(replace(ALL_PASSED, stages=stages))["No kernel panics or system crashes"]
 
 
 def test_never_ready_for_production() -> None:
     for verdict, finished in itertools.product(Verdict, (None, "2026-11-22T09:03:20+01:00")):
-        text = markdown.render_markdown(dataclasses.replace(with_last(verdict), finished=finished)).lower()
+        text = markdown.render_markdown(replace(with_last(verdict), finished=finished)).lower()
         assert "ready for production" not in text
         assert "production ready" not in text
         if verdict is not Verdict.PASSED:

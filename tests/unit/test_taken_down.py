@@ -16,7 +16,7 @@ from vexlab.config.settings import Options, Settings
 from vexlab.errors import Interrupted
 from vexlab.guest.lab import Lab
 from vexlab.report import terminal
-from vexlab.results.model import Device
+from vexlab.results.model import DeviceRecord
 from vexlab.run import controller
 
 # A stage is announced as playbooks/stages.yml does; nothing else of it is needed for a run that breaks off.
@@ -60,7 +60,7 @@ def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
 
     course = controller.RunController(
         lab, made, ["structure"], terminal.Progress(Console(file=Gone(number))),
-        device=Device("/dev/disk/by-id/x", "S1", 1),
+        device=DeviceRecord("/dev/disk/by-id/x", "S1", 1),
     )  # fmt: skip
     with pytest.raises(raised):
         course.execute(str(tmp_path / "play"), take_down=take_down)

@@ -34,7 +34,7 @@ from vexlab.guest.lab import Lab
 from vexlab.report import markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import model
-from vexlab.results.model import Device, Verdict
+from vexlab.results.model import DeviceRecord, Verdict
 from vexlab.run import controller, scratch
 from vexlab.run.playbook import Event, Playbook
 
@@ -214,7 +214,7 @@ def _run_phase(
 ) -> tuple[model.Run, controller.RunController]:
     """Run the stages of a phase, then take everything down, whatever came of it."""
     with Progress(stderr) as progress:
-        of_run = Device(disk.by_id, disk.serial, chosen.phase)
+        of_run = DeviceRecord(disk.by_id, disk.serial, chosen.phase)
         course = controller.RunController(lab, settings, chosen.stages, progress, applied=chosen.applied, device=of_run)
         try:
             run = course.execute(

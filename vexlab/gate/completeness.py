@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+
+import msgspec
 
 from vexlab.config import installation, stage_list
 from vexlab.gate.evidence import Entry
@@ -97,4 +98,4 @@ def _measures(contract: Contract, amounts: Amounts) -> dict[str, int]:
 
 
 def _counts(amounts: Amounts) -> dict[str, int]:
-    return {name: value for name, value in asdict(amounts).items() if name not in ("quick", "seed")}
+    return {name: value for name, value in msgspec.structs.asdict(amounts).items() if name not in ("quick", "seed")}

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, to_builtins
+
 from vexlab.config import user_directories
 from vexlab.config.atomic_file import replace_file
-from vexlab.config.decode import decode
+from vexlab.config.records import decode
 from vexlab.errors import VexlabError
 from vexlab.gate import hash_chain
 from vexlab.results.archive import Unreadable, directories, read_all
@@ -28,8 +30,7 @@ NOT_SEALED = (
 )  # the report is made from the results when they are sealed, and says what the gate says
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """What the chain knows of a run, whatever becomes of its directory.
 
     `module` is the sha256 (empty without one), `evidence` that of the seal. `stages`, `contract` and `amounts` are what
@@ -46,9 +47,9 @@ class Entry:
     evidence: str
     previous: str
     sha256: str
-    stages: dict[str, Verdict] | None
-    contract: Contract | None
-    amounts: Amounts | None
+    stages: dict[str, Verdict] | None = None
+    contract: Contract | None = None
+    amounts: Amounts | None = None
 
     @property
     def directory(self) -> Path:
@@ -80,7 +81,7 @@ def seal(directory: Path, run: Run) -> None:
 
 def entries() -> list[Entry]:
     """Every run that was sealed, the oldest first; a VexlabError when the chain is broken."""
-    return [decode(Entry, _NOT_YET_KNOWN | record, "") for record in hash_chain.read(chain_file())]
+    return [decode(Entry, record) for record in hash_chain.read(chain_file())]
 
 
 def verdicts(entry: Entry) -> dict[str, Verdict]:
@@ -136,7 +137,7 @@ def _problem(entry: Entry) -> str:
         facts = _facts(read(directory / "results.json"))
     except VexlabError as error:
         return error.message
-    told = {name: value for name, value in asdict(entry).items() if name in facts and value is not None}
+    told = {name: value for name, value in to_builtins(entry).items() if name in facts and value is not None}
     return (
         "" if told == {name: facts[name] for name in told} else "the chain says something else of it than its results"
     )
@@ -153,9 +154,6 @@ def _facts(run: Run) -> dict[str, Any]:
         "run": run.run, "finished": run.finished or "", "verdict": run.verdict, "machine": run.machine,
         "module": run.module.sha256 if run.module else "", "kernel": run.kernel, "suite": run.suite,
         "stages": {stage.name: stage.verdict for stage in run.stages},
-        "contract": asdict(run.contract) if run.contract else None,
-        "amounts": asdict(run.amounts) if run.amounts else None,
+        "contract": to_builtins(run.contract),
+        "amounts": to_builtins(run.amounts),
     }  # fmt: skip
-
-
-_NOT_YET_KNOWN: dict[str, Any] = dict.fromkeys(("stages", "contract", "amounts"))

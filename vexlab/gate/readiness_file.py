@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from vexlab import __version__
 from vexlab.config import installation, suite_hash
 from vexlab.config.atomic_file import replace_file
@@ -25,7 +27,7 @@ def document(subject: Subject, decision: Decision) -> dict[str, Any]:
         "not_claimed": decision.not_claimed,
         "module": {"name": subject.name, "sha256": subject.sha256, "srcversion": subject.srcversion},
         "kernel": subject.kernel,
-        "contract": asdict(decision.contract) if decision.contract else None,
+        "contract": to_builtins(decision.contract),
         "suite": suite_hash.suite(),
         "suite_version": __version__,
         "criteria": [asdict(criterion) for criterion in decision.criteria],

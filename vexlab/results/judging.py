@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from vexlab.results.model import DIED, Check, Stage, Verdict
 
@@ -77,7 +78,7 @@ def merge_stages(parts: Sequence[Stage]) -> Stage:
         if known is None or known.verdict is Verdict.NOT_RUN:
             checks[check.name] = check
     seconds = round(sum(stage.seconds for stage in parts), 1)
-    return dataclasses.replace(worst, checks=tuple(checks.values()), seconds=seconds, achieved=parts[-1].achieved)
+    return replace(worst, checks=tuple(checks.values()), seconds=seconds, achieved=parts[-1].achieved)
 
 
 _SEVERITY = ("died", Verdict.FAILED, Verdict.NOT_RUN, Verdict.SKIPPED, Verdict.PASSED)
@@ -107,7 +108,7 @@ def without_verdict(check: Check, reason: str) -> Check:
     """The check of a stage that something else than the filesystem spoiled: what it blames may come from that."""
     if check.verdict not in (Verdict.FAILED, *DIED):
         return check
-    return dataclasses.replace(check, verdict=Verdict.NOT_RUN, message=f"{reason}; it had said: {check.message}")
+    return replace(check, verdict=Verdict.NOT_RUN, message=f"{reason}; it had said: {check.message}")
 
 
 def _first_line(text: str) -> str:

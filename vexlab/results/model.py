@@ -1,173 +1,170 @@
-"""The records of a run. A verdict starts as `not_run`; nothing but an executed check turns it into `passed`."""
+"""The records of a run. A verdict starts as `not_run`; nothing but an executed check turns it into `passed`.
+
+They are what `results.json` holds, and docs/results.schema.json is made from them. A field with a default may be
+missing in what an earlier vexlab wrote; the default is what that means.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+def about(text: str) -> Meta:
+    """Return what the schema says of a field."""
+    return Meta(description=text)
+
+
+Seconds = Annotated[float, Meta(ge=0, lt=1e12)]
 
 
 class Verdict(StrEnum):
-    """What is known about a check, a stage or a run."""
+    """What is known about a check, a stage or a run.
+
+    panicked: oops, BUG or panic of the guest's kernel; hung: a deadline passed; lost: guest, connection or the process
+    that runs the checks gone, without a kernel message; skipped: with a reason that the target declared; xfailed: of a
+    check that failed as the target's list of known failures says.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
-    PANICKED = "panicked"  # oops, BUG or panic of the guest's kernel
-    HUNG = "hung"  # a deadline passed
-    LOST = "lost"  # guest, connection or the process that runs the checks gone without a word of the kernel
-    SKIPPED = "skipped"  # with a reason that the target declared
-    XFAILED = "xfailed"  # of a check: it failed, as the target's list of known failures says
+    PANICKED = "panicked"
+    HUNG = "hung"
+    LOST = "lost"
+    SKIPPED = "skipped"
+    XFAILED = "xfailed"
     NOT_RUN = "not_run"
 
 
-@dataclass(frozen=True)
-class Check:
-    """One check: `message` says why it did not pass, and is empty otherwise.
-
-    `advice` is what it found to be unusual or missing and that changes no verdict; empty when there is nothing.
-    """
+class Check(Struct, frozen=True, forbid_unknown_fields=True):
+    """One check."""
 
     name: str
     verdict: Verdict
-    seconds: float
-    message: str = ""
-    advice: str = ""
+    seconds: Seconds
+    message: Annotated[
+        str,
+        about("Why it did not pass, else empty. Of xfailed: the reason in the list of known failures, then its words."),
+    ] = ""
+    advice: Annotated[str, about("What it found unusual or missing and that changes no verdict, else empty.")] = ""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage of a run.
-
-    `reason` is the first cause when it did not pass, `kernel_log` the path of its kernel messages relative to the run
-    directory, `taint` the kernel's taint mask at its end (None when it could not be read). `achieved` says whether
-    what the stage brings about is there (the module is built, say), whatever its checks found; None when it brings
-    nothing about, or it can't be told.
-    """
+class Stage(Struct, frozen=True, forbid_unknown_fields=True):
+    """One stage of a run."""
 
     name: str
     verdict: Verdict = Verdict.NOT_RUN
-    seconds: float = 0.0
-    reason: str = ""
+    seconds: Annotated[Seconds, about("Role and checks together.")] = 0.0
+    reason: Annotated[str, about("The first cause when the stage did not pass, else empty.")] = ""
     checks: tuple[Check, ...] = ()
-    kernel_log: str | None = None
-    taint: int | None = None
-    achieved: bool | None = None
+    kernel_log: Annotated[
+        str | None, about("Path of the kernel's messages during the stage, relative to the run directory.")
+    ] = None
+    taint: Annotated[int | None, about("The kernel's taint mask at its end; null when it could not be read.")] = None
+    achieved: Annotated[
+        bool | None,
+        about(
+            "Whether what the stage brings about is there, whatever its checks found (the module is built, say); null "
+            "when it brings nothing about, or it can't be told."
+        ),
+    ] = None
 
 
-@dataclass(frozen=True)
-class Module:
+class ModuleRecord(Struct, frozen=True, forbid_unknown_fields=True):
     """Identity of the kernel module that was built; fields that the build could not tell are empty."""
 
     name: str
-    sha256: str
+    sha256: Annotated[str, about("Of the module file that was built.")]
     srcversion: str
-    variant: str
+    variant: Annotated[str, about("c-only or full.")]
     build_id: str = ""
 
 
-@dataclass(frozen=True)
-class Guest:
-    """The machine that the stages ran on.
+class GuestRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """The machine that the stages ran on."""
 
-    `accelerator` is kvm or tcg, `qemu` the version, `warm` whether it was restored from a saved state, `share` where
-    the source is mounted in the guest, `image` the key of the disk image.
-    """
-
-    kernel: str
-    accelerator: str
-    qemu: str
-    warm: bool
+    kernel: Annotated[str, about("uname -r in the guest.")]
+    accelerator: Annotated[str, about("kvm or tcg.")]
+    qemu: Annotated[str, about("Version of QEMU.")]
+    warm: Annotated[bool, about("Restored from a saved state instead of booted.")]
     memory_mb: int
     cpus: int
-    ssh_port: int
-    share: str
-    image: str
+    ssh_port: Annotated[int, about("Port on 127.0.0.1 that reaches the guest's sshd.")]
+    share: Annotated[str, about("Where the source is mounted in the guest, read-only; empty when none is.")]
+    image: Annotated[str, about("Key of the disk image.")]
 
 
-@dataclass(frozen=True)
-class Reruns:
-    """The first check that went wrong, as `stage/check`, run again: how often it was, and how often it went wrong."""
+class Reruns(Struct, frozen=True, forbid_unknown_fields=True):
+    """The first check that went wrong, run again."""
 
-    check: str
-    of: int
-    failed: int
+    check: Annotated[str, about("Its name: stage/check.")]
+    of: Annotated[int, about("How often it was run again.")]
+    failed: Annotated[int, about("How often it went wrong again: each time is deterministic, else flaky.")]
 
 
 class Machine(StrEnum):
-    """What the stages ran on."""
+    """What the stages ran on: a guest, or a host of the inventory group for test hardware."""
 
     VM = "vm"
-    HARDWARE = "hardware"  # a host of the inventory group for test hardware
+    HARDWARE = "hardware"
 
 
-@dataclass(frozen=True)
-class Device:
-    """The block device that a run on test hardware used: its /dev/disk/by-id path, its serial, the phase (1 to 3)."""
+class DeviceRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """The block device that a run on test hardware used."""
 
-    by_id: str
+    by_id: Annotated[str, about("Its path below /dev/disk/by-id.")]
     serial: str
-    phase: int
+    phase: Annotated[int, about("1, 2 or 3.")]
 
 
-@dataclass(frozen=True)
-class Amounts:
-    """How much stage stress was asked to do, and by which seed (0: another one each time); `quick` is --quick."""
+class Amounts(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much stage stress was asked to do."""
 
-    quick: bool
+    quick: Annotated[bool, about("--quick: smaller files and shorter churn as well.")]
     load_cycles: int
     mount_cycles: int
     churn_operations: int
-    seed: int
+    seed: Annotated[int, about("0: another one each time.")]
 
 
-@dataclass(frozen=True)
-class Contract:
-    """What a run demanded of its module.
+class Contract(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a run demanded of its module."""
 
-    `claims` are the target's capabilities: a check of anything else is skipped. `module_parameters` and the mount
-    options are those that were tested. `cpus` and `memory_mb` were asked for, of a guest (0 on test hardware).
-    `known_failures` names the checks that may fail, as stage/check. `sha256` is over the run's contract.json, which has
-    every variable.
-    """
-
-    claims: tuple[str, ...]
-    module_parameters: str
+    claims: Annotated[tuple[str, ...], about("vexlab_capabilities of the target: a check of anything else is skipped.")]
+    module_parameters: Annotated[str, about("Those that were tested, as are the mount options.")]
     mount_options_ro: str
     mount_options_rw: str
-    cpus: int
-    memory_mb: int
-    device_size_mb: int
-    known_failures: tuple[str, ...]
-    sha256: str
+    cpus: Annotated[int, about("Asked for, of a guest; 0 on test hardware.")]
+    memory_mb: Annotated[int, about("Asked for, of a guest; 0 on test hardware.")]
+    device_size_mb: Annotated[int, about("Of the image that was formatted; a device under test has its own.")]
+    known_failures: Annotated[tuple[str, ...], about("Checks that may fail, as stage/check.")]
+    sha256: Annotated[str, about("Of contract.json in the run's directory, which has every variable.")]
 
 
-@dataclass(frozen=True)
-class Run:
-    """One pass over stages.
+class Run(Struct, frozen=True, forbid_unknown_fields=True):
+    """One pass over stages: what results.json holds, and what `vexlab report --format json` prints."""
 
-    `started` and `finished` are ISO 8601 with an offset (`finished` is None while it goes on), `evidence` maps a name
-    to a path relative to the run directory, `selected` are the stages that were asked for, `reruns` is None unless the
-    check that went wrong was run again. `kernel` is what `uname -r` says where the stages ran, `suite` a hash over what
-    brought about and judged them (content.suite), `applied` whether roles were applied, or only judged what was there.
-    Of a run by an earlier vexlab, `suite` is empty, `applied` false, `amounts` and `contract` None.
-    """
-
-    run: str
-    verdict: Verdict
-    target: str
-    started: str
-    finished: str | None
-    suite_version: str
-    module: Module | None
-    guest: Guest | None
-    stages: tuple[Stage, ...]
-    evidence: dict[str, str]
-    selected: tuple[str, ...]
-    reruns: Reruns | None = None
+    run: Annotated[str, about("Name of the run, which is also the name of its directory.")]
+    verdict: Annotated[Verdict, about("passed only when every selected stage passed.")]
+    target: Annotated[str, about("vexlab_target_name of the target under test.")]
+    started: Annotated[str, about("ISO 8601 with an offset, as is finished.")]
+    finished: Annotated[str | None, about("null while the run goes on.")]
+    suite_version: Annotated[str, about("Version of vexlab whose checks were used.")]
+    module: Annotated[ModuleRecord | None, about("null when no module was built.")]
+    guest: Annotated[GuestRecord | None, about("null when no guest was reached.")]
+    stages: Annotated[tuple[Stage, ...], about("In the order in which they run.")]
+    evidence: Annotated[
+        dict[str, str], about("Name of a piece of evidence to its path, relative to the run directory.")
+    ]
+    selected: Annotated[tuple[str, ...], about("Names of the stages that were asked for.")]
+    reruns: Annotated[Reruns | None, about("null when no check was run again.")] = None
     machine: Machine = Machine.VM
-    device: Device | None = None
-    kernel: str = ""
-    suite: str = ""
-    applied: bool = False
+    device: Annotated[DeviceRecord | None, about("Of a run on test hardware; null otherwise.")] = None
+    kernel: Annotated[str, about("uname -r where the stages ran; empty if nothing was reached.")] = ""
+    suite: Annotated[str, about("sha256 over what brought about and judged them: vexlab, playbooks, checks …")] = ""
+    applied: Annotated[bool, about("Roles were applied; false of `vexlab verify`, which judges what is there.")] = False
     amounts: Amounts | None = None
     contract: Contract | None = None
 
@@ -177,10 +174,10 @@ DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
 
 
 def known_failures(run: Run) -> list[tuple[Stage, Check]]:
-    """The checks that failed as expected, with their stages; the first line of their message is the reason."""
+    """Return the checks that failed as expected, with their stages; the first line of a message is the reason."""
     return [(stage, check) for stage in run.stages for check in stage.checks if check.verdict is Verdict.XFAILED]
 
 
 def advice(run: Run) -> list[tuple[Stage, Check]]:
-    """The checks that have advice to give, with their stages."""
+    """Return the checks that have advice to give, with their stages."""
     return [(stage, check) for stage in run.stages for check in stage.checks if check.advice]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
+import msgspec
+
 from vexlab.config.atomic_file import replace_file
-from vexlab.config.decode import decode
+from vexlab.config.records import decode
 from vexlab.errors import VexlabError
 from vexlab.results.judging import _HARMLESS, judge_run
 from vexlab.results.model import Check, Run, Verdict
@@ -45,7 +46,7 @@ def read_checks(path: Path) -> tuple[Check, ...]:
 
 def _check(value: object) -> Check:
     """Read a line of `checks.jsonl`, where only verdicts that the checks can give themselves are right."""
-    check = decode(Check, value if not isinstance(value, dict) else {"advice": ""} | value, "")
+    check = decode(Check, value)
     if check.verdict is Verdict.PANICKED:  # a check that could say this would have died with its guest
         raise VexlabError(f"verdict is {check.verdict!r}, which no check can give itself")
     return check
@@ -53,7 +54,7 @@ def _check(value: object) -> Check:
 
 def to_document(run: Run) -> dict[str, object]:
     """Return the run as the JSON document that docs/results.schema.json describes."""
-    parts: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(run), allow_nan=False))
+    parts: dict[str, object] = json.loads(json.dumps(msgspec.to_builtins(run), allow_nan=False))
     return {"schema": SCHEMA, **parts}
 
 
@@ -70,29 +71,11 @@ def from_document(document: dict[str, object]) -> Run:
             f"schema: these results are of version {version!r}, this vexlab reads version {SCHEMA}",
             "Read them with the vexlab that wrote them, or run the stages again.",
         )
-    run = decode(Run, _complete(document), "")
+    run = decode(Run, {name: value for name, value in document.items() if name != "schema"})
+    if "kernel" not in document and run.guest is not None:  # an earlier vexlab wrote it down there alone
+        run = msgspec.structs.replace(run, kernel=run.guest.kernel)
     _refuse_unfounded(run)
     return run
-
-
-def _complete(document: dict[str, object]) -> dict[str, object]:
-    """The fields of a document, and what they are that documents of former versions don't have."""
-    guest = document.get("guest")
-    kernel = guest.get("kernel", "") if isinstance(guest, dict) else ""
-    absent: dict[str, object] = dict.fromkeys(("reruns", "device", "amounts", "contract"))
-    stages = document.get("stages")
-    known = {"stages": [_former_stage(stage) for stage in stages]} if isinstance(stages, list) else {}
-    absent |= {"machine": "vm", "kernel": kernel, "suite": "", "applied": False}
-    return absent | {name: value for name, value in document.items() if name != "schema"} | known
-
-
-def _former_stage(stage: object) -> object:
-    """A stage as it is in a document, with what those of former versions lack in it and in its checks."""
-    if not isinstance(stage, dict):
-        return stage
-    checks = stage.get("checks")
-    known = [{"advice": ""} | check if isinstance(check, dict) else check for check in checks or ()]
-    return {"achieved": None} | stage | ({"checks": known} if isinstance(checks, list) else {})
 
 
 def _refuse_unfounded(run: Run) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,7 +19,19 @@ from vexlab.guest.lab import Lab, name_option
 from vexlab.report import junit_file, markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import judging, results_file
-from vexlab.results.model import DIED, Amounts, Contract, Device, Guest, Machine, Module, Reruns, Run, Stage, Verdict
+from vexlab.results.model import (
+    DIED,
+    Amounts,
+    Contract,
+    DeviceRecord,
+    GuestRecord,
+    Machine,
+    ModuleRecord,
+    Reruns,
+    Run,
+    Stage,
+    Verdict,
+)
 from vexlab.run import replan
 from vexlab.run.plain_playbooks import end_guest
 from vexlab.run.playbook_run import PlaybookRun
@@ -66,7 +77,7 @@ class RunController:
         selected: Sequence[str],
         progress: Progress,
         *,
-        device: Device | None = None,
+        device: DeviceRecord | None = None,
         applied: Sequence[str] = (),
     ) -> None:
         """Prepare the run's directory; nothing is started.
@@ -252,7 +263,7 @@ class RunController:
 
     def _amounts(self) -> Amounts:
         """How much stage stress is asked to do."""
-        asked = {field.name: self._settings.contract[f"vexlab_{field.name}"] for field in dataclasses.fields(Amounts)}
+        asked = {name: self._settings.contract[f"vexlab_{name}"] for name in Amounts.__struct_fields__}
         return Amounts(**asked)
 
     def _unreached(self, spec: StageSpec) -> Stage:
@@ -266,7 +277,7 @@ class RunController:
             return stage
         return Stage(stage.name, reason=replan.why_not_run(self._specs, stage.name, known, self._left))
 
-    def _module(self) -> Module | None:
+    def _module(self) -> ModuleRecord | None:
         """Identity of the module that this run built, or found built and judged; none after a build that failed."""
         build = self._parts[0].stages.get("build") if self._parts else None
         judged = build is None or build.role_ok is True or build.checks_ok is True
@@ -275,9 +286,9 @@ class RunController:
         if not known:
             return None
         variant = str(self._settings.contract["vexlab_variant"])
-        return Module(known["name"], known["sha256"], known["srcversion"], variant, known["build_id"])
+        return ModuleRecord(known["name"], known["sha256"], known["srcversion"], variant, known["build_id"])
 
-    def _guest(self) -> Guest | None:
+    def _guest(self) -> GuestRecord | None:
         record = self._lab.record()
         if record.get("state") != "ready":
             return None
@@ -286,7 +297,7 @@ class RunController:
             manifest = json.loads((image / "manifest.json").read_text())
         except (OSError, ValueError):
             manifest = {}
-        return Guest(
+        return GuestRecord(
             kernel=str(manifest.get("kernel_release", "")), accelerator=record["accelerator"], qemu=record["qemu"],
             warm=record["warm"], memory_mb=record["parameters"]["memory_mb"], cpus=record["parameters"]["cpus"],
             ssh_port=record["port"], image=image.name,
