@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, cast
 
 import answers
+import needs
 import pytest
 import testinfra
 from connection import Agent, HungError, LostError, UnusableError
@@ -228,20 +229,7 @@ class Lab:
 
     def lacks(self, what: str) -> str:
         """Why the target lacks what a check needs, a word of `needs` in pytest.ini; empty when it doesn't."""
-        if what == "device" and self.device_kind != "block":
-            held = "without a device" if self.device_kind == "none" else "over a directory"
-            return f"target {self.target_name} is mounted {held}"
-        if what == "other-than-ext4" and {self.filesystem_type, self.blkid_type} & {"ext2", "ext3", "ext4"}:
-            return f"what mke2fs makes is a filesystem of its own to target {self.target_name}"
-        if what == "module" and self.module_source == "kernel":
-            return (
-                f"the module of target {self.target_name} comes with the kernel: it is neither built nor unloaded here"
-            )
-        if what == "loadable" and not self.module_name:
-            return f"target {self.target_name} is no module, but a part of the kernel"
-        if what == "fsck" and not self.fsck_command:
-            return f"target {self.target_name} has no fsck (vexlab_fsck_command)"
-        return ""
+        return needs.lacks(what, self.__getattr__)
 
     @property
     def build(self) -> str:

@@ -68,6 +68,12 @@ def role_script(role: str, name: str) -> ModuleType:
     return _module(f"vexlab_role_{role}_{name}", root() / "roles" / role / "files" / f"{name}.py")
 
 
+@cache
+def guest_script(name: str) -> ModuleType:
+    """A module of the checks, for what vexlab must tell by the same rules as they."""
+    return _module(f"vexlab_guest_{name}", root() / "tests" / "guest" / f"{name}.py")
+
+
 def _module(name: str, path: Path) -> ModuleType:
     """A module from its file; raises VexlabError when that isn't there."""
     spec = importlib.util.spec_from_file_location(name, path)

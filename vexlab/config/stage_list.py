@@ -53,6 +53,11 @@ def stage_spec(entry: dict[str, Any]) -> StageSpec:
     return spec
 
 
+def spec_of(name: str) -> StageSpec:
+    """The entry of a stage; raises KeyError for a name that no stage has."""
+    return {spec.name: spec for spec in stages()}[name]
+
+
 def stages_for(chosen: Sequence[str]) -> list[str]:
     """Names of the stages that judging these takes: they and all that they need, in order; all when none is chosen."""
     names = [spec.name for spec in stages()]

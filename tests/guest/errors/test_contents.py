@@ -8,6 +8,8 @@ import pytest
 from corruptible import Corruptible
 from inside import foreign
 
+pytestmark = pytest.mark.needs("device")
+
 WRITE = "dd of=$DEVICE bs=64k conv=notrunc,fsync iflag=fullblock status=none"
 FOREIGN = {
     "zeros": "blkdiscard --zeroout $DEVICE",

@@ -6,6 +6,8 @@ import pytest
 from corruptible import Corruptible, Outcome
 from guest import Lab, contract
 
+pytestmark = pytest.mark.needs("device")
+
 DEMANDS = {
     "refused": Outcome.must_be_refused,
     "noticed": Outcome.must_be_noticed,

@@ -10,6 +10,8 @@ from corruptible import Corruptible
 from guest import Guest, Lab
 from inside import device_faults
 
+pytestmark = pytest.mark.needs("device")
+
 # Tables of the device mapper, for {0} sectors of device {1}.
 WORKS = "0 {0} linear {1} 0"
 FAILS = "0 {0} error"

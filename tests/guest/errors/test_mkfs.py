@@ -7,6 +7,8 @@ from corruptible import Corruptible
 from guest import Guest, Lab
 from inside import mkfs as inside_mkfs
 
+pytestmark = pytest.mark.needs("device")
+
 
 @pytest.fixture
 def whole(corruptible: Corruptible) -> Corruptible:

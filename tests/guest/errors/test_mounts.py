@@ -9,6 +9,8 @@ from corruptible import Corruptible
 from guest import Lab
 from inside import images, refused_mounts
 
+pytestmark = pytest.mark.needs("device")
+
 OPTIONS = {
     "unknown": "vexlab-no-such-option",
     "unknown with a value": "vexlab-no-such-option=1",

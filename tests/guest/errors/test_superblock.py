@@ -8,6 +8,8 @@ import pytest
 from corruptible import Corruptible
 from guest import Lab, contract
 
+pytestmark = pytest.mark.needs("device")
+
 NONE = "target {} names no {} (vexlab_superblock_fields)"
 
 

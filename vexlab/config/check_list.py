@@ -1,0 +1,107 @@
+"""THE list of checks, as the tests in tests/guest have it: names, what each promises, what it asks of a target.
+
+The sources are read and nothing of them is run, so that a list takes neither a guest nor pytest.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from vexlab.config import stage_list
+from vexlab.config.installation import guest_script, root
+
+EVERY_STAGE = "every_stage"  # the directory of the checks that each stage ends with
+_MARKS = ("requires", "needs")
+
+
+@dataclass(frozen=True)
+class CheckSpec:
+    """One test function, which may be several checks: pytest puts the parameter of each after its name, in brackets.
+
+    `name` is as results have it (`rename.parent_follows`), `promise` the first line of the docstring. `requires` are
+    the capabilities without which all of it is skipped, `needs` what the target must have (pytest.ini says the words).
+    `path` and `line` are of the function.
+    """
+
+    stage: str
+    name: str
+    promise: str
+    requires: tuple[str, ...]
+    needs: tuple[str, ...]
+    path: Path
+    line: int
+
+    @property
+    def full_name(self) -> str:
+        """Stage and name, as a person gives them to `--check`."""
+        return f"{self.stage}/{self.name}"
+
+    @property
+    def of_every_stage(self) -> bool:
+        """Whether each stage has this check."""
+        return self.path.parent.name == EVERY_STAGE
+
+    def lacks(self, contract: Mapping[str, Any]) -> str:
+        """Why a target of this contract has this check skipped, as part of a sentence; empty when it has not."""
+        if reason := stage_list.spec_of(self.stage).why_not(contract):
+            return f"target {contract['vexlab_target_name']} has no stage {self.stage}: {reason}"
+        lacks = cast(Callable[[str, Callable[[str], Any]], str], guest_script("needs").lacks)
+        for reason in filter(None, (lacks(need, lambda name: contract[f"vexlab_{name}"]) for need in self.needs)):
+            return reason
+        missing = [name for name in self.requires if name not in contract["vexlab_capabilities"]]
+        return f"target {contract['vexlab_target_name']} does not claim: {', '.join(missing)}" if missing else ""
+
+
+@cache
+def checks() -> tuple[CheckSpec, ...]:
+    """Every check of every stage, in the order in which they run; those of every stage come with each."""
+    directory = root() / "tests" / "guest"
+    return tuple(
+        check
+        for stage in stage_list.stages()
+        for place in (stage.name, EVERY_STAGE)
+        for path in sorted((directory / place).glob("test_*.py"))
+        for check in _read(path, stage.name)
+    )
+
+
+def of_stage(stage: str) -> tuple[CheckSpec, ...]:
+    """The checks of one stage."""
+    return tuple(check for check in checks() if check.stage == stage)
+
+
+def _read(path: Path, stage: str) -> Iterator[CheckSpec]:
+    """The checks of one module, in their order."""
+    module = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    of_all = [value for statement in module.body if (value := _assigned(statement, "pytestmark")) is not None]
+    for function in module.body:
+        if not isinstance(function, ast.FunctionDef) or not function.name.startswith("test_"):
+            continue
+        marks = _marks([*of_all, *function.decorator_list])
+        yield CheckSpec(
+            stage=stage, name=f"{path.stem.removeprefix('test_')}.{function.name.removeprefix('test_')}",
+            promise=(ast.get_docstring(function) or "").partition("\n")[0],
+            requires=marks["requires"], needs=marks["needs"], path=path, line=function.lineno,
+        )  # fmt: skip
+
+
+def _assigned(statement: ast.stmt, name: str) -> ast.expr | None:
+    """What a statement gives a name, if that is what it does."""
+    if not isinstance(statement, ast.Assign):
+        return None
+    return statement.value if any(isinstance(to, ast.Name) and to.id == name for to in statement.targets) else None
+
+
+def _marks(expressions: list[ast.expr]) -> dict[str, tuple[str, ...]]:
+    """The words of the marks among decorators; a mark of a single parameter is not among them."""
+    found: dict[str, list[str]] = {name: [] for name in _MARKS}
+    calls = [part for each in expressions for part in (each.elts if isinstance(each, ast.List) else [each])]
+    for call in calls:
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _MARKS:
+            found[call.func.attr] += [str(ast.literal_eval(word)) for word in call.args]
+    return {name: tuple(dict.fromkeys(words)) for name, words in found.items()}
