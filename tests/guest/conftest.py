@@ -10,7 +10,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))  # what roles and vexlab have in common with the checks
 
+import check_names
 import kernel_log
 import known_failures
 import on_device
@@ -180,8 +181,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the checks that the run has chosen, if it did: after a crash, or to run one again.
 
-    `choice.json` in the stage's directory says `only` which, or which to `leave_out`; a name that ends in a dot is a
-    whole module.
+    `choice.json` in the stage's directory says `only` which, by names as check_names.py reads them, or which to
+    `leave_out`; there, a name that ends in a dot is a whole module. How many `only` leaves out is written down.
     """
     recorder: Any = config.pluginmanager.get_plugin("vexlab-recorder")
     path: Path = recorder.path.with_name("choice.json")
@@ -191,9 +192,21 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     names = {item: short_name(item.nodeid) for item in items}
     out = {name for name in names.values() if {name, name.partition(".")[0] + "."} & set(choice["leave_out"])}
     if choice["only"]:
-        out |= set(names.values()) - set(choice["only"])
+        others = set(names.values()) - only(choice["only"], names.values(), config.getoption("--stage"), recorder)
+        recorder.keep(path.with_name("left_out"), f"{len(others)}\n", "w")
+        out |= others
     config.hook.pytest_deselected(items=[item for item in items if names[item] in out])
     items[:] = [item for item in items if names[item] not in out]
+
+
+def only(chosen: Sequence[str], checks: Collection[str], stage: str, recorder: Recorder) -> set[str]:
+    """The checks that were chosen by these names; a name that means none is an error, since less would be run."""
+    found = {name: check_names.meant(name, checks) for name in chosen}
+    if wrong := [f"{stage}/{name}" for name in chosen if not found[name]]:
+        said = f"no check of stage {stage} is meant by {', '.join(wrong)}"
+        recorder.write("choice", "failed", said)
+        raise pytest.UsageError(said)
+    return {check for checks in found.values() for check in checks}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -88,6 +88,9 @@ def test_it_holds_until_the_oldest_source_is_too_old() -> None:
 # ---------------------------------------------------------------- which run counts
 
 
+SOME_OF_IT = replace(a_run().stages[-1], left_out=12)
+
+
 @pytest.mark.parametrize(
     ("run", "why"),
     [
@@ -105,6 +108,7 @@ def test_it_holds_until_the_oldest_source_is_too_old() -> None:
         (a_run(applied=False), "it only judged what was there"),
         (a_run(selected=tuple(STAGES[:5])), "stages were left out: stress, errors"),
         (a_run(verdicts=dict.fromkeys(STAGES[4:], Verdict.NOT_RUN)), "it was interrupted"),
+        (a_run(stages=(*a_run().stages[:-1], SOME_OF_IT)), "checks were left out: 12 checks of stage errors"),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )

@@ -225,17 +225,44 @@ def test_without_a_choice_all_are_planned_by_name(tmp_path: Path) -> None:
     ("choice", "left"),
     [
         ({"only": ["rename.bad[a b]"]}, ["rename.bad[a b]"]),
+        ({"only": ["rename.bad"]}, ["rename.bad[a b]", "rename.bad[c]"]),
+        ({"only": ["rename.*b*", "rename.good"]}, ["rename.good", "rename.bad[a b]", "rename.bad[c]"]),
+        ({"only": ["rename"], "leave_out": ["rename.good", "rename.bad[c]"]}, ["rename.splat", "rename.bad[a b]"]),
         ({"leave_out": ["rename.bad[a b]", "rename.splat"]}, ["rename.good", "rename.bad[c]", "rename.own_reason"]),
         ({"leave_out": ["rename.", "other.x"]}, []),
         ({"leave_out": ["ren.", "rename.goo"]}, ["rename.good", "rename.splat", "rename.bad[a b]", "rename.bad[c]"]),
     ],
-    ids=["only", "leave out", "a whole module", "parts of names are no names"],
+    ids=[
+        "only",
+        "each parameter",
+        "a star",
+        "the rest of what was chosen",
+        "leave out",
+        "a whole module",
+        "parts of names are no names",
+    ],
 )
 def test_choice_is_kept(tmp_path: Path, choice: dict[str, list[str]], left: list[str]) -> None:
     """A known failure that is left out is no unknown one."""
     code, found = run_stage(tmp_path, [{"check": "mount/rename.bad[a b]", "reason": "issue 7"}], choice)
     assert list(found)[: len(left) or None] == left == planned(tmp_path)[: len(left) or None]
     assert code == (5 if not left else 1 if "rename.splat" in left else 0)
+
+
+def test_what_a_choice_leaves_out_is_counted(tmp_path: Path) -> None:
+    """By whoever chose; what a crash had left out is in the results all the same."""
+    left_out = tmp_path / "run" / "stages" / "mount" / "left_out"
+    run_stage(tmp_path, [], {"leave_out": ["rename.good"]})
+    assert not left_out.exists()
+    run_stage(tmp_path, [], {"only": ["rename.bad"], "leave_out": ["rename.bad[c]"]})
+    assert left_out.read_text() == "3\n"
+
+
+def test_name_that_chooses_nothing_is_an_error(tmp_path: Path) -> None:
+    """Less would be run than was asked for."""
+    code, found = run_stage(tmp_path, [], {"only": ["rename.good", "rename.bad[d]"]})
+    assert code == 4
+    assert found == {"choice": ("failed", "no check of stage mount is meant by mount/rename.bad[d]")}
 
 
 # The check in the middle finds the guest unusable, and says so through the class that is put in.

@@ -76,6 +76,21 @@ def test_guest_that_a_check_took_down_holds_nothing_back() -> None:
     assert plan == Plan("up", NAMES[3:], applied=NAMES[:3], fresh=True)
 
 
+def test_chosen_checks_stay_chosen() -> None:
+    """After a death the rest of them is run, and nothing else; so is what was chosen of a later stage."""
+    chosen = {"mount": Choice(only=("rename*",)), "errors": Choice(only=("mkfs",))}
+    mount = stage("mount", Verdict.PANICKED, "rename.x=panicked rename.y=not_run")
+    plan = next_plan(SPECS, ("mount", "errors"), [seen(mount, died=True)], chosen)
+    assert plan is not None
+    assert plan.choices == {
+        "mount": Choice(only=("rename*",), leave_out=("rename.x",)),
+        "errors": Choice(only=("mkfs",)),
+    }
+    failed = stage("mount", Verdict.FAILED, "rename.x=failed")
+    plan = next_plan(SPECS, ("mount", "errors"), [seen(failed)], chosen)
+    assert plan == Plan("stages", ("errors",), choices={"errors": Choice(only=("mkfs",))})
+
+
 def test_only_what_was_selected_is_run() -> None:
     found = [seen(stage("mount", Verdict.FAILED))]
     assert next_plan(SPECS, ("structure", "build", "load", "mkfs", "mount"), found) is None

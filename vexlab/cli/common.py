@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from vexlab.config import installation
@@ -17,13 +16,14 @@ from vexlab.errors import HostProblem, UsageProblem
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
-from vexlab.report.terminal import STYLES, clock
+from vexlab.report.terminal import STYLES, Screen, clock
 from vexlab.results import archive, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
 from vexlab.run import plain_playbooks, scratch
 
-stderr = Console(stderr=True, highlight=False)
+stderr = Screen(stderr=True)
+stdout = Screen()
 Command = Callable[..., Any]
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
 SOURCE = (
@@ -59,6 +59,22 @@ def clean_option(command: Command) -> Command:
 def stage_option(meaning: str) -> Callable[[Command], Command]:
     """`--stage STAGE`, which may be given more than once."""
     return click.option("--stage", "chosen", multiple=True, metavar="STAGE", help=meaning)
+
+
+def choice_options(stages: str) -> Callable[[Command], Command]:
+    """What of the checks is run: `--stage`, which has this meaning, `--check` and `--failed`."""
+    options = [
+        stage_option(stages),
+        click.option(
+            "--check", "checks", multiple=True, metavar="STAGE/CHECK",
+            help="Only the checks of this name; * stands for any text. May be given more than once.",
+        ),
+        click.option("--failed", is_flag=True, help="Only what failed in the last run of the lab."),
+    ]  # fmt: skip
+    return functools.partial(with_all, options)
+
+
+fail_fast_option = click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first stage that isn't passed.")
 
 
 def with_all(options: Sequence[Command], command: Command) -> Command:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ import click
 
 from vexlab.cli.common import (
     amount_options,
+    choice_options,
     clean_option,
     end_guest,
     existing,
+    fail_fast_option,
     json_option,
     lab_option,
+    name_unreadable,
     require_host,
-    stage_option,
     stderr,
     verbose_option,
     verdict_table,
@@ -31,9 +34,10 @@ from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
 from vexlab.report.terminal import Progress
-from vexlab.results import model, results_file
+from vexlab.results import archive, model, results_file
 from vexlab.results.model import Run, Verdict
-from vexlab.run import controller, plain_playbooks, up_to_date
+from vexlab.run import controller, plain_playbooks, selection, up_to_date
+from vexlab.run.selection import Selection
 
 
 @click.command()
@@ -52,7 +56,8 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -
         if not clean and (run := up_to_date.last_run(order.lab, order.settings, inputs)):
             _show_unchanged(order, run)
             return
-        run = run_stages(order, [spec.name for spec in stage_list.stages() if spec.up], "up", clean=clean)
+        stages = tuple(spec.name for spec in stage_list.stages() if spec.up)
+        run = run_stages(order, Selection(stages), "up", clean=clean)
         up_to_date.remember(order.lab, order.settings, run, inputs)
         _say_it_is_up(order, run)
 
@@ -83,10 +88,10 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @lab_option
 @json_option
 @click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
-@stage_option("Only this stage, and those before it that it can't do without; may be given more than once.")
+@choice_options("Only this stage, and those before it that it can't do without; may be given more than once.")
 @amount_options
 @click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
-@click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first stage that isn't passed.")
+@fail_fast_option
 @click.option("--keep-going", is_flag=True, hidden=True, help="What is done anyway; for the scripts that say so.")
 @click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Run the check that went wrong N times again.")
 @clean_option
@@ -101,6 +106,8 @@ def test(
     rerun: int | None,
     clean: bool,
     chosen: tuple[str, ...],
+    checks: tuple[str, ...],
+    failed: bool,
     options: Options,
     verbose: bool,
 ) -> None:
@@ -111,8 +118,9 @@ def test(
     """
     if fail_fast and keep_going:
         raise UsageProblem("--fail-fast and --keep-going exclude each other", "give one of them")
-    selected = stage_list.stages_for(chosen)
+    stages = stage_list.stages_for(chosen)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
+    selected = select(order, chosen or stages, checks, failed=failed) or Selection(tuple(stages))
     with order.lab.held():
         if order.lab.is_up():
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
@@ -141,9 +149,19 @@ def _ending(lab: Lab) -> Iterator[None]:
 @click.command()
 @lab_option
 @json_option
-@stage_option("This stage; may be given more than once.")
+@choice_options("This stage; may be given more than once.")
+@fail_fast_option
 @verbose_option
-def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> None:
+def verify(
+    *,
+    name: str,
+    as_json: bool,
+    chosen: tuple[str, ...],
+    checks: tuple[str, ...],
+    failed: bool,
+    fail_fast: bool,
+    verbose: bool,
+) -> None:
     """Judge a lab that is up once more, without changing anything in it."""
     known = stage_list.stages_for(())
     stage_list.stages_for(chosen)  # raises when one is unknown
@@ -151,10 +169,12 @@ def verify(name: str, as_json: bool, chosen: tuple[str, ...], verbose: bool) -> 
     with lab.held():
         lab.ssh_command()  # raises when no guest is up
         usual = [spec.name for spec in stage_list.stages() if spec.up]
-        selected = [stage for stage in known if stage in (chosen or usual)]
+        whole = Selection(tuple(stage for stage in known if stage in (chosen or usual)))
         order = take_order(name, Options(), as_json=as_json, verbose=verbose)
+        selected = select(order, chosen or known, checks, failed=failed) or whole
+        selected = dataclasses.replace(selected, applied=())  # nothing is brought about
         memory = up_to_date.forget(lab)
-        run_stages(order, selected, "stages", apply=False)  # raises unless it passed
+        run_stages(order, selected, "stages", apply=False, fail_fast=fail_fast)  # raises unless it passed
         up_to_date.put_back(lab, memory)
 
 
@@ -178,20 +198,36 @@ def take_order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Or
     return Order(lab, options, settings, as_json, verbose)
 
 
-def run_stages(order: Order, selected: list[str], playbook: str, *, apply: bool = True, **how: Any) -> Run:
+def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed: bool) -> Selection | None:
+    """The checks that were asked for, of these stages; None when whole stages were."""
+    if failed and checks:
+        raise UsageProblem("--failed and --check both say which checks are run", "give one of them")
+    if failed:
+        run, unreadable = archive.last(order.lab.name)
+        name_unreadable(unreadable)
+        if run is None:
+            raise archive.no_run(order.lab.name)
+        return selection.failed(run, stages)
+    return selection.by_name(checks, stages, order.settings.contract) if checks else None
+
+
+def run_stages(order: Order, selected: Selection, playbook: str, *, apply: bool = True, **how: Any) -> Run:
     """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
 
     `how`: whether everything is built anew, and what is done after a stage that went wrong (RunController.execute).
     """
     lab, settings = order.lab, order.settings
-    selected = stage_list.applicable(selected, settings.contract)
+    judged = stage_list.applicable(selected.judged, settings.contract)
+    applied = stage_list.applicable(selected.applied, settings.contract) if selected.applied else []
     up_to_date.forget(lab)
     was_up = lab.is_up()
     plain_playbooks.prepare(lab, settings)
     lab.remember(order.options.to_remember())
     _say_what(order)
     with Progress(stderr) as progress:
-        course = controller.RunController(lab, settings, selected, progress)
+        course = controller.RunController(
+            lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen
+        )
         try:
             run = course.execute(playbook, apply=apply, **how)
         except VexlabError as problem:
@@ -219,6 +255,9 @@ def _show(run: Run, course: controller.RunController, lab: Lab, *, apply: bool) 
     stderr.print(verdict_table(run))
     for stage, check in model.known_failures(run):
         said = f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}"
+        stderr.print(said, markup=False, soft_wrap=True)
+    if left_out := model.left_out(run):
+        said = f"left out, since only some were chosen: {left_out}; the gate takes no such run as evidence"
         stderr.print(said, markup=False, soft_wrap=True)
     for stage, check in model.advice(run):
         stderr.print(f"advice {stage.name}/{check.name}: {check.advice}", markup=False, soft_wrap=True)

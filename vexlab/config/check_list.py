@@ -23,16 +23,18 @@ _MARKS = ("requires", "needs")
 class CheckSpec:
     """One test function, which may be several checks: pytest puts the parameter of each after its name, in brackets.
 
-    `name` is as results have it (`rename.parent_follows`), `promise` the first line of the docstring. `requires` are
-    the capabilities without which all of it is skipped, `needs` what the target must have (pytest.ini says the words).
-    `path` and `line` are of the function.
+    `name` is as results have it (`rename.parent_follows`), `promise` the first line of the docstring, `description` all
+    of it as one line. `requires` are the capabilities without which all of it is skipped, `needs` what the target must
+    have (pytest.ini says the words); `varies`: some of its cases want more. `path` and `line` are of the function.
     """
 
     stage: str
     name: str
     promise: str
+    description: str
     requires: tuple[str, ...]
     needs: tuple[str, ...]
+    varies: bool
     path: Path
     line: int
 
@@ -66,7 +68,7 @@ def checks() -> tuple[CheckSpec, ...]:
         for stage in stage_list.stages()
         for place in (stage.name, EVERY_STAGE)
         for path in sorted((directory / place).glob("test_*.py"))
-        for check in _read(path, stage.name)
+        for check in of_module(path, stage.name)
     )
 
 
@@ -75,26 +77,45 @@ def of_stage(stage: str) -> tuple[CheckSpec, ...]:
     return tuple(check for check in checks() if check.stage == stage)
 
 
-def _read(path: Path, stage: str) -> Iterator[CheckSpec]:
-    """The checks of one module, in their order."""
+def of_module(path: Path, stage: str) -> Iterator[CheckSpec]:
+    """The checks of one file of tests, in their order."""
     module = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    of_all = [value for statement in module.body if (value := _assigned(statement, "pytestmark")) is not None]
+    values = dict(_assigned(module))
     for function in module.body:
         if not isinstance(function, ast.FunctionDef) or not function.name.startswith("test_"):
             continue
-        marks = _marks([*of_all, *function.decorator_list])
+        decorators = [
+            values.get(each.id, each) if isinstance(each, ast.Name) else each for each in function.decorator_list
+        ]
+        whole = _marks([*([values["pytestmark"]] if "pytestmark" in values else []), *decorators])
+        docstring = ast.get_docstring(function) or ""
         yield CheckSpec(
-            stage=stage, name=f"{path.stem.removeprefix('test_')}.{function.name.removeprefix('test_')}",
-            promise=(ast.get_docstring(function) or "").partition("\n")[0],
-            requires=marks["requires"], needs=marks["needs"], path=path, line=function.lineno,
+            stage=stage, name=f"{module_name(path)}.{function.name.removeprefix('test_')}",
+            promise=docstring.partition("\n")[0], description=" ".join(docstring.split()),
+            requires=whole["requires"], needs=whole["needs"], varies=any(map(_has_marks_of_cases, decorators)),
+            path=path, line=function.lineno,
         )  # fmt: skip
 
 
-def _assigned(statement: ast.stmt, name: str) -> ast.expr | None:
-    """What a statement gives a name, if that is what it does."""
-    if not isinstance(statement, ast.Assign):
-        return None
-    return statement.value if any(isinstance(to, ast.Name) and to.id == name for to in statement.targets) else None
+def module_name(path: Path) -> str:
+    """What the names of the checks in a file of tests begin with."""
+    return path.stem.removeprefix("test_")
+
+
+def _assigned(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """Each name that a module gives a value, and the value."""
+    for statement in module.body:
+        if isinstance(statement, ast.Assign):
+            yield from ((to.id, statement.value) for to in statement.targets if isinstance(to, ast.Name))
+
+
+def _is_mark(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MARKS
+
+
+def _has_marks_of_cases(decorator: ast.expr) -> bool:
+    """Whether marks are in a decorator that isn't one itself: they are of single parameters."""
+    return not _is_mark(decorator) and any(map(_is_mark, ast.walk(decorator)))
 
 
 def _marks(expressions: list[ast.expr]) -> dict[str, tuple[str, ...]]:
@@ -102,6 +123,6 @@ def _marks(expressions: list[ast.expr]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {name: [] for name in _MARKS}
     calls = [part for each in expressions for part in (each.elts if isinstance(each, ast.List) else [each])]
     for call in calls:
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _MARKS:
+        if _is_mark(call) and isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
             found[call.func.attr] += [str(ast.literal_eval(word)) for word in call.args]
     return {name: tuple(dict.fromkeys(words)) for name, words in found.items()}

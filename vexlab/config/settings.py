@@ -87,13 +87,18 @@ def check_lab_name(name: str) -> str:
     return name
 
 
+def of_target(file: str | None) -> dict[str, Any]:
+    """The contract with the defaults of the lab and what a target file says, by default the bundled one."""
+    contract = dict(installation.contract_defaults())
+    path = Path(file) if file else installation.root() / contract["vexlab_target_file"]
+    _refuse_other_than_utf8("target file", path)
+    return contract | target.load_target(path) | {"vexlab_target_file": str(path)}
+
+
 def make(lab: str, options: Options) -> Settings:
     """Fill the contract; raises UsageProblem for whatever in it can't be."""
     check_lab_name(lab)
-    contract = dict(installation.contract_defaults())
-    path = Path(options.target) if options.target else installation.root() / contract["vexlab_target_file"]
-    _refuse_other_than_utf8("target file", path)
-    contract |= target.load_target(path)
+    contract = of_target(options.target)
     directory = user_directories.labs_directory() / lab
     for path, variable in ((directory, "XDG_STATE_HOME"), (user_directories.cache_directory(), "XDG_CACHE_HOME")):
         if mark := literals.mark_in(str(path)):
@@ -102,7 +107,6 @@ def make(lab: str, options: Options) -> Settings:
         "vexlab_lab": lab,
         "vexlab_lab_directory": str(directory),
         "vexlab_cache_directory": str(user_directories.cache_directory()),
-        "vexlab_target_file": str(path),
     }
     names = {"kernel": "vexlab_kernel_suite"}
     given = {name: value for name, value in options.__dict__.items() if value is not None and name != "target"}

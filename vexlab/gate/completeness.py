@@ -12,6 +12,7 @@ import msgspec
 
 from vexlab.config import installation, stage_list
 from vexlab.gate.evidence import Entry
+from vexlab.results import model
 from vexlab.results.model import Amounts, Contract, Run, Verdict
 
 _CYCLES = re.compile(r"cycles\.(\w+)\[(\d+ times)\]")
@@ -47,6 +48,8 @@ WRONG = (Verdict.FAILED, Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
 
 def reduced(run: Run) -> str:
     """Why a run shows less than it could."""
+    if left_out := model.left_out(run):
+        return f"checks were left out: {left_out}"
     if not run.applied:
         return "it only judged what was there, and built nothing"
     if run.amounts is None:

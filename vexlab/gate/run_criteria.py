@@ -87,7 +87,7 @@ def claims_key(level: str) -> str:
 
 def not_covered(run: Run) -> list[str]:
     """Return the titles of the categories that this run did not show as passed."""
-    passed = {stage.name for stage in run.stages if stage.verdict is Verdict.PASSED}
+    passed = {stage.name for stage in run.stages if stage.verdict is Verdict.PASSED and not stage.left_out}
     return [category.title for name, category in CATEGORIES.items() if name not in passed]
 
 
@@ -188,6 +188,8 @@ def _stages_passed(run: Run, key: str, names: Sequence[str]) -> Criterion:
             return _criterion(key, False, f"this run has no stage {name}")
         if stages[name].verdict is not Verdict.PASSED:
             return _criterion(key, False, f"the verdict of stage {name} is {_word(stages[name].verdict)}")
+        if left_out := stages[name].left_out:
+            return _criterion(key, False, f"{left_out} checks of stage {name} were left out")
     chosen = [stages[name] for name in names]
     return _unless_known_to_fail(_criterion(key, True, f"{' and '.join(names)}: {_counted(chosen)}"), chosen)
 

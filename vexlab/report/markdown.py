@@ -62,6 +62,7 @@ def render_markdown(run: Run, command_options: str = "", decision: Decision | Re
         categories=_categories(run),
         failures=[_failure(run, stage, command_options) for stage in run.stages if stage.verdict not in _QUIET],
         skips=[(stage.name, check) for stage, check in checks if check.verdict is Verdict.SKIPPED],
+        left_out=model.left_out(run),
         known=[(stage.name, check) for stage, check in model.known_failures(run)],
         advice=[(stage.name, check) for stage, check in model.advice(run)],
         not_run=[row for stage in run.stages if (row := _not_run(run, stage))],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -24,7 +26,29 @@ STYLES = {
     Verdict.NOT_RUN: ("·", "dim"),
 }
 COUNTED = {str(v): v for v in (Verdict.PASSED, Verdict.FAILED, Verdict.XFAILED, Verdict.SKIPPED)}
+NO_END = 100_000  # columns that no line needs
 PLAIN_EVERY = 30.0  # seconds between two lines about one step, where there is no terminal
+
+
+class Screen(Console):
+    """Standard output or standard error, for people to read.
+
+    On a terminal no word is broken: a path that is too long for a line can still be copied. Elsewhere nothing is
+    wrapped at all, so that a line is a line for whoever searches it.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        """Write to one of the two; whether it is a terminal is asked now."""
+        is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+        width, height = (None, None) if is_terminal else (NO_END, 25)
+        super().__init__(stderr=stderr, highlight=False, width=width, height=height)
+
+    def say(self, text: str, style: str = "", indent: int = 0) -> None:
+        """Print text as it is, indented by so many columns."""
+        for line in text.split("\n"):
+            words = textwrap.wrap(line, self.width - indent, break_long_words=False, break_on_hyphens=False) or [""]
+            for part in words:
+                self.print(Text(" " * indent + part, style), crop=False, no_wrap=True, overflow="ignore")
 
 
 def clock(seconds: float) -> str:

@@ -78,7 +78,10 @@ def merge_stages(parts: Sequence[Stage]) -> Stage:
         if known is None or known.verdict is Verdict.NOT_RUN:
             checks[check.name] = check
     seconds = round(sum(stage.seconds for stage in parts), 1)
-    return replace(worst, checks=tuple(checks.values()), seconds=seconds, achieved=parts[-1].achieved)
+    left_out = max(stage.left_out for stage in parts)
+    return replace(
+        worst, checks=tuple(checks.values()), seconds=seconds, achieved=parts[-1].achieved, left_out=left_out
+    )
 
 
 _SEVERITY = ("died", Verdict.FAILED, Verdict.NOT_RUN, Verdict.SKIPPED, Verdict.PASSED)

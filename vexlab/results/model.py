@@ -70,6 +70,7 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True):
             "when it brings nothing about, or it can't be told."
         ),
     ] = None
+    left_out: Annotated[int, about("How many of its checks were not chosen; they are not in `checks`.")] = 0
 
 
 class ModuleRecord(Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,6 +168,10 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     applied: Annotated[bool, about("Roles were applied; false of `vexlab verify`, which judges what is there.")] = False
     amounts: Amounts | None = None
     contract: Contract | None = None
+    chosen: Annotated[
+        tuple[str, ...],
+        about("Names by which checks were asked for; empty when every check of each selected stage was."),
+    ] = ()
 
 
 DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
@@ -181,3 +186,8 @@ def known_failures(run: Run) -> list[tuple[Stage, Check]]:
 def advice(run: Run) -> list[tuple[Stage, Check]]:
     """Return the checks that have advice to give, with their stages."""
     return [(stage, check) for stage in run.stages for check in stage.checks if check.advice]
+
+
+def left_out(run: Run) -> str:
+    """Say how many checks of which stages a run was not to judge, for a sentence; empty when it was to judge all."""
+    return ", ".join(f"{stage.left_out} checks of stage {stage.name}" for stage in run.stages if stage.left_out)

@@ -18,7 +18,7 @@ class StageRecord:
         self.directory = run_directory / "stages" / stage
 
     def choose(self, *, only: Sequence[str], leave_out: Sequence[str]) -> None:
-        """Have only some checks run, or some not."""
+        """Have only some checks run, or some not; the names are those of tests/guest/conftest.py."""
         self.directory.mkdir(parents=True, exist_ok=True)
         choice = {"only": only, "leave_out": leave_out}
         (self.directory / "choice.json").write_text(json.dumps(choice) + "\n")
@@ -30,6 +30,10 @@ class StageRecord:
     def counts(self) -> tuple[int, int]:
         """Return how many checks ended, and how many there are to be; 0 of 0 before that is known."""
         return len(self._lines("checks.jsonl")), len(self._lines("planned"))
+
+    def left_out(self) -> int:
+        """Return how many checks of the stage were not among those that were chosen."""
+        return int("".join(self._lines("left_out")) or 0)
 
     def taint(self) -> int | None:
         """Return the kernel's taint flags after the checks; None when they weren't read."""

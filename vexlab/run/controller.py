@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from vexlab.results.model import (
 from vexlab.run import replan
 from vexlab.run.plain_playbooks import end_guest
 from vexlab.run.playbook_run import PlaybookRun
-from vexlab.run.replan import ExecutionResult, Plan
+from vexlab.run.replan import Choice, ExecutionResult, Plan
 from vexlab.run.run_directory import new_directory
 
 LOGS = ("console.log", "build.log", "ansible.log")
@@ -79,11 +79,14 @@ class RunController:
         *,
         device: DeviceRecord | None = None,
         applied: Sequence[str] = (),
+        choices: Mapping[str, Choice] | None = None,
+        chosen: Sequence[str] = (),
     ) -> None:
         """Prepare the run's directory; nothing is started.
 
         `device`: what is tested, on test hardware, instead of an image in a guest. `applied`: stages that are brought
-        about without being judged.
+        about without being judged. `choices`: which checks of a stage are judged, where not all are, and `chosen` the
+        names by which they were asked for.
         """
         self.directory = new_directory(lab.name)
         (self.directory / "lab").write_text(f"{lab.name}\n")
@@ -96,6 +99,8 @@ class RunController:
         self._reruns: Reruns | None = None
         self._device = device
         self._unjudged = tuple(applied)
+        self._choices = dict(choices or {})
+        self._chosen = tuple(chosen)
         self._applied = False
         self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
@@ -127,7 +132,10 @@ class RunController:
             recovery.remember(self._lab, self._settings.contract)
         self._write(self._run(None))
         try:
-            plan = Plan(playbook, self._selected, self._unjudged, apply=apply, clean=clean, fail_fast=fail_fast)
+            plan = Plan(
+                playbook, self._selected, self._unjudged, apply=apply, clean=clean, fail_fast=fail_fast,
+                choices=self._choices,
+            )  # fmt: skip
             problem = self._perform(plan, self.directory)
             while keep_going and problem is None and (following := self._next()):
                 problem = self._perform(following, self.directory / f"part-{len(self._parts) + 1}")
@@ -190,7 +198,7 @@ class RunController:
 
     def _next(self) -> Plan | None:
         """What is still to be run, said to the person as well."""
-        plan = replan.next_plan(self._specs, self._selected, self._seen())
+        plan = replan.next_plan(self._specs, self._selected, self._seen(), self._choices)
         if plan is not None:
             where = "on a pristine guest" if plan.fresh else "on the same guest"
             self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
@@ -254,6 +262,7 @@ class RunController:
             applied=self._applied,
             amounts=self._amounts(),
             contract=self._contract,
+            chosen=self._chosen,
         )
 
     def _kernel_of_build(self) -> str:

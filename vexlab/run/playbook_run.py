@@ -368,7 +368,7 @@ class PlaybookRun:
         return Stage(
             stage.name, stage.verdict, stage.seconds, stage.reason, stage.checks,
             str(log.relative_to(self._root)) if log else None, record.taint(),
-            self._achieved(seen),
+            self._achieved(seen), record.left_out(),
         )  # fmt: skip
 
     def _achieved(self, seen: StageProgress) -> bool | None:

@@ -17,7 +17,11 @@ EXECUTIONS = 12  # of a playbook in one run, reruns aside; far more than a run w
 
 @dataclass(frozen=True)
 class Choice:
-    """Which checks of a stage: only these, or all but those. A name that ends in a dot is a whole module of checks."""
+    """Which checks of a stage: only these, or all but those.
+
+    What is left out has the name of a check, or that of a module of checks and a dot. `only` has names as a person
+    gives them (tests/guest/check_names.py).
+    """
 
     only: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
@@ -57,20 +61,28 @@ def merged(seen: Sequence[ExecutionResult]) -> dict[str, Stage]:
     return {name: merge_stages([part.stages[name] for part in seen if name in part.stages]) for name in names}
 
 
-def next_plan(specs: Sequence[StageSpec], selected: Iterable[str], seen: Sequence[ExecutionResult]) -> Plan | None:
-    """What can still be run: stages that nothing holds back, and what a dead guest left of its stage."""
+def next_plan(
+    specs: Sequence[StageSpec], selected: Iterable[str], seen: Sequence[ExecutionResult],
+    chosen: Mapping[str, Choice] | None = None,
+) -> Plan | None:  # fmt: skip
+    """What can still be run: stages that nothing holds back, and what a dead guest left of its stage.
+
+    `chosen`: of these stages, only some checks were asked for.
+    """
     if len(seen) >= EXECUTIONS:
         return None
-    known, choices = merged(seen), {}
+    known, choices = merged(seen), dict(chosen or {})
     open_ = [name for name in selected if name not in known and not blockers(specs, name, known)]
     died = next((name for name, stage in seen[-1].stages.items() if stage.verdict in DIED), None)
     if died is not None and (choice := _rest(seen, died)):
-        open_, choices = [died, *open_], {died: choice}
+        open_ = [died, *open_]
+        choices[died] = Choice(choices[died].only if died in choices else (), choice.leave_out)
     if not open_:
         return None
     judged = tuple(spec.name for spec in specs if spec.name in open_)
+    choices = {name: choices[name] for name in judged if name in choices}
     if not seen[-1].guest_died:
-        return Plan("stages", judged)
+        return Plan("stages", judged, choices=choices)
     return Plan("up", judged, applied=needed(specs, judged), fresh=True, choices=choices)
 
 
