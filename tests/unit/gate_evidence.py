@@ -64,6 +64,26 @@ def a_run(name: str = "run-1", verdicts: dict[str, Verdict] | None = None, **cha
     return replace(run, **changes)
 
 
+NO_DEVICE = "it is mounted without a device, so nothing is formatted"
+NO_BUILD = "the module comes with the kernel, so there is no source tree and no build"
+
+
+def of_another_kind(
+    name: str = "run-1", reason: str = NO_DEVICE, lacks: tuple[str, ...] = ("mkfs",), **more: Any
+) -> Run:
+    """A complete run of a target that hasn't these stages."""
+    run = a_run(name, **more)
+    stages = tuple(
+        Stage(each.name, Verdict.SKIPPED, reason=reason) if each.name in lacks else each for each in run.stages
+    )
+    claims = tuple(claim for claim in CONTRACT.claims if not claim.startswith("mkfs-") and claim != "label")
+    selected = tuple(each for each in STAGES if each not in lacks)
+    return dataclasses.replace(
+        run, stages=stages, selected=selected, verdict=judge_run(stages, selected),
+        contract=dataclasses.replace(CONTRACT, claims=claims),
+    )  # fmt: skip
+
+
 def a_phase(number: int, finished_hours_ago: float, verdict: Verdict = Verdict.PASSED, **changes: Any) -> Run:
     """A run on test hardware."""
     return a_run(

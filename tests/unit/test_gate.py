@@ -16,6 +16,8 @@ from tests.unit.gate_evidence import (
     CONTRACT,
     KERNEL,
     MODULE,
+    NO_BUILD,
+    NO_DEVICE,
     NOW,
     STAGES,
     SUBJECT,
@@ -25,13 +27,15 @@ from tests.unit.gate_evidence import (
     ago,
     criterion,
     decide,
+    of_another_kind,
     sealed,
     unmet,
 )
+from vexlab.cli.gate import find_subject
 from vexlab.config import stage_list, user_directories
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import evidence, hash_chain, promotion, run_criteria, sign_offs
-from vexlab.gate.decision import LEVELS, OLDEST_DAYS, TEXTS
+from vexlab.gate.decision import LEVELS, OLDEST_DAYS, TEXTS, Refused
 from vexlab.report import markdown
 from vexlab.results import results_file
 from vexlab.results.model import Check, DeviceRecord, Run, Verdict
@@ -313,6 +317,46 @@ def test_level_needs_its_claims(level: str, lacking: str) -> None:
     assert unmet(decision) == [f"claims-{level}"]
     assert criterion(decision, f"claims-{level}").why == f"not claimed: {lacking}"
     assert decision.not_claimed == [lacking]
+
+
+def test_filesystem_without_a_device_gets_as_far_as_the_vm() -> None:
+    """It has no stage mkfs, which is no hole in its run; and no claim and no signature takes it to a device."""
+    sealed(of_another_kind())
+    sign_all()
+    decision = decide()
+    assert decision.level == "vm"
+    assert {each.key for each in decision.criteria if each.level == "vm" and not each.met} == set()
+    said = f"level vm is the last: {NO_DEVICE}; there is no device for it to be tested on"
+    assert criterion(decision, "claims-device").why == said
+    assert run_criteria.next_steps(of_another_kind())[-1].endswith(f"for this target: {said.partition(': ')[2]}.")
+
+
+def test_stage_that_only_this_run_left_out_is_a_hole() -> None:
+    """What was skipped in a stage that was asked for is another thing than a stage that a target can't have."""
+    asked = of_another_kind()
+    sealed(dataclasses.replace(asked, selected=tuple(STAGES)))
+    assert not criterion(decide(), "operations").met
+    left_out = a_run("run-2", {"mkfs": Verdict.NOT_RUN}, selected=asked.selected, verdict=Verdict.PASSED)
+    sealed(left_out)
+    assert "run-2 doesn't count: stages were left out: mkfs" in criterion(decide(only="run-2"), "evidence").why
+
+
+def test_pass_without_a_stage_takes_no_failure_back() -> None:
+    """The same module, said to have no device after it failed on one."""
+    sealed(a_run("bad", {"mkfs": Verdict.FAILED}, contract=of_another_kind().contract))
+    sealed(of_another_kind("good", finished=ago(minutes=5)))
+    assert "its target had no stage mkfs" in criterion(decide(), "tests").why
+
+
+def test_module_of_the_kernel_is_nothing_to_promote() -> None:
+    run = of_another_kind(reason=NO_BUILD, lacks=("structure", "build"), module=None)
+    sealed(run)
+    said = f"the run is about no module: {NO_BUILD}; the gate is about modules that were built"
+    assert promotion.about(run) == Refused(said)
+    with pytest.raises(
+        UsageProblem, match="run-1 is about no module that could be promoted: the module comes with the"
+    ):
+        find_subject(None, "run-1", "default")
 
 
 def test_phase_demands_what_the_vm_demanded() -> None:

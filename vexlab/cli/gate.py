@@ -145,6 +145,8 @@ def find_subject(module: Path | None, run: str | None, name: str) -> Subject:
         return module_subject(module)
     found = chosen_run(run, None if run else name)
     subject = subject_of(found)
+    if subject is None and (end := run_criteria.no_further(found)):
+        raise UsageProblem(f"run {found.run} is about no module that could be promoted: {end}", "name a file: --module")
     if subject is None:
         why = "was interrupted" if found.verdict == "not_run" else f"is {found.verdict}"
         again = f"vexlab test{name_option(name)}"

@@ -13,10 +13,12 @@ import msgspec
 from vexlab.config import installation, stage_list
 from vexlab.gate.evidence import Entry
 from vexlab.results import model
-from vexlab.results.model import Amounts, Contract, Run, Verdict
+from vexlab.results.model import Amounts, Contract, Run, Verdict, stages_lacking
 
 _CYCLES = re.compile(r"cycles\.(\w+)\[(\d+ times)\]")
 """A check that does something many times; it has passed when it did so as often as its name says."""
+_NOTHING = (Verdict.SKIPPED, Verdict.NOT_RUN)
+"""Verdicts of a stage that demanded nothing."""
 _REACHED = "it was interrupted, or ended before its stages"
 
 
@@ -29,8 +31,8 @@ def incomplete(run: Run) -> str:
 
 
 def cut(stages: Sequence[str], run: Run) -> str:
-    """Which of these stages a run was not asked for."""
-    left_out = [name for name in stages if name not in run.selected]
+    """Which of these stages a run was not asked for, though its target has them."""
+    left_out = [name for name in stages if name not in run.selected and name not in stages_lacking(run)]
     return f"stages were left out: {', '.join(left_out)}" if left_out else ""
 
 
@@ -81,9 +83,13 @@ def demanded_less(one: Entry, than: Entry) -> str:
         return "what was demanded was not written down, so that nothing tells whether it was less"
     if missing := [claim for claim in than.contract.claims if claim not in one.contract.claims]:
         return f"it didn't claim {', '.join(missing)}"
-    amounts, others = _measures(one.contract, one.amounts), _measures(than.contract, than.amounts)
-    name = next((name for name, value in amounts.items() if value < others[name]), "")
-    return f"it had fewer {name}: {amounts[name]}, not {others[name]}" if name else ""
+    others = than.stages or {}
+    lacking = [name for name, verdict in (one.stages or {}).items() if verdict is Verdict.SKIPPED]
+    if missing := [name for name in lacking if others.get(name, Verdict.SKIPPED) not in _NOTHING]:
+        return f"its target had no stage {', '.join(missing)}"
+    amounts, demanded = _measures(one.contract, one.amounts), _measures(than.contract, than.amounts)
+    name = next((name for name, value in amounts.items() if value < demanded[name]), "")
+    return f"it had fewer {name}: {amounts[name]}, not {demanded[name]}" if name else ""
 
 
 def demanded_otherwise(one: Contract, than: Contract) -> str:

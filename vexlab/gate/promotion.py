@@ -43,7 +43,8 @@ def about(run: Run) -> Decision | Refused:
     """What the gate says now of the module of a run, for the report."""
     subject = subject_of(run)
     if subject is None:
-        return Refused("the run is about no module")
+        why = run_criteria.no_further(run)
+        return Refused(f"the run is about no module{f': {why}' if why else ''}")
     try:
         return Gate(subject, datetime.now(UTC)).decide()
     except VexlabError as problem:
@@ -77,7 +78,7 @@ class Gate:
         entry, run, why = self._newest_that_counts()
         contract = entry.contract if entry else None
         found = [
-            *self._of_the_vm(entry, run, why), *self._of_people(), *self._of_devices(entry), *_of_claims(contract),
+            *self._of_the_vm(entry, run, why), *self._of_people(), *self._of_devices(entry), *_of_claims(contract, run),
         ]  # fmt: skip
         found.sort(key=lambda criterion: list(TEXTS).index(criterion.key))
         ends = [_time(source.made) + self._max_age for source in self._sources]
@@ -229,13 +230,15 @@ def _less_than_a_phase(entry: Entry, run: Run, in_vm: Entry | None) -> str:
     return completeness.demanded_otherwise(run.contract, in_vm.contract)
 
 
-def _of_claims(contract: Contract | None) -> Iterator[Criterion]:
-    """Whether the target claims what each level can't do without."""
+def _of_claims(contract: Contract | None, run: Run | None) -> Iterator[Criterion]:
+    """Whether the target claims what each level can't do without, and can."""
+    end = run_criteria.no_further(run) if run else ""
     for level, needed in run_criteria.CLAIMS.items():
         missing = [claim for claim in needed if contract is None or claim not in contract.claims]
         why = f"claimed: {', '.join(needed)}"
         if missing:
             why = f"not claimed: {', '.join(missing)}" if contract else "there is no run that counts"
+            why = f"level vm is the last: {end}" if end and level != "vm" else why
         yield _criterion(run_criteria.claims_key(level), level, not missing, why)
 
 

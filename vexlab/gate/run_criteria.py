@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vexlab.results.model import DIED, Run, Stage, Verdict, known_failures
+from vexlab.results.model import DIED, Run, Stage, Verdict, known_failures, stages_lacking
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,18 @@ def claims_key(level: str) -> str:
 
 
 def not_covered(run: Run) -> list[str]:
-    """Return the titles of the categories that this run did not show as passed."""
+    """Return the titles of the categories that this run did not show as passed, of those that its target has."""
     passed = {stage.name for stage in run.stages if stage.verdict is Verdict.PASSED and not stage.left_out}
-    return [category.title for name, category in CATEGORIES.items() if name not in passed]
+    done = passed | set(stages_lacking(run))
+    return [category.title for name, category in CATEGORIES.items() if name not in done]
+
+
+def no_further(run: Run) -> str:
+    """Why what a run tested can never go beyond the VM, by the kind of its target; empty when it can."""
+    lacking = stages_lacking(run)
+    if "build" in lacking:
+        return f"{lacking['build']}; the gate is about modules that were built"
+    return f"{lacking['mkfs']}; there is no device for it to be tested on" if "mkfs" in lacking else ""
 
 
 def risk(run: Run) -> Risk:
@@ -134,6 +143,8 @@ def next_steps(run: Run, command_options: str = "") -> list[str]:
             keep,
             "**Do NOT proceed to production testing** with known failures.",
         ]
+    if reason := no_further(run):
+        return [keep, f"**This is as far as the gate goes** for this target: {reason}."]
     return [
         keep,
         f"**Mark VM testing as complete**, for this module and no other build of it: `vexlab gate{command_options}`.",
@@ -181,8 +192,9 @@ def _no_crash(run: Run) -> Criterion:
 
 
 def _stages_passed(run: Run, key: str, names: Sequence[str]) -> Criterion:
-    """Tick when each of these stages is part of the run and passed."""
+    """Tick when each of these stages that the target has is part of the run and passed."""
     stages = {stage.name: stage for stage in run.stages}
+    names = [name for name in names if name not in stages_lacking(run)]
     for name in names:
         if name not in stages:
             return _criterion(key, False, f"this run has no stage {name}")

@@ -178,6 +178,12 @@ DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
 """Verdicts after which a guest is of no further use."""
 
 
+def stages_lacking(run: Run) -> dict[str, str]:
+    """The stages that the target of a run doesn't have, by its kind, each with the reason."""
+    skipped = (stage for stage in run.stages if stage.verdict is Verdict.SKIPPED)
+    return {stage.name: stage.reason for stage in skipped if stage.name not in run.selected}
+
+
 def known_failures(run: Run) -> list[tuple[Stage, Check]]:
     """Return the checks that failed as expected, with their stages; the first line of a message is the reason."""
     return [(stage, check) for stage in run.stages for check in stage.checks if check.verdict is Verdict.XFAILED]
