@@ -215,7 +215,7 @@ def test_nothing_is_said_of_what_was_not_run_when_all_was() -> None:
 def test_death_points_at_the_console() -> None:
     failures = section(markdown.render_markdown(with_last(Verdict.PANICKED)), "Stage stress: panicked")
     assert "`console.log`" in failures
-    assert "`vexlab logs console`" in failures
+    assert "`vexlab logs console --run 20261122-090000-ab12`" in failures
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_death_points_at_the_console() -> None:
 )
 def test_next_command_shows_the_log_that_knows(run: Run, command: str) -> None:
     text = markdown.render_markdown(run, " --name other")
-    assert f"**Next command**: `{command} --name other`" in text
+    assert f"**Next command**: `{command} --run {run.run}`" in text  # of this run, whatever its lab does meanwhile
     assert "`vexlab test --name other`" in text
 
 

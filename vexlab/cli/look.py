@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import time
 from typing import Any
 
 import click
@@ -24,14 +23,14 @@ from vexlab.cli.common import (
 )
 from vexlab.config import installation
 from vexlab.config.settings import Settings
-from vexlab.errors import HostProblem, UsageProblem
+from vexlab.errors import HostProblem
 from vexlab.gate import promotion
-from vexlab.guest import console_log, doctor
+from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import junit_file, markdown
 from vexlab.report.terminal import STYLES, clock, summary
-from vexlab.results import archive, results_file
+from vexlab.results import archive, logs, results_file
 from vexlab.run import plain_playbooks, scratch
 
 
@@ -139,55 +138,6 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
     os.execvp(arguments[0], arguments)  # noqa: S606  it becomes the command
 
 
-@click.command()
-@lab_option
-@click.option("-f", "--follow", is_flag=True, help="Go on as the console does, until Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=40, show_default=True, help="Lines to begin with.")
-def console(name: str, follow: bool, lines: int) -> None:
-    """Show the guest's serial console."""
-    path = existing(name).directory / "console.log"
-    if not path.is_file():
-        raise UsageProblem(f"lab {name} has no console log yet", f"vexlab up{name_option(name)}")
-    size = path.stat().st_size
-    for line in console_log.read(path, 0, size).splitlines(keepends=True)[-lines:] if lines else []:
-        click.echo(line, nl=False)
-    with path.open(errors="replace") as log:
-        log.seek(size)
-        while follow:
-            line = log.readline()
-            if line:
-                click.echo(line, nl=False)
-            else:
-                time.sleep(0.2)
-
-
-LOGS = ("console", "kernel", "build", "ansible", "qemu")
-
-
-@click.command()
-@lab_option
-@click.argument("which", type=click.Choice(LOGS), default="kernel")
-def logs(name: str, which: str) -> None:
-    """Print a log of the lab's last run: the kernel's messages stage by stage, or another one."""
-    lab = existing(name)
-    if which == "qemu":
-        paths = [lab.directory / "qemu.log"]
-    else:
-        directory = archive.find(None, name)
-        within = "stages/*/kernel.log" if which == "kernel" else f"{which}.log"
-        paths = [*sorted(directory.glob(within)), *sorted(directory.glob(f"*-[0-9]*/{within}"))]
-    present = [path for path in paths if path.is_file()]
-    if not present:
-        raise UsageProblem(
-            f"the last run of lab {name} left no {which} log", "vexlab logs console shows what the guest said"
-        )
-    for path in present:
-        if len(present) > 1 or which == "kernel":
-            where = [part for part in path.relative_to(directory).parts[:-1] if part != "stages"]
-            stderr.print(f"--- {' '.join(where) or 'part-1'}", style="dim")
-        click.echo(console_log.read(path), nl=False)
-
-
 @click.command("report")
 @click.argument("run", required=False)
 @click.option("--name", metavar="LAB", help="The last run of this lab, instead of the last of all.")
@@ -204,7 +154,9 @@ def report_command(run: str | None, name: str | None, kind: str) -> None:
     elif kind == "json":
         click.echo(markdown.render_json(document), nl=False)
     else:
-        click.echo(markdown.render_markdown(document, decision=promotion.about(document)), nl=False)
+        traces = logs.traces(archive.find(document.run))
+        decision = promotion.about(document)
+        click.echo(markdown.render_markdown(document, decision=decision, traces=traces), nl=False)
 
 
 @click.command("runs")

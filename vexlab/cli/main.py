@@ -7,7 +7,7 @@ import shutil
 import click
 
 from vexlab import __version__
-from vexlab.cli import checks, device, gate, image, look, recover, stages, target
+from vexlab.cli import checks, device, gate, image, logs, look, recover, stages, target
 from vexlab.cli.common import end_guest, lab_option, stderr
 from vexlab.config import installation
 from vexlab.config.settings import Settings
@@ -72,7 +72,7 @@ def _identity(lab: Lab) -> dict[str, str]:
 
 for command in (
     stages.up, stages.test, stages.verify, checks.checks_command, look.doctor_command, look.status, look.ssh,
-    look.console, look.logs, look.report_command, look.runs_command, image.image_group,
+    logs.console, logs.logs_command, look.report_command, look.runs_command, image.image_group,
     gate.gate_group, device.device_group, recover.recover, target.init,
     target.target_group,
 ):  # fmt: skip

@@ -34,8 +34,8 @@ from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
 from vexlab.report.terminal import Progress
-from vexlab.results import archive, model, results_file
-from vexlab.results.model import Run, Verdict
+from vexlab.results import archive, logs, model, results_file
+from vexlab.results.model import DIED, Run, Verdict
 from vexlab.run import controller, plain_playbooks, selection, up_to_date
 from vexlab.run.selection import Selection
 
@@ -126,7 +126,12 @@ def test(
             stderr.print(f"the guest of lab {name} is replaced by a pristine one")
             end_guest(order.lab, "stopped")
         with contextlib.nullcontext() if keep else _ending(order.lab):
-            how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not fail_fast, "reruns": rerun or 0}
+            how: dict[str, Any] = {
+                "fail_fast": fail_fast,
+                "keep_going": not fail_fast,
+                "reruns": rerun or 0,
+                "stays": keep,
+            }
             run = run_stages(order, selected, "up", clean=clean, **how)
             if keep:
                 _say_it_is_up(order, run)
@@ -211,10 +216,13 @@ def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed
     return selection.by_name(checks, stages, order.settings.contract) if checks else None
 
 
-def run_stages(order: Order, selected: Selection, playbook: str, *, apply: bool = True, **how: Any) -> Run:
+def run_stages(
+    order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True, **how: Any
+) -> Run:
     """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
 
-    `how`: whether everything is built anew, and what is done after a stage that went wrong (RunController.execute).
+    `stays`: the guest is not taken down afterwards, so that a person can look at it. `how`: whether everything is built
+    anew, and what is done after a stage that went wrong (RunController.execute).
     """
     lab, settings = order.lab, order.settings
     judged = stage_list.applicable(selected.judged, settings.contract)
@@ -241,7 +249,12 @@ def run_stages(order: Order, selected: Selection, playbook: str, *, apply: bool 
                 stderr.print((course.directory / "ansible.log").read_text(), markup=False)
     if order.as_json:
         click.echo(markdown.render_json(run), nl=False)
-    _show(run, course, lab, apply=apply)
+    _show(run, course)
+    if run.verdict is not Verdict.PASSED:
+        raise _not_passed(run, lab, stays=stays)
+    changed = course.changed_stages()
+    if apply:
+        stderr.say(f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already")
     return run
 
 
@@ -250,30 +263,27 @@ def _finish_early(directory: Path, as_json: bool) -> None:
         click.echo(markdown.render_json(results_file.read(directory / "results.json")), nl=False)
 
 
-def _show(run: Run, course: controller.RunController, lab: Lab, *, apply: bool) -> None:
-    """The table of verdicts and what to do next; raises StageFailed unless the run passed."""
+def _show(run: Run, course: controller.RunController) -> None:
+    """The table of verdicts, and what is to be known beside it."""
     stderr.print(verdict_table(run))
     for stage, check in model.known_failures(run):
-        said = f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}"
-        stderr.print(said, markup=False, soft_wrap=True)
+        stderr.say(f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}")
     if left_out := model.left_out(run):
-        said = f"left out, since only some were chosen: {left_out}; the gate takes no such run as evidence"
-        stderr.print(said, markup=False, soft_wrap=True)
+        stderr.say(f"left out, since only some were chosen: {left_out}; the gate takes no such run as evidence")
     for stage, check in model.advice(run):
-        stderr.print(f"advice {stage.name}/{check.name}: {check.advice}", markup=False, soft_wrap=True)
-    stderr.print(f"evidence: {course.directory}", soft_wrap=True)
-    if run.verdict is not Verdict.PASSED:
-        culprit = next(
-            (stage for stage in run.stages if stage.name in run.selected and stage.verdict != "passed"), None
-        )
-        named = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else f"the run is {run.verdict}"
-        option = name_option(lab.name)
-        raise StageFailed(named, f"vexlab report; vexlab logs{option} console|kernel|build|ansible; vexlab ssh{option}")
-    changed = course.changed_stages()
-    if apply:
-        stderr.print(
-            f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already"
-        )
+        stderr.say(f"advice {stage.name}/{check.name}: {check.advice}")
+    stderr.say(f"evidence: {course.directory}")
+
+
+def _not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:
+    """What went wrong first in a run, and the commands that tell more; a guest that is gone is no place to look at."""
+    culprit = logs.first_wrong(run) or next(
+        (stage for stage in run.stages if stage.name in run.selected and stage.verdict is not Verdict.PASSED), None
+    )
+    named = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else f"the run is {run.verdict}"
+    hint = f"vexlab report {run.run}; vexlab logs --run {run.run}"
+    can_be_asked = stays and run.verdict not in DIED and lab.is_up()
+    return StageFailed(named, f"{hint}; vexlab ssh{name_option(lab.name)}" if can_be_asked else hint)
 
 
 def _say_it_is_up(order: Order, run: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from vexlab.config import target
 from vexlab.gate import run_criteria
 from vexlab.gate.decision import Decision, Refused
 from vexlab.report.text import _QUIET, _clean
-from vexlab.results import model, results_file
+from vexlab.results import logs, model, results_file
 from vexlab.results.model import DIED, Check, Run, Stage, Verdict
 
 _MESSAGE_LINES = 40
@@ -33,11 +33,14 @@ def render_json(run: Run, *, unchanged_since: str | None = None) -> str:
     return results_file.as_text(results_file.to_document(run) | {"unchanged_since": unchanged_since})
 
 
-def render_markdown(run: Run, command_options: str = "", decision: Decision | Refused | None = None) -> str:
+def render_markdown(
+    run: Run, command_options: str = "", decision: Decision | Refused | None = None,
+    traces: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
     """Return the progress report of a run, written for somebody who has to decide on it.
 
     `command_options` is put after suggested commands, such as ` --name LAB` for a lab that isn't the default one;
-    `decision` is what the gate says of the run's module.
+    `decision` is what the gate says of the run's module, `traces` the trace of each stage in which a kernel died.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -60,7 +63,7 @@ def render_markdown(run: Run, command_options: str = "", decision: Decision | Re
         completed=sum(stage.verdict is Verdict.PASSED for stage in run.stages if stage.name in run.selected),
         totals=_counts([check for _, check in checks]),
         categories=_categories(run),
-        failures=[_failure(run, stage, command_options) for stage in run.stages if stage.verdict not in _QUIET],
+        failures=[_failure(run, stage, traces or {}) for stage in run.stages if stage.verdict not in _QUIET],
         skips=[(stage.name, check) for stage, check in checks if check.verdict is Verdict.SKIPPED],
         left_out=model.left_out(run),
         known=[(stage.name, check) for stage, check in model.known_failures(run)],
@@ -91,11 +94,14 @@ def code(text: object) -> str:
     return f"{ticks}{pad}{line}{pad}{ticks}".replace("|", "\\|")
 
 
-def fence(text: str) -> str:
-    """Return text as a code block that nothing in it can end, cut to a length that a reader will read."""
+def fence(text: str, rest: str = "are in results.json") -> str:
+    """Return text as a code block that nothing in it can end, cut to a length that a reader will read.
+
+    `rest`: where the lines are that are cut off, as the end of a sentence.
+    """
     lines = _clean(text).strip("\n").splitlines() or ["(no message)"]
     if len(lines) > _MESSAGE_LINES:
-        lines = [*lines[:_MESSAGE_LINES], f"... {len(lines) - _MESSAGE_LINES} more lines are in results.json"]
+        lines = [*lines[:_MESSAGE_LINES], f"... {len(lines) - _MESSAGE_LINES} more lines {rest}"]
     ticks = "`" * max(3, _longest_ticks(text) + 1)
     return "\n".join([f"{ticks}text", *lines, ticks])
 
@@ -174,17 +180,17 @@ def _not_run(run: Run, stage: Stage) -> dict[str, object] | None:
     return {"stage": stage.name, "why": why, "names": names[:_NAMES], "more": len(names[_NAMES:])}
 
 
-def _failure(run: Run, stage: Stage, command_options: str) -> dict[str, object]:
+def _failure(run: Run, stage: Stage, traces: Mapping[str, str]) -> dict[str, object]:
     """Return what a reader needs of a stage that went wrong: cause, place of evidence, next command."""
     died = stage.verdict in DIED
     words = {stage.name, "console"} if died else {stage.name}
-    broken = [check for check in stage.checks if check.verdict not in _QUIET]
-    log = "console" if died else stage.name if stage.name in run.evidence else "kernel" if broken else "ansible"
     paths = [path for name, path in run.evidence.items() if words & set(re.split(r"[\W_]+", f"{name} {path}"))]
     return {
         "stage": stage,
         "word": _word(stage.verdict),
         "evidence": list(dict.fromkeys([*([stage.kernel_log] if stage.kernel_log else []), *paths])),
-        "command": f"vexlab logs {log}{command_options}",
-        "checks": broken,
+        "command": f"vexlab logs {logs.of_stage(run, stage)} --run {run.run}",
+        "checks": [check for check in stage.checks if check.verdict not in _QUIET],
+        "trace": traces.get(stage.name, ""),
+        "whole_trace": f"are shown by: vexlab logs trace --run {run.run}",
     }

@@ -26,7 +26,7 @@ def directories(lab: str | None = None) -> list[Path]:
     """Directories of runs that have results, readable or not, the oldest first; of one lab or of all."""
     base = user_directories.runs_directory()
     found = sorted(path for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
-    return [path for path in found if _has_results(path) and (lab is None or _lab_of(path) == lab)]
+    return [path for path in found if _has_results(path) and (lab is None or lab_of(path) == lab)]
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Run], list[Unreadable]]:
@@ -78,7 +78,7 @@ def _has_results(path: Path) -> bool:
         return True
 
 
-def _lab_of(path: Path) -> str:
+def lab_of(path: Path) -> str:
     """The lab that a run was of; empty when nothing tells."""
     try:
         return (path / "lab").read_text(encoding="utf-8").strip()

@@ -18,7 +18,7 @@ from vexlab.guest import forensics, recovery
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import junit_file, markdown
 from vexlab.report.terminal import Progress
-from vexlab.results import judging, results_file
+from vexlab.results import judging, logs, results_file
 from vexlab.results.model import (
     DIED,
     Amounts,
@@ -332,5 +332,6 @@ class RunController:
         if run.finished is not None:
             junit_file.write_junit(run, self.directory / "junit.xml")
             evidence.seal(self.directory, run)
-            text = markdown.render_markdown(run, name_option(self._lab.name), promotion.about(run))
+            traces = logs.traces(self.directory)
+            text = markdown.render_markdown(run, name_option(self._lab.name), promotion.about(run), traces)
             atomic_file.replace_file(self.directory / "report.md", text)

@@ -1,0 +1,140 @@
+"""The logs of a run: those of the run that is meant, in the order of stages, and the one that tells what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from vexlab.report import markdown
+from vexlab.results import logs, results_file
+from vexlab.results.model import Check, Run, Stage, Verdict
+
+ROOT = Path(__file__).parents[2]
+
+
+def stage(name: str, verdict: Verdict, *checks: Verdict) -> Stage:
+    found = tuple(Check(f"c.{number}", each, 0.1, "why") for number, each in enumerate(checks))
+    return Stage(name, verdict, 1.0, "why" if verdict is not Verdict.PASSED else "", found)
+
+
+GOOD = stage("build", Verdict.PASSED, Verdict.PASSED)
+BAD = stage("mount", Verdict.FAILED, Verdict.PASSED, Verdict.FAILED)
+DEAD = stage("mount", Verdict.PANICKED, Verdict.PANICKED)
+ROLE = stage("mkfs", Verdict.FAILED)
+NO_BUILD = stage("build", Verdict.FAILED)
+
+
+def a_run(name: str, *stages: Stage, **changes: Any) -> Run:
+    run = Run(name, Verdict.FAILED, "toy", "then", "now", "0", None, None, stages, {}, tuple(s.name for s in stages))
+    return replace(run, **changes)
+
+
+def kept(tmp_path: Path, run: Run, lab: str, *files: str) -> Path:
+    """A run as it is kept: its results, the name of its lab, and files that hold their own names."""
+    directory = tmp_path / "state" / "vexlab" / "runs" / run.run
+    for file in files:
+        (directory / file).parent.mkdir(parents=True, exist_ok=True)
+        (directory / file).write_text(f"{file}\n")
+    evidence = {file.replace("/", " ").removesuffix(".log"): file for file in files}
+    results_file.write(directory / "results.json", replace(run, evidence=evidence))
+    (directory / "lab").write_text(f"{lab}\n")
+    return directory
+
+
+def vexlab(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    home = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "vexlab", *arguments], capture_output=True, text=True, env=os.environ | home,
+        timeout=60, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_kernel_logs_come_in_the_order_of_stages_and_executions(tmp_path: Path) -> None:
+    """By name, `errors` would come before `load`, and part 10 before part 2."""
+    names = ["stages/mount/kernel.log", "stages/load/kernel.log", "stages/errors/kernel.log"]
+    later = ["part-10/stages/errors/kernel.log", "part-2/stages/stress/kernel.log", "rerun-1/stages/load/kernel.log"]
+    directory = kept(tmp_path, a_run("run-1", GOOD), "one", *names, *later)
+    assert [log.title for log in logs.find(directory, "kernel")] == [
+        "stage load",
+        "stage mount",
+        "stage errors",
+        "stage stress, part 2",
+        "stage errors, part 10",
+        "stage load, rerun 1",
+    ]
+    printed = vexlab(tmp_path, "logs", "kernel", "--run", "run-1").stdout.splitlines()
+    assert printed[:4] == ["--- stage load", "stages/load/kernel.log", "--- stage mount", "stages/mount/kernel.log"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "files", "kind", "printed"),
+    [
+        ((GOOD, BAD), ("stages/mount/kernel.log", "stages/build/kernel.log"), "kernel", "stages/mount/kernel.log"),
+        ((NO_BUILD,), ("build.log", "stages/build/kernel.log"), "build", "build.log"),
+        ((GOOD, ROLE), ("ansible.log", "stages/mkfs/kernel.log"), "ansible", "ansible.log"),
+        ((GOOD, DEAD), ("stages/mount/trace.txt", "console.log"), "trace", "stages/mount/trace.txt"),
+        ((GOOD, DEAD), ("console.log", "stages/mount/kernel.log"), "console", "console.log"),
+        ((GOOD, BAD), ("ansible.log",), "ansible", "ansible.log"),  # nothing was kept of the kernel
+        ((GOOD,), ("stages/build/kernel.log", "ansible.log"), "kernel", "stages/build/kernel.log"),
+    ],
+)
+def test_log_of_what_went_wrong_is_shown(
+    tmp_path: Path, stages: tuple[Stage, ...], files: tuple[str, ...], kind: str, printed: str
+) -> None:
+    """Of the run that is named in the same breath; the lab may be gone, as it is here."""
+    kept(tmp_path, a_run("run-1", *stages), "gone", *files)
+    done = vexlab(tmp_path, "logs")
+    assert (done.returncode, done.stdout) == (0, f"{printed}\n")
+    assert f"run run-1: {kind} log" in done.stderr
+
+
+def test_run_and_lab_that_are_meant(tmp_path: Path) -> None:
+    for number, lab in enumerate(["one", "two", "one", "two"]):
+        kept(tmp_path, a_run(f"run-{number}", BAD), lab, f"stages/mount/{number}", "build.log", "ansible.log")
+    assert "run run-3:" in vexlab(tmp_path, "logs").stderr
+    assert "run run-2:" in vexlab(tmp_path, "logs", "--name", "one", "build").stderr
+    done = vexlab(tmp_path, "logs", "--run", "run-1", "build", "--json")
+    document = json.loads(done.stdout)
+    assert (document["run"], document["logs"][0]["text"]) == ("run-1", "build.log\n")
+    assert vexlab(tmp_path, "logs", "--run", "run-1", "--name", "one").returncode == 2
+
+
+def test_log_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    kept(tmp_path, a_run("run-1", BAD), "one", "build.log", "stages/mount/kernel.log")
+    done = vexlab(tmp_path, "logs", "trace")
+    assert done.returncode == 2
+    assert "run run-1 left no trace log: no kernel died in it" in done.stderr
+    assert "it has: build, kernel; vexlab logs build --run run-1" in done.stderr
+    done = vexlab(tmp_path, "logs", "qemu")
+    assert "of the lab of run run-1: it is kept as long as the lab" in done.stderr
+    done = vexlab(tmp_path, "console", "--name", "one")
+    assert "unknown lab 'one'" in done.stderr
+    assert "unknown lab 'two'" in vexlab(tmp_path, "logs", "--name", "two").stderr
+
+
+def test_console_of_a_lab_that_is_gone_is_in_its_last_run(tmp_path: Path) -> None:
+    kept(tmp_path, a_run("run-1", BAD), "one", "console.log")
+    done = vexlab(tmp_path, "console", "--name", "one")
+    assert done.returncode == 2
+    assert "vexlab logs console --run run-1" in done.stderr
+
+
+def test_report_has_the_trace_and_names_the_run(tmp_path: Path) -> None:
+    directory = kept(
+        tmp_path, a_run("run-1", GOOD, DEAD), "one", "stages/mount/trace.txt", "part-2/stages/mount/trace.txt"
+    )
+    (directory / "stages/mount/trace.txt").write_text(
+        "".join(f"toy_fill_super+0x{n:x} (super.c:{n})\n" for n in range(99))
+    )
+    report = vexlab(tmp_path, "report", "run-1").stdout
+    assert "The kernel's trace, with source lines:\n\n```text\ntoy_fill_super+0x0 (super.c:0)\n" in report
+    assert "59 more lines are shown by: vexlab logs trace --run run-1" in report
+    assert "`vexlab logs trace --run run-1`" in report
+    assert "trace, with" not in markdown.render_markdown(a_run("run-2", GOOD, BAD), traces={})
