@@ -78,9 +78,9 @@ def of_another_kind(
     )
     claims = tuple(claim for claim in CONTRACT.claims if not claim.startswith("mkfs-") and claim != "label")
     selected = tuple(each for each in STAGES if each not in lacks)
-    return dataclasses.replace(
+    return replace(
         run, stages=stages, selected=selected, verdict=judge_run(stages, selected),
-        contract=dataclasses.replace(CONTRACT, claims=claims),
+        contract=replace(CONTRACT, claims=claims),
     )  # fmt: skip
 
 

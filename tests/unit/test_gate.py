@@ -334,7 +334,7 @@ def test_filesystem_without_a_device_gets_as_far_as_the_vm() -> None:
 def test_stage_that_only_this_run_left_out_is_a_hole() -> None:
     """What was skipped in a stage that was asked for is another thing than a stage that a target can't have."""
     asked = of_another_kind()
-    sealed(dataclasses.replace(asked, selected=tuple(STAGES)))
+    sealed(replace(asked, selected=tuple(STAGES)))
     assert not criterion(decide(), "operations").met
     left_out = a_run("run-2", {"mkfs": Verdict.NOT_RUN}, selected=asked.selected, verdict=Verdict.PASSED)
     sealed(left_out)
