@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from guest import Lab
 
-FIXTURES = ("own_check", "symbol", "string", "sysfs_file")
+FIXTURES = ("own_check", "symbol", "string", "sysfs_file", "first_module")
 
 
 def parameters(fixture: str, lab: Lab, stage: str) -> list[Any]:
@@ -15,6 +15,8 @@ def parameters(fixture: str, lab: Lab, stage: str) -> list[Any]:
     proof: dict[str, Any] = lab.variant_proofs.get(lab.variant, {})
     if fixture == "own_check":
         found = [pytest.param(check, id=check["name"]) for check in lab.checks if check["stage"] == stage]
+    elif fixture == "first_module":
+        found = [pytest.param(module, id=module["name"]) for module in lab.modules]
     elif fixture == "sysfs_file":
         found = [pytest.param(pair, id=pair[0]) for pair in proof.get("sysfs", {}).items()]
     else:

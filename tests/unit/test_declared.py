@@ -15,12 +15,19 @@ from guest import Lab
 
 PROOF = {"has_symbols": ["a.c", "b*"], "lacks_symbols": ["c"], "lacks_strings": ["d e"], "sysfs": {"parameters/f": "g"}}
 BUILD = {"name": "unit tests", "stage": "build", "command": "make check"}
+FIRST = {"name": "toycore", "file": "core/toycore.ko"}
 MOUNT = {"name": "kept", "stage": "mount", "command": "a", "command_after_remount": "b"}
 
 
 def lab(variant: str = "full", **other: Any) -> Lab:
     """A target with something of everything for variant full."""
-    fields = {"target_name": "toyfs", "variant": variant, "variant_proofs": {"full": PROOF}, "checks": [BUILD, MOUNT]}
+    fields = {
+        "target_name": "toyfs",
+        "variant": variant,
+        "variant_proofs": {"full": PROOF},
+        "checks": [BUILD, MOUNT],
+        "modules": [FIRST],
+    }
     return Lab({f"vexlab_{name}": value for name, value in (fields | other).items()})
 
 
@@ -35,6 +42,7 @@ def lab(variant: str = "full", **other: Any) -> Lab:
         ),
         ("string", "build", ["lacks_strings d e"], [("lacks_strings", "d e")]),
         ("sysfs_file", "load", ["parameters/f"], [("parameters/f", "g")]),
+        ("first_module", "load", ["toycore"], [FIRST]),
     ],
 )  # fmt: skip
 def test_each_declared_thing_is_a_check(fixture: str, stage: str, ids: list[str], values: list[Any]) -> None:
@@ -47,7 +55,7 @@ def test_each_declared_thing_is_a_check(fixture: str, stage: str, ids: list[str]
 @pytest.mark.parametrize("fixture", target_checks.FIXTURES)
 def test_nothing_declared_is_skipped_with_a_reason(fixture: str) -> None:
     """pytest would take an empty list of parameters for a mistake, and nobody should take it for a pass."""
-    (only,) = target_checks.parameters(fixture, lab("c-only", checks=[]), "build")
+    (only,) = target_checks.parameters(fixture, lab("c-only", checks=[], modules=[]), "build")
     (mark,) = only.marks
     assert mark.name == "skip"
     assert mark.kwargs["reason"] == "target toyfs declares none for stage build and variant c-only"

@@ -292,6 +292,72 @@ class TestLook:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (1, f"{file} can't be looked at as a module: {why}\n")
 
+    def built(self, directory: Path, name: str, depends: str, release: str = os.uname().release) -> dict[str, str]:
+        """A file that says of itself to be a module of this kernel."""
+        words = f"name={name}\0depends={depends}\0vermagic={release} SMP\0"
+        (directory / "words").write_text(words)
+        (directory / "toy.c").write_text("int nothing;\n")
+        subprocess.run(["gcc", "-c", "toy.c", "-o", "toy.o"], cwd=directory, check=True)
+        add = ["objcopy", "--add-section", ".modinfo=words", "--set-section-flags", ".modinfo=alloc,readonly"]
+        subprocess.run([*add, "toy.o", f"{name}.ko"], cwd=directory, check=True)
+        return {"name": name, "file": f"{name}.ko"}
+
+    def seen(self, directory: Path, *first: dict[str, str], own: str = "toyfs", read: bool = True) -> dict[str, Any]:
+        told = json.dumps({"modules": first, "directory": str(directory), "read": read})
+        code, seen = run("roles/vexfs_load/files/look.py", own, str(directory / f"{own}.ko"), "toyfs", told)
+        assert code == 0
+        return seen
+
+    def test_modules_in_an_order_that_works(self, tmp_path: Path) -> None:
+        """What they need of the kernel is named, and of each other not."""
+        first = self.built(tmp_path, "toybase", "")
+        second = self.built(tmp_path, "toycore", "toybase")
+        self.built(tmp_path, "toyfs", "toycore,toybase")
+        seen = self.seen(tmp_path, first, second | {"parameters": "debug=1"})
+        assert (seen["refusals"], seen["needs"], seen["name"]) == ([], [], "toyfs")
+        assert [(one["name"], one["built"], one["parameters"]) for one in seen["modules"]] == [
+            ("toybase", True, ""), ("toycore", True, "debug=1"),
+        ]  # fmt: skip
+        assert seen["modules"][1]["sha256"] == hashlib.sha256((tmp_path / "toycore.ko").read_bytes()).hexdigest()
+
+    def test_modules_that_can_not_be_loaded_in_that_order(self, tmp_path: Path) -> None:
+        first, second = self.built(tmp_path, "toycore", "toybase"), self.built(tmp_path, "toybase", "")
+        self.built(tmp_path, "toyfs", "toycore")
+        assert self.seen(tmp_path, first, second)["refusals"] == [
+            "toycore needs toybase, which comes after it; put toybase first"
+        ]
+
+    def test_modules_that_need_each_other(self, tmp_path: Path) -> None:
+        """A linker can make such, and the kernel loads none of them."""
+        first, second = self.built(tmp_path, "toycore", "toybase"), self.built(tmp_path, "toybase", "toycore")
+        self.built(tmp_path, "toyfs", "toycore")
+        assert self.seen(tmp_path, first, second)["refusals"] == [
+            "toycore and toybase need each other, so neither can be loaded first"
+        ]
+
+    def test_module_that_nobody_has(self, tmp_path: Path) -> None:
+        self.built(tmp_path, "toyfs", "no-such-module")
+        assert self.seen(tmp_path, {"name": "nor_this_one"})["refusals"] == [
+            "the kernel has no module nor_this_one",
+            "toyfs needs module no_such_module, which neither is among these modules nor the kernel's",
+        ]
+
+    def test_module_that_is_another_than_the_list_says(self, tmp_path: Path) -> None:
+        self.built(tmp_path, "toyfs", "")
+        other, old = self.built(tmp_path, "toycore", ""), self.built(tmp_path, "toybase", "", "6.1.0")
+        modules = ({"name": "toyx", "file": other["file"]}, old, {"name": "toyy", "file": "missing.ko"})
+        assert self.seen(tmp_path, *modules)["refusals"] == [
+            f"the module in {tmp_path}/toycore.ko is called toycore, not toyx",
+            f"{tmp_path}/toybase.ko was built for kernel 6.1.0, and {os.uname().release} runs; build it for the "
+            "running kernel",
+            f"there is no module file {tmp_path}/missing.ko; role vexfs_build makes it",
+        ]
+
+    def test_what_is_to_be_unloaded_is_told_without_its_file(self, tmp_path: Path) -> None:
+        (tmp_path / "toycore.ko").write_text("no module")
+        seen = self.seen(tmp_path, {"name": "toycore", "file": "toycore.ko"}, read=False)
+        assert [(one["name"], one["built"], one["loaded"]) for one in seen["modules"]] == [("toycore", True, False)]
+
     @pytest.mark.parametrize(
         ("point", "kind", "expected"),
         [

@@ -166,6 +166,11 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_damages": {"refsued": ["a"]}}, "vexlab_damages.refsued: unknown field; did you mean refused?"),
         ({"vexlab_damages": {"refused": ["a b"]}}, "vexlab_damages.refused[0]: 'a b' doesn't fit. Names of damages"),
         ({"vexlab_damages": {"refused": ["a"], "noticed": ["a"]}}, "vexlab_damages: in more than one list: a"),
+        ({"vexlab_modules": ["toycore"]}, "vexlab_modules[0]: must be a mapping, not text"),
+        ({"vexlab_modules": [{"file": "a.ko"}]}, "vexlab_modules[0].name: is missing. Name of the"),
+        ({"vexlab_modules": [{"name": "a", "file": "/a.ko"}]}, "modules[0].file: '/a.ko' doesn't fit. The built"),
+        ({"vexlab_modules": [{"name": "a"}, {"name": "a"}]}, "vexlab_modules: a is there twice"),
+        ({"vexlab_modules": [{"name": "toyfs"}]}, "vexlab_modules: toyfs is the module itself, which"),
         ({"vexlab_taints": ["D"]}, "vexlab_taints[0]: 'D' is none of P, C, K, N, X"),
         ({"vexlab_mkfs_refusal_codes": [0]}, "vexlab_mkfs_refusal_codes[0]: 0 is out of range (minimum 1). Exit codes"),
         ({"vexlab_mkfs_refusal_codes": ["1"]}, "vexlab_mkfs_refusal_codes[0]: must be a whole number, not text. Exit"),
@@ -335,6 +340,10 @@ def test_other_shapes_are_good(tmp_path: Path, changes: dict[str, Any]) -> None:
         ),
         ({"vexlab_mount_source": "toy"}, "vexlab_mount_source: vexlab_device_kind is block"),
         ({"vexlab_module_source": "kernel"}, "vexlab_source: vexlab_module_source is kernel, so nothing is built"),
+        (
+            NO_SOURCE | {"vexlab_module_source": "kernel", "vexlab_modules": [{"name": "a", "file": "a.ko"}]},
+            "vexlab_modules: a has a file; vexlab_module_source is kernel",
+        ),
         (
             NO_SOURCE | {"vexlab_module_source": "kernel", "vexlab_capabilities": ["module-alias"]},
             "module-alias is claimed, which stage build looks at; vexlab_module_source is kernel",

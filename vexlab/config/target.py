@@ -208,6 +208,7 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
             yield "vexlab_capabilities: persistent is claimed without read-write"
     if "vexlab_blkid_type" in target and target["vexlab_blkid_type"] == target.get("vexlab_filesystem_type"):
         yield "vexlab_blkid_type: is the filesystem's type, which is what blkid is taken to say; leave it out"
+    yield from _across_modules(target)
     yield from _across_damages(target)
     yield from _across_variants(target)
     yield from _across_checks(target, capabilities)
@@ -271,6 +272,21 @@ def _of_no_use(target: dict[str, object], beginnings: tuple[str, ...], why: str)
     """The fields that begin like these, which a target of this shape has no use for."""
     for name in (name for name in target if name.startswith(beginnings)):
         yield f"{name}: {why}; leave it out"
+
+
+def _across_modules(target: dict[str, object]) -> Iterator[str]:
+    """Find modules that come first and can't: two of a name, the module itself, a built one where nothing is built."""
+    found = target.get("vexlab_modules")
+    modules = [module for module in found if isinstance(module, dict)] if isinstance(found, list) else []
+    names = [str(module.get("name")) for module in modules]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"vexlab_modules: {name} is there twice"
+    if target.get("vexlab_module_name") in names:
+        yield f"vexlab_modules: {target['vexlab_module_name']} is the module itself, which is loaded after these"
+    if target.get("vexlab_module_source") == "kernel":
+        for module in (module for module in modules if "file" in module):
+            why = "vexlab_module_source is kernel, so nothing is built"
+            yield f"vexlab_modules: {module.get('name')} has a file; {why}"
 
 
 def _across_damages(target: dict[str, object]) -> Iterator[str]:

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Prints, as one JSON object, what role vexfs_load decides by. Reads only; standard library only.
 
-Usage: look.py MODULE_NAME MODULE_FILE FILESYSTEM_TYPE
+Usage: look.py MODULE_NAME MODULE_FILE FILESYSTEM_TYPE [JSON]
+
+JSON has the `modules` that are loaded before it, in order, each with its `name` and, as wanted, `parameters` and a
+`file`, which is relative to `directory`; one without a file is the kernel's own. `read`: whether to read the files.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ import json
 import os
 import struct
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-FIELDS = {"vermagic": "vermagic", "name": "file_name", "srcversion": "srcversion"}
+FIELDS = {"vermagic": "vermagic", "name": "file_name", "srcversion": "srcversion", "depends": "depends"}
 BUILD_ID = ".note.gnu.build-id"
 
 
@@ -68,15 +72,101 @@ def of_kernel(name: str) -> dict[str, Any]:
     return {"loaded": True, "permanent": permanent, "users": int((loaded / "refcnt").read_text())}
 
 
-def main() -> None:
-    """Print what is found."""
-    name, file = sys.argv[1], Path(sys.argv[2])
-    types = [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()]
-    host = {"release": os.uname().release, "registered": sys.argv[3] in types}
+def look(name: str, file: Path) -> dict[str, Any]:
+    """Both of these, and by its name; a file that can't be read as a module ends the program with a sentence."""
     try:
-        print(json.dumps(host | of_file(file, name) | of_kernel(name)))
+        return {"name": name} | of_file(file, name) | of_kernel(name)
     except (ValueError, OSError) as error:
         sys.exit(f"{file} can't be looked at as a module: {error}")
+
+
+def of_the_kernel(release: str) -> set[str]:
+    """Names of the modules that come with a kernel, or that are loaded, with underscores."""
+    lists = [Path("/lib/modules") / release / name for name in ("modules.dep", "modules.builtin")]
+    lines = [line for path in lists if path.is_file() for line in path.read_text().splitlines()]
+    files = {Path(line.partition(":")[0]).name.partition(".")[0] for line in lines}
+    return {name.replace("-", "_") for name in files} | {path.name for path in Path("/sys/module").iterdir()}
+
+
+def needs(module: dict[str, Any]) -> list[str]:
+    """The modules that a module needs, as its file says."""
+    return [name.replace("-", "_") for name in str(module["depends"]).split(",") if name]
+
+
+def refusals(modules: Sequence[dict[str, Any]], known: Collection[str], release: str) -> list[str]:
+    """Why these can't be loaded in this order, each in a sentence; `known` are names of the kernel's own modules."""
+    order = {module["name"]: place for place, module in enumerate(modules)}
+    own = {module["name"]: set(needs(module)) & set(order) for module in modules}
+    found = [problem for module in modules if (problem := misfit(module, known, release))]
+    for module in modules:
+        name = module["name"]
+        for needed in needs(module):
+            if needed not in order:
+                if needed not in known:
+                    found.append(f"{name} needs module {needed}, which neither is among these modules nor the kernel's")
+            elif name in below(needed, own):
+                if order[name] <= order[needed]:
+                    found.append(f"{name} and {needed} need each other, so neither can be loaded first")
+            elif order[needed] > order[name]:
+                found.append(f"{name} needs {needed}, which comes after it; put {needed} first")
+    return found
+
+
+def below(name: str, own: dict[str, set[str]]) -> set[str]:
+    """The modules of ours that one needs, and those that these need, and so on."""
+    found, todo = set[str](), list(own[name])
+    while todo:
+        one = todo.pop()
+        if one not in found:
+            found.add(one)
+            todo += own[one]
+    return found
+
+
+def misfit(module: dict[str, Any], known: Collection[str], release: str) -> str:
+    """What is wrong with one of the modules that come first; empty for the module itself, which the role looks at."""
+    if not module.get("built", True):
+        return "" if module["name"] in known else f"the kernel has no module {module['name']}"
+    return built_misfit(module, release) if "built" in module else ""
+
+
+def built_misfit(module: dict[str, Any], release: str) -> str:
+    """What is wrong with one of them that was built."""
+    name = module["name"]
+    if not module["file_there"]:
+        return f"there is no module file {module['file']}; role vexfs_build makes it"
+    if module["file_name"] != name:
+        return f"the module in {module['file']} is called {module['file_name']}, not {name}"
+    if (built_for := (module["vermagic"].split() or ["(none)"])[0]) != release:
+        return f"{module['file']} was built for kernel {built_for}, and {release} runs; build it for the running kernel"
+    if module["loaded"] and not module["same"]:
+        return f"another build of {name} is loaded ({module['users']} users); unload all first"
+    return ""
+
+
+def before(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """The modules that are loaded before the module, each with what is known of it."""
+    found = []
+    for one in told["modules"]:
+        file = f"{told['directory']}/{one['file']}" if one.get("file") else ""
+        known = look(one["name"], Path(file if told["read"] else ""))
+        found.append(known | {"built": bool(file), "file": file, "parameters": one.get("parameters", "")})
+    return found
+
+
+def main() -> None:
+    """Print what is found."""
+    types = [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()]
+    release = os.uname().release
+    own = look(sys.argv[1], Path(sys.argv[2]))
+    first = before(json.loads(sys.argv[4])) if len(sys.argv) > 4 else []
+    names = {module["name"] for module in (*first, own)}
+    needed = dict.fromkeys(name for module in (*first, own) for name in needs(module) if name not in names)
+    host = {
+        "release": release, "registered": sys.argv[3] in types, "modules": first, "needs": list(needed),
+        "refusals": refusals([*first, own], of_the_kernel(release), release),
+    }  # fmt: skip
+    print(json.dumps(host | own))
 
 
 if __name__ == "__main__":

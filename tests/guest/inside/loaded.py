@@ -36,6 +36,20 @@ def look(name: str, parameters: Sequence[str], record: str) -> dict[str, Any]:
     }
 
 
+def of_first(name: str, file: str, parameters: Sequence[str]) -> dict[str, Any]:
+    """What the kernel says of a module that is loaded before the target's: its state, these parameters.
+
+    And whether it is what is in the file that was built, by its build-id; true of one that wasn't built.
+    """
+    module = Path("/sys/module", name)
+    note = module / "notes/.note.gnu.build-id"
+    return {
+        "initstate": content(module / "initstate"),
+        "is the built one": not file or (note.exists() and note.read_bytes() in Path(file).read_bytes()),
+        "parameters": {parameter: content(module / "parameters" / parameter) for parameter in parameters},
+    }
+
+
 def load_again(insmod: str, name: str) -> list[str]:
     """Run insmod for a module that is loaded: what came of it, and the module's state then."""
     return [outcome(shell, insmod), read(f"/sys/module/{name}/initstate").strip()]

@@ -44,6 +44,24 @@ def reload(path: str, module: str, parameters: str, kind: str) -> str:
     return f"after it was unloaded there still is: {', '.join(left)}" if left else ""
 
 
+def all_unload_and_load(modules: Sequence[Sequence[str]]) -> str:
+    """Unload idle modules, the last of them first, and load them again; what is wrong, in words.
+
+    Each is its name, its file and its parameters.
+    """
+    for name, *_ in reversed(modules):
+        if uses := references(name):
+            return f"what needs {name} is unloaded, and its use count is {uses}: it can't be unloaded"
+        if (came := outcome(unload, name)) != "done":
+            return f"{name} can't be unloaded: {came}"
+        if os.path.exists(f"/sys/module/{name}"):
+            return f"{name} was unloaded, and is still there"
+    for name, file, parameters in modules:
+        if (came := outcome(load, file, parameters)) != "done":
+            return f"{name} can't be loaded again: {came}"
+    return ""
+
+
 def unload_under_a_mount(module: str) -> list[Any]:
     """Try to unload a module that is in use: how many uses the kernel counts, and what came of it."""
     return [references(module), outcome(unload, module)]
