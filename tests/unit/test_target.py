@@ -57,6 +57,20 @@ def test_good_file_is_returned_with_an_absolute_source(tmp_path: Path) -> None:
     assert load_target(written(tmp_path, {})) == GOOD | {"vexlab_source": str(tmp_path.resolve() / "tree")}
 
 
+def test_file_that_says_its_version_is_as_good_as_one_that_does_not(tmp_path: Path) -> None:
+    assert load_target(written(tmp_path, {"vexlab_target_version": 1}))["vexlab_target_version"] == 1
+    assert "vexlab_target_version" not in load_target(written(tmp_path, {}))
+
+
+def test_file_of_another_version_is_told_nothing_but_that(tmp_path: Path) -> None:
+    """Its fields may mean something else, so that what is wrong with them isn't what is wrong."""
+    message = refusal(written(tmp_path, {"vexlab_target_version": 2, "vexlab_new_field": 1, "vexlab_source": None}))
+    assert message.endswith(
+        "vexlab_target_version: the file is of version 2, and this vexlab reads version 1; get a vexlab that reads 2, "
+        "or write 1 there and see which fields it doesn't know"
+    )
+
+
 @pytest.mark.parametrize("source", ["../tree", "./tree", "/srv/tree", "~/tree"])
 def test_source_is_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     """A target keeps its meaning when vexlab is started from somewhere else."""
@@ -166,6 +180,7 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_damages": {"refsued": ["a"]}}, "vexlab_damages.refsued: unknown field; did you mean refused?"),
         ({"vexlab_damages": {"refused": ["a b"]}}, "vexlab_damages.refused[0]: 'a b' doesn't fit. Names of damages"),
         ({"vexlab_damages": {"refused": ["a"], "noticed": ["a"]}}, "vexlab_damages: in more than one list: a"),
+        ({"vexlab_target_version": "1"}, "vexlab_target_version: must be a whole number, not text"),
         ({"vexlab_modules": ["toycore"]}, "vexlab_modules[0]: must be a mapping, not text"),
         ({"vexlab_modules": [{"file": "a.ko"}]}, "vexlab_modules[0].name: is missing. Name of the"),
         ({"vexlab_modules": [{"name": "a", "file": "/a.ko"}]}, "modules[0].file: '/a.ko' doesn't fit. The built"),

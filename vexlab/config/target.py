@@ -16,6 +16,7 @@ from vexlab.config import literals, stage_list
 from vexlab.errors import UsageProblem
 
 HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
+VERSION = 1  # of the format of target files; a file that doesn't say has this one
 # JSON schema takes 256.0 for an integer; a shell command would not.
 _EXACT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
 _Validator = validators.extend(Draft202012Validator, type_checker=_EXACT)  # type: ignore[no-untyped-call]
@@ -65,6 +66,13 @@ def load_target(path: Path) -> dict[str, object]:
 
 def problems_of(target: dict[str, object]) -> list[str]:
     """Say of each field of a target what is wrong with it, the schema's rules first; empty for a good one."""
+    version = target.get("vexlab_target_version", VERSION)
+    if type(version) is int and version != VERSION:
+        # what else is wrong with it would be said of fields that mean something else there
+        return [
+            f"vexlab_target_version: the file is of version {version}, and this vexlab reads version {VERSION}; get a "
+            f"vexlab that reads {version}, or write {VERSION} there and see which fields it doesn't know"
+        ]
     rules = schema()
     found = [
         *(problem for error in _Validator(rules).iter_errors(target) for problem in _say(error, rules)),
