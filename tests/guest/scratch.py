@@ -85,6 +85,7 @@ class Scratch:
             persistent="persistent" in self.lab.capabilities,
             shape=self.lab.device_kind, source=self.source,
             disk=[self.lab.device, self.lab.device_serial] if self.on_device else [], fsck=self.fsck,
+            room_returns_seconds=self.lab.room_returns_seconds,
         )  # fmt: skip
 
     def call(

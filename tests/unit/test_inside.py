@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from inside.attempts import ended, outcome, outcomes, shell
 from inside.calls import name_of, named
 from inside.filesystem import Filesystem
 from inside.images import blocks, copy, digest
+from inside.system import free
 
 CAN = (
     "directories", "rename", "hard-links", "symbolic-links", "truncate", "permissions", "mmap", "sync", "timestamps",
@@ -68,6 +70,14 @@ def test_files(fs: Filesystem) -> None:
     assert files.rewrite(fs) == [5, "short"]
     assert files.delete(fs) == [False, False, "y"]
     assert files.read_without_a_name(fs) == [False, "mine"]
+
+
+def test_room_that_comes_back_late_is_waited_for_as_long_as_the_target_says(fs: Filesystem) -> None:
+    before = time.monotonic()
+    assert free(1 << 62) < 1 << 62
+    assert time.monotonic() - before < 5
+    assert free(1 << 62, 0.3) < 1 << 62
+    assert 0.3 <= time.monotonic() - before < 10
 
 
 def test_links_and_names(fs: Filesystem) -> None:

@@ -26,6 +26,21 @@ def test_options_reach_the_contract(tmp_path: Path) -> None:
     assert [made.contract[name] for name in names] == [1024, 1, "tcg", "x"]
 
 
+def test_first_of_the_targets_variants_is_built_where_none_is_named(tmp_path: Path) -> None:
+    """The lab's default is a name of one target's; another one's build may never have heard of it."""
+    nodev = (installation.root() / "examples" / "targets" / "nodev.yml").read_text()
+    file = tmp_path / "toy.yml"
+    source = installation.root() / "examples" / "nodev"
+    more = (
+        "vexlab_variants: [debug, fast]\nvexlab_variant_proofs: {debug: {has_strings: [d]}, fast: {has_strings: [f]}}\n"
+    )
+    file.write_text(nodev.replace("../nodev", str(source)) + more)
+    assert settings.make("x", Options(target=str(file))).contract["vexlab_variant"] == "debug"
+    assert settings.make("x", Options(target=str(file), variant="fast")).contract["vexlab_variant"] == "fast"
+    with pytest.raises(UsageProblem, match="unknown variant 'c-only'"):
+        settings.make("x", Options(target=str(file), variant="c-only"))
+
+
 def test_source_replaces_one_that_is_in_the_image(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     target = str(installation.root() / "examples" / "targets" / "apfs.yml")

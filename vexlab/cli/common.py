@@ -29,7 +29,7 @@ verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show Ansibl
 SOURCE = (
     click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
     click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
-    click.option("--variant", metavar="c-only|full", help="Which build."),
+    click.option("--variant", metavar="NAME", help="Which build, by its name in the target file."),
 )
 AMOUNTS = (
     click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts."),

@@ -108,6 +108,8 @@ def make(lab: str, options: Options) -> Settings:
         "vexlab_lab_directory": str(directory),
         "vexlab_cache_directory": str(user_directories.cache_directory()),
     }
+    if contract["vexlab_variant"] not in contract["vexlab_variants"]:
+        contract["vexlab_variant"] = contract["vexlab_variants"][0]  # unless the command line names another
     names = {"kernel": "vexlab_kernel_suite"}
     given = {name: value for name, value in options.__dict__.items() if value is not None and name != "target"}
     cycles = given.pop("cycles", None)

@@ -331,7 +331,8 @@ def _across_variants(target: dict[str, object]) -> Iterator[str]:
         yield f"vexlab_variant_proofs: has nothing for {', '.join(unproven)}; of several variants each needs a proof"
     for name in proofs:
         if name not in variants:
-            yield f"vexlab_variant_proofs: proves {name}, which is not in vexlab_variants"
+            near = _nearest(str(name), [str(known) for known in variants])
+            yield f"vexlab_variant_proofs: proves {name}, which is not in vexlab_variants{near}"
 
 
 def _across_checks(target: dict[str, object], capabilities: object) -> Iterator[str]:

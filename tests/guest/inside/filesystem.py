@@ -34,6 +34,7 @@ class Filesystem:
     `disk` is of a test on a device: its name and serial number. `persistent`: the target is to keep what is written.
     `shape` is block, none or directory; `source` is what is mounted, if that is no device. `fsck` is a script, which
     looks at $DEVICE after each unmount of what could be written; empty for a filesystem that has none, or may be wrong.
+    `room_returns_seconds`: within how many of them the room of a removed file is free again.
     """
 
     image: str
@@ -47,6 +48,7 @@ class Filesystem:
     source: str
     disk: list[str]
     fsck: str = ""
+    room_returns_seconds: int = 30
 
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""

@@ -38,7 +38,7 @@ def check_and_remove(block: bytes, number: int, size: int) -> None:
     os.unlink(f"full-{number}")
 
 
-def fill(_fs: Filesystem, rounds: int) -> list[list[int]]:
+def fill(fs: Filesystem, rounds: int) -> list[list[int]]:
     """Fill it up, read everything and remove it; for each round the bytes free before, when full, and after."""
     block = os.urandom(1 << 16) * 16
     seen = []
@@ -49,7 +49,7 @@ def fill(_fs: Filesystem, rounds: int) -> list[list[int]]:
         full = free()
         for number, size in enumerate(sizes):
             check_and_remove(block, number, size)
-        seen.append([before, full, free(before - (1 << 20))])
+        seen.append([before, full, free(before - (1 << 20), fs.room_returns_seconds)])
     return seen
 
 

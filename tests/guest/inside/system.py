@@ -53,9 +53,9 @@ def statistics(device: str) -> list[int]:
     ]
 
 
-def free(least: int = 0) -> int:
-    """How many bytes are free where one is, all written; waited for at least so many, which may take half a minute."""
-    deadline = monotonic() + 30
+def free(least: int = 0, seconds: float = 0.0) -> int:
+    """How many bytes are free where one is, all written; waited for so many seconds for at least so many."""
+    deadline = monotonic() + seconds
     while True:
         syncfs()
         seen = os.statvfs(".")

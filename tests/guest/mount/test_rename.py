@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from guest import Lab
 from inside import rename
 from scratch import Scratch
 
@@ -64,7 +65,7 @@ def test_inode_stays(mounted: Scratch) -> None:
     assert [after, content] == [before, "12"]
 
 
-def test_replaced_file_gives_its_room_back(mounted: Scratch) -> None:
+def test_replaced_file_gives_its_room_back(lab: Lab, mounted: Scratch) -> None:
     """The file whose name was taken over is freed, not lost."""
-    taken = mounted.call(rename.replace_a_big_file)
+    taken = mounted.call(rename.replace_a_big_file, seconds=60 + lab.room_returns_seconds)
     assert taken < 4 << 20, f"{taken} bytes are still taken"

@@ -18,24 +18,24 @@ def test_sizes_make_sense(lab: Lab, mounted: Scratch) -> None:
     assert 14 <= longest <= 4096
 
 
-def test_free_inodes_fall_and_come_back(mounted: Scratch) -> None:
+def test_free_inodes_fall_and_come_back(lab: Lab, mounted: Scratch) -> None:
     """A number that is leaked by each file removed ends with an empty disk on which no file can be made."""
-    before, during, after = mounted.call(space.inodes_of_many_files)
+    before, during, after = mounted.call(space.inodes_of_many_files, seconds=60 + lab.room_returns_seconds)
     if during == before:
         pytest.skip("statfs of this filesystem doesn't count inodes: 100 files more are not seen")
     assert during <= before - 100, f"100 files were made, and {before - during} inodes are gone"
     assert after >= before - 10, f"{before - after} of the inodes of 100 files were not given back"
 
 
-def test_free_space_falls_and_comes_back(mounted: Scratch) -> None:
+def test_free_space_falls_and_comes_back(lab: Lab, mounted: Scratch) -> None:
     """Space that is leaked by each file removed fills a disk that holds nothing."""
-    before, full, after = mounted.call(space.room_of_a_large_file)
+    before, full, after = mounted.call(space.room_of_a_large_file, seconds=60 + lab.room_returns_seconds)
     # A filesystem that frees later may give back meanwhile what was used before.
     assert full <= before - (15 << 20), f"16 MiB were written, and {before - full} bytes are gone"
     assert after >= before - (1 << 20), f"{before - after} bytes were not given back"
 
 
-def test_free_space_is_the_same_after_a_remount(mounted: Scratch) -> None:
+def test_free_space_is_the_same_after_a_remount(lab: Lab, mounted: Scratch) -> None:
     """What is kept in memory and what is on disk agree, with room for what the filesystem itself writes."""
-    before, after = mounted.call(space.free_over_a_remount)
+    before, after = mounted.call(space.free_over_a_remount, seconds=60 + lab.room_returns_seconds)
     assert abs(after - before) <= 1 << 20, f"{before} bytes were free, and {after} after the remount"
