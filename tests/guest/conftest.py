@@ -31,7 +31,7 @@ from inside import images
 from reload import taken_down
 from scratch import Master, Scratch
 
-MACHINE_EXIT = 74  # exit code when the record of the checks can't be written; vexlab/run/playbook_run.py knows it
+MACHINE_EXIT = 74  # exit code when the record of the checks can't be written; vexlab/run/examination.py knows it
 GONE_SECONDS = 5.0  # within which a guest's death is noticed
 EXECUTED = pytest.StashKey[int]()
 CONNECTION = pytest.StashKey[Guest]()

@@ -41,7 +41,7 @@ lab = Lab("lab", here / "lab")
 interrupt.listen()
 try:
     with lab.held():
-        Playbook("work", lab, {}, here / "ansible.log", lambda event: None).run()
+        Playbook("work", lab, {}, here / "ansible.log").run()
 except (Interrupted, KeyboardInterrupt):
     sys.exit(130)
 """

@@ -18,7 +18,7 @@ import known_failures
 
 from vexlab.results import results_file
 from vexlab.results.model import Verdict
-from vexlab.run import playbook_run
+from vexlab.run import examination
 
 GUEST = Path(__file__).parents[1] / "guest"
 
@@ -309,4 +309,4 @@ def test_a_record_that_can_not_be_written_is_no_verdict(tmp_path: Path) -> None:
     fill = f'{dd} if=/dev/zero of="$0/all" bs=4096 status=none 2>/dev/null; exec "$@"'
     small = (str(bwrap), "--dev-bind", "/", "/", "--size", "65536", "--tmpfs", str(record.parent))
     code, found = run_stage(tmp_path, [], before=(*small, "/bin/sh", "-c", fill, str(record.parent)))
-    assert (code, found) == (playbook_run.MACHINE_EXIT, {})
+    assert (code, found) == (examination.MACHINE_EXIT, {})

@@ -11,7 +11,7 @@ import yaml
 
 from vexlab.config import installation, stage_list, target
 from vexlab.errors import UsageProblem
-from vexlab.run import playbook_run
+from vexlab.run import events
 
 ROOT = Path(__file__).parents[2]
 STAGES = stage_list.stages()
@@ -127,8 +127,8 @@ def test_contract_holds_literals_only() -> None:
 
 def test_a_stage_is_framed_by_the_modules_that_tell_of_it() -> None:
     tasks = load(ROOT / "playbooks" / "tasks" / "stage.yml")
-    assert "vexfs.vexlab.stage" in tasks[0]
-    assert playbook_run.JUDGE in tasks[-1]
+    assert events.STAGE in tasks[0]
+    assert events.JUDGE in tasks[-1]
 
 
 def test_nothing_but_the_example_knows_vexfs_or_apfs() -> None:

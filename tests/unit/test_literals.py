@@ -118,7 +118,7 @@ def test_directories_that_must_not_be_templates_are_refused(
 
 def test_extra_variables_that_would_be_templates_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="template"):
-        Playbook("up", Lab("lab", tmp_path), {"vexlab_run_directory": HOSTILE[0]}, tmp_path / "log", print)
+        Playbook("up", Lab("lab", tmp_path), {"vexlab_run_directory": HOSTILE[0]}, tmp_path / "log")
 
 
 # --- an inventory of a person
@@ -170,7 +170,7 @@ def test_no_secret_is_kept_and_ansible_has_it(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(installation, "playbook", lambda name: told)
     monkeypatch.chdir(tmp_path)
     log = tmp_path / "ansible.log"
-    outcome = Playbook("told", lab, {}, log, lambda event: None).run()
+    outcome = Playbook("told", lab, {}, log).run()
     assert outcome.ok, log.read_text()
     parameters = "{{ lookup('pipe', 'touch PWNED') }}"
     assert json.loads((tmp_path / "told").read_text()) == ["become-secret", "top-secret", HOSTILE[0], parameters]

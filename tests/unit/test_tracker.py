@@ -8,41 +8,46 @@ import pytest
 
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import Verdict
-from vexlab.run.tracker import (
-    AFTER,
-    BEFORE,
-    Changed,
-    ChecksEnded,
-    Event,
-    Interruption,
-    RoleEnded,
-    StageBegan,
-    StageEnded,
-    State,
-    advance,
-    spoils,
-)
+from vexlab.run.events import JUDGE, STAGE, Event, Interruption, TaskEnded, TaskStarted
+from vexlab.run.tracker import AFTER, BEFORE, PlannedStage, State, advance, spoils
 
 PANIC = GuestFailure(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
 LOST = GuestFailure(Verdict.LOST, "the connection to the guest was lost")
 FULL = MachineProblem("on this machine, write of the guest's disk failed: No space left on device", "make room")
 CTRL_C = Interruption()
-FIRST = "structure"
+STAGES = ("load", "mkfs", "mount")
+FIRST = STAGES[0]
+BEGINS = TaskStarted(1.0, "", STAGE)  # the next stage of the plan
+CHECKS_BEGIN = TaskStarted(1.0, "", JUDGE)  # its role has ended well
+CHANGED = TaskEnded(1.0, "ok", "vexfs_load", changed=True)
+ROLE_FAILED = TaskEnded(1.0, "failed", "vexfs_load", message="insmod: File exists")
+UNJUDGED = TaskEnded(2.0, "skipped", action=JUDGE)
 
 
-def whole(name: str, ok: bool = True) -> list[Event]:
+def checks_end(exit_code: int = 0) -> Event:
+    """The checks ended, and the playbook goes on."""
+    return TaskEnded(2.0, "ok", action=JUDGE, exit_code=exit_code)
+
+
+def checks_fail() -> Event:
+    """The checks ended, and the playbook ends at that."""
+    return TaskEnded(2.0, "failed", action=JUDGE, exit_code=1)
+
+
+def whole(ok: bool = True) -> list[Event]:
     """A stage from its beginning to its end."""
-    return [StageBegan(name, 1.0), RoleEnded(True), ChecksEnded(ok), StageEnded(2.0)]
+    return [BEGINS, CHECKS_BEGIN, checks_end(0 if ok else 1)]
 
 
-def after(*events: Event | list[Event]) -> State:
+def after(*events: Event | list[Event], judged: tuple[str, ...] = STAGES) -> State:
     flat = [event for some in events for event in (some if isinstance(some, list) else [some])]
-    return reduce(advance, flat, State())
+    planned = tuple(PlannedStage(name, judged=name in judged) for name in STAGES)
+    return reduce(advance, flat, State(planned))
 
 
 def verdicts(state: State) -> dict[str, tuple[Verdict, str]]:
     """What the end gives to each stage that it gives something to, the first one included."""
-    found = {name: spoils(state, name, FIRST) for name in {FIRST: 0, **state.stages}}
+    found = {name: spoils(state, name) for name in {FIRST: 0, **state.stages}}
     return {name: given for name, given in found.items() if given is not None}
 
 
@@ -54,16 +59,16 @@ BEHIND = (Verdict.PANICKED, AFTER + PANIC.reason)
     ("events", "given"),
     [
         ([PANIC], {FIRST: (Verdict.PANICKED, BEFORE + PANIC.reason)}),
-        ([StageBegan("load", 1.0), PANIC], {"load": IN}),
-        ([StageBegan("load", 1.0), RoleEnded(True), PANIC], {"load": IN}),
-        ([StageBegan("load", 1.0), RoleEnded(True), ChecksEnded(True), PANIC], {"load": IN}),
-        ([StageBegan("load", 1.0), RoleEnded(True), ChecksEnded(False), PANIC], {"load": IN}),
-        ([*whole("load"), PANIC], {"load": BEHIND}),
-        ([*whole("load", ok=False), PANIC], {"load": BEHIND}),
-        ([*whole("load"), *whole("mkfs"), PANIC], {"mkfs": BEHIND}),
-        ([*whole("load"), StageBegan("mkfs", 3.0), PANIC], {"mkfs": IN}),
-        ([*whole("load"), LOST], {"load": (Verdict.LOST, AFTER + LOST.reason)}),
-        ([StageBegan("load", 1.0, judged=False), StageEnded(2.0), PANIC], {"load": BEHIND}),
+        ([BEGINS, PANIC], {"load": IN}),
+        ([BEGINS, CHECKS_BEGIN, PANIC], {"load": IN}),
+        ([BEGINS, ROLE_FAILED, PANIC], {"load": IN}),
+        ([BEGINS, CHECKS_BEGIN, checks_fail(), PANIC], {"load": IN}),
+        ([*whole(), PANIC], {"load": BEHIND}),
+        ([*whole(ok=False), PANIC], {"load": BEHIND}),
+        ([*whole(), *whole(), PANIC], {"mkfs": BEHIND}),
+        ([*whole(), BEGINS, PANIC], {"mkfs": IN}),
+        ([*whole(), LOST], {"load": (Verdict.LOST, AFTER + LOST.reason)}),
+        ([BEGINS, UNJUDGED, PANIC], {"load": BEHIND}),
     ],
 )
 def test_a_death_is_charged_wherever_it_comes(events: list[Event], given: dict[str, tuple[Verdict, str]]) -> None:
@@ -72,7 +77,7 @@ def test_a_death_is_charged_wherever_it_comes(events: list[Event], given: dict[s
 
 def test_each_moment_between_two_stages_is_of_the_first_one() -> None:
     """No event between them lets a death go by, in whatever order the threads bring it."""
-    stream = [*whole("load"), *whole("mkfs"), *whole("mount")]
+    stream = [*whole(), *whole(), *whole()]
     for moment in range(len(stream) + 1):
         given = verdicts(after(stream[:moment], PANIC, stream[moment:]))
         assert len(given) == 1, moment
@@ -81,7 +86,7 @@ def test_each_moment_between_two_stages_is_of_the_first_one() -> None:
 
 
 def test_nothing_begins_or_is_judged_in_a_guest_that_died() -> None:
-    state = after(whole("load"), PANIC, StageBegan("mkfs", 3.0), RoleEnded(False), ChecksEnded(False), Changed())
+    state = after(whole(), PANIC, BEGINS, ROLE_FAILED, CHECKS_BEGIN, checks_fail(), CHANGED)
     assert list(state.stages) == ["load"]
     load = state.stages["load"]
     assert (load.role_ok, load.checks_ok, load.changed) == (True, True, False)
@@ -90,18 +95,18 @@ def test_nothing_begins_or_is_judged_in_a_guest_that_died() -> None:
 @pytest.mark.parametrize("end", [FULL, CTRL_C])
 def test_what_the_machine_or_the_person_ended_leaves_no_verdict(end: Event) -> None:
     reason = end.reason if isinstance(end, MachineProblem | Interruption) else ""
-    assert verdicts(after(whole("load"), StageBegan("mkfs", 3.0), end)) == {"mkfs": (Verdict.NOT_RUN, reason)}
+    assert verdicts(after(whole(), BEGINS, end)) == {"mkfs": (Verdict.NOT_RUN, reason)}
 
 
 @pytest.mark.parametrize("end", [FULL, CTRL_C])
 def test_and_takes_none_from_what_ended_before(end: Event) -> None:
-    assert verdicts(after(whole("load"), whole("mkfs", ok=False), end)) == {}
+    assert verdicts(after(whole(), whole(ok=False), end)) == {}
     assert verdicts(after(end)) == {}
 
 
 def test_the_first_end_explains_the_others() -> None:
     """A guest whose disk is gone panics later, and one that panicked can't be written to."""
-    begun = StageBegan("mkfs", 1.0)
+    begun: list[Event] = [*whole(), BEGINS]
     assert verdicts(after(begun, FULL, PANIC))["mkfs"][0] is Verdict.NOT_RUN
     assert after(begun, FULL, PANIC).machine_problem == FULL
     assert after(begun, PANIC, FULL).machine_problem is None
@@ -109,10 +114,10 @@ def test_the_first_end_explains_the_others() -> None:
 
 
 def test_an_interruption_is_no_death_and_hides_none() -> None:
-    begun = StageBegan("mkfs", 1.0)
+    begun: list[Event] = [*whole(), BEGINS]
     assert after(begun, CTRL_C).death is None
     assert verdicts(after(begun, CTRL_C, PANIC)) == {"mkfs": IN}
-    assert verdicts(after(whole("load"), CTRL_C, PANIC)) == {"load": BEHIND}
+    assert verdicts(after(whole(), CTRL_C, PANIC)) == {"load": BEHIND}
     assert verdicts(after(begun, PANIC, CTRL_C)) == {"mkfs": IN}
 
 

@@ -36,7 +36,8 @@ from vexlab.report.terminal import Progress
 from vexlab.results import model
 from vexlab.results.model import DeviceRecord, Verdict
 from vexlab.run import controller, scratch
-from vexlab.run.playbook import Event, Playbook
+from vexlab.run.events import Event, TaskEnded
+from vexlab.run.playbook import Playbook
 
 IN_MEMORY = "/dev/shm"  # noqa: S108  where a host has room for Ansible's files though its disk is full
 NO_BACKUP = "none"  # playbooks/device_test.yml knows it
@@ -257,7 +258,7 @@ def _recovered(lab: Lab, directory: Path, disk: Disk) -> str:
     variables = {"vexlab_recover_hosts": hardware.GROUP, "vexlab_run_directory": str(directory)}
     try:
         log = directory / "recover.log"
-        outcome = Playbook("recover", lab, variables, log, lambda event: None, remote_tmp=IN_MEMORY).run()
+        outcome = Playbook("recover", lab, variables, log, remote_tmp=IN_MEMORY).run()
         show_log(log, disk.verbose)
     except Interrupted:
         raise
@@ -315,18 +316,19 @@ def run_and_tell(
     """Run a playbook; the facts that it told. An unreachable host is a GuestProblem, a refusal a VexlabError."""
     facts: dict[str, Any] = {}
 
-    def listen(event: Event) -> None:
-        facts.update(((event.get("event_data") or {}).get("res") or {}).get("ansible_facts") or {})
+    def listen(event: Event) -> bool:
+        facts.update(event.facts if isinstance(event, TaskEnded) else {})
+        return False
 
     with scratch.directory() as directory:
         log = directory / "ansible.log"
-        outcome = Playbook(name, lab, variables, log, listen, remote_tmp=remote_tmp, inventory=inventory).run()
+        outcome = Playbook(name, lab, variables, log, remote_tmp=remote_tmp, inventory=inventory).run(listen)
         show_log(log, verbose)
         if outcome.ok:
             return facts
         if outcome.failure is None:
             raise VexlabError(f"Ansible failed: {log.read_text()[-600:]}")
-        kind = GuestProblem if outcome.failure.unreachable else VexlabError
+        kind = GuestProblem if outcome.failure.outcome == "unreachable" else VexlabError
         raise kind(outcome.failure.message)
 
 

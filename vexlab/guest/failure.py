@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from vexlab.results.model import Verdict
 
 
-@dataclass(frozen=True)
-class GuestFailure:
+class GuestFailure(Struct, frozen=True, tag=True):
     """The guest can't go on: panicked, hung or lost, and the cause in a sentence."""
 
     verdict: Verdict
     reason: str
 
 
-@dataclass(frozen=True)
-class MachineProblem:
+class MachineProblem(Struct, frozen=True, tag=True):
     """The machine failed, or what it gave the guest: nothing is said about the module. The fact, and what to do."""
 
     reason: str

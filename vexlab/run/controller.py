@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from vexlab import __version__
 from vexlab.config import atomic_file, stage_list, suite_hash
@@ -14,53 +12,27 @@ from vexlab.config.settings import Settings
 from vexlab.config.stage_list import StageSpec
 from vexlab.errors import HostProblem, Interrupted, VexlabError
 from vexlab.gate import evidence, promotion
-from vexlab.guest import forensics, recovery
+from vexlab.guest import recovery
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import junit_file, markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import judging, logs, results_file
 from vexlab.results.model import (
     DIED,
-    Amounts,
-    Contract,
     DeviceRecord,
-    GuestRecord,
     Machine,
-    ModuleRecord,
     Reruns,
     Run,
     Stage,
     Verdict,
 )
-from vexlab.run import replan
+from vexlab.run import replan, run_facts
 from vexlab.run.plain_playbooks import end_guest
 from vexlab.run.playbook_run import PlaybookRun
 from vexlab.run.replan import Choice, ExecutionResult, Plan
 from vexlab.run.run_directory import new_directory
 
-LOGS = ("console.log", "build.log", "ansible.log")
-
 NOT_TAKEN_DOWN = "its checks passed, and afterwards it could not be taken down; recover.log says why"
-
-REPORTS = ("report.md", "junit.xml")  # written when a run is over, after its results
-
-
-def write_contract(directory: Path, variables: dict[str, Any], machine: Machine) -> Contract:
-    """Write every variable of the contract into a run's directory; returns what of it the gate decides by."""
-    path = directory / "contract.json"
-    atomic_file.replace_file(path, json.dumps(variables, indent=1, sort_keys=True) + "\n")
-    in_guest = machine is Machine.VM
-    return Contract(
-        claims=tuple(variables["vexlab_capabilities"]),
-        module_parameters=variables["vexlab_module_parameters"],
-        mount_options_ro=variables["vexlab_mount_options_ro"],
-        mount_options_rw=variables["vexlab_mount_options_rw"],
-        cpus=variables["vexlab_cpus"] if in_guest else 0,
-        memory_mb=variables["vexlab_memory_mb"] if in_guest else 0,
-        device_size_mb=variables["vexlab_device_size_mb"],
-        known_failures=tuple(entry["check"] for entry in variables["vexlab_known_failures"]),
-        sha256=evidence.digest(path),
-    )
 
 
 class RunController:
@@ -104,7 +76,8 @@ class RunController:
         self._applied = False
         self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
-        self._contract = write_contract(self.directory, settings.contract, Machine.HARDWARE if device else Machine.VM)
+        machine = Machine.HARDWARE if device else Machine.VM
+        self._contract = run_facts.write_contract(self.directory, settings.contract, machine)
         self.left_behind: str | None = None  # what could not be taken down; None before that was tried
 
     def changed_stages(self) -> list[str]:
@@ -234,7 +207,7 @@ class RunController:
         return [part.seen() for part in self._parts if not part.directory.name.startswith("rerun-")]
 
     def _run(self, finished: datetime | None, *, keep_going: bool = False) -> Run:
-        known, guest = replan.merged(self._seen()), self._guest()
+        known, guest = replan.merged(self._seen()), run_facts.guest_of(self._lab, self._settings)
         stages = [known.get(spec.name) or self._unreached(spec) for spec in self._specs]
         if failed := self._machine_failed():
             self._left = failed.message
@@ -249,31 +222,21 @@ class RunController:
             started=self._started.isoformat(timespec="seconds"),
             finished=finished.isoformat(timespec="seconds") if finished else None,
             suite_version=__version__,
-            module=self._module(),
+            module=run_facts.module_of(self._parts, self._lab, self._settings),
             guest=guest,
             stages=tuple(replan.with_reruns(stage, self._reruns) for stage in stages),
-            evidence=self._evidence(finished is not None),
+            evidence=run_facts.evidence_of(self._parts, self.directory, finished=finished is not None),
             selected=self._selected,
             reruns=self._reruns,
             machine=Machine.HARDWARE if self._device else Machine.VM,
             device=self._device,
-            kernel=guest.kernel if guest else self._kernel_of_build(),
+            kernel=guest.kernel if guest else run_facts.kernel_of_build(self._parts),
             suite=suite_hash.suite(),
             applied=self._applied,
-            amounts=self._amounts(),
+            amounts=run_facts.amounts_of(self._settings),
             contract=self._contract,
             chosen=self._chosen,
         )
-
-    def _kernel_of_build(self) -> str:
-        """The kernel that the module was built for, which stage load compares with the one that runs."""
-        vermagic = self._parts[0].build.get("module", {}).get("vermagic", "") if self._parts else ""
-        return vermagic.split()[0] if vermagic else ""
-
-    def _amounts(self) -> Amounts:
-        """How much stage stress is asked to do."""
-        asked = {name: self._settings.contract[f"vexlab_{name}"] for name in Amounts.__struct_fields__}
-        return Amounts(**asked)
 
     def _unreached(self, spec: StageSpec) -> Stage:
         """A stage that did not begin: skipped when the target has no such stage, else not run."""
@@ -285,46 +248,6 @@ class RunController:
         if stage.name not in self._selected:
             return stage
         return Stage(stage.name, reason=replan.why_not_run(self._specs, stage.name, known, self._left))
-
-    def _module(self) -> ModuleRecord | None:
-        """Identity of the module that this run built, or found built and judged; none after a build that failed."""
-        build = self._parts[0].stages.get("build") if self._parts else None
-        judged = build is None or build.role_ok is True or build.checks_ok is True
-        made = self._parts[0].build.get("module") if self._parts else None
-        known = made or (self._lab.module() if self._parts and self._parts[0].began and judged else {})
-        if not known:
-            return None
-        variant = str(self._settings.contract["vexlab_variant"])
-        return ModuleRecord(known["name"], known["sha256"], known["srcversion"], variant, known["build_id"])
-
-    def _guest(self) -> GuestRecord | None:
-        record = self._lab.record()
-        if record.get("state") != "ready":
-            return None
-        image = Path(record["parameters"]["image"])
-        try:
-            manifest = json.loads((image / "manifest.json").read_text())
-        except (OSError, ValueError):
-            manifest = {}
-        return GuestRecord(
-            kernel=str(manifest.get("kernel_release", "")), accelerator=record["accelerator"], qemu=record["qemu"],
-            warm=record["warm"], memory_mb=record["parameters"]["memory_mb"], cpus=record["parameters"]["cpus"],
-            ssh_port=record["port"], image=image.name,
-            share=self._settings.contract["vexlab_share_directory"] if record["source"] else "",
-        )  # fmt: skip
-
-    def _evidence(self, finished: bool) -> dict[str, str]:
-        """Name of each piece of evidence to its path; what is not of the first execution says of which it is."""
-        found = {Path(name).stem: name for name in REPORTS} if finished else {}
-        for part in self._parts:
-            of = "" if part.directory == self.directory else f", {part.directory.name.replace('-', ' ')}"
-            paths = {Path(name).stem: part.directory / name for name in LOGS if (part.directory / name).is_file()}
-            logs = sorted(part.directory.glob("stages/*/kernel.log"))
-            paths |= {f"kernel log of {path.parent.name}": path for path in logs}
-            kept = [path for name in forensics.KEPT for path in sorted(part.directory.glob(f"stages/*/{name}"))]
-            paths |= {f"{path.name} of {path.parent.name}": path for path in kept}
-            found |= {f"{name}{of}": str(path.relative_to(self.directory)) for name, path in paths.items()}
-        return found
 
     def _write(self, run: Run) -> None:
         """Write the results; of a run that is over also its reports, and the seal on its evidence."""

@@ -1,8 +1,9 @@
 """Ctrl-C, SIGTERM and a terminal that is closed: each ends a command in the same way, and only once.
 
-The first raises KeyboardInterrupt, and what it is raised in cleans up. That takes seconds, and has its own deadlines. A
-shell and the kernel both send SIGHUP when a terminal is closed, and people press Ctrl-C again: what comes after the
-first must not cut the clean-up short, so it is ignored.
+The first raises KeyboardInterrupt, and what it is raised in cleans up. For what says so (`told`) it is one event among
+others instead. The clean-up takes seconds, and has its own deadlines. A shell and the kernel both send SIGHUP when a
+terminal is closed, and people press Ctrl-C again: what comes after the first must not cut the clean-up short, so it is
+ignored.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import atexit
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _terminals: list[int] = []  # of the standard streams, at the start
-_deferred = 0  # how many are inside `deferred`
-_asked = False  # whether one of the signals has come
-_raised = False
+_told: Callable[[], None] | None = None  # what is called instead of raising
+_came = False  # whether one of the signals has come
 
 
 def listen() -> None:
@@ -31,28 +31,27 @@ def listen() -> None:
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[None]:
-    """Let nothing interrupt what is done meanwhile; what came is raised at its end."""
-    global _deferred  # noqa: PLW0603  signals are the process's
-    _deferred += 1
+def told(tell: Callable[[], None]) -> Iterator[None]:
+    """Have `tell` called of each signal meanwhile, instead of raising; nothing is told if one had come before.
+
+    It is called in the middle of whatever the main thread does then, so it may do no more than put something into a
+    `queue.SimpleQueue`.
+    """
+    global _told  # noqa: PLW0603  signals are the process's
+    before, _told = _told, _told if _came else tell
     try:
         yield
     finally:
-        _deferred -= 1
-    _raise_once()
+        _told = before
 
 
 def _on_signal(*_: object) -> None:
-    global _asked  # noqa: PLW0603  signals are the process's
-    _asked = True
+    global _came
+    is_first, _came = not _came, True
     _let_go_of_dead_terminals()
-    _raise_once()
-
-
-def _raise_once() -> None:
-    global _raised  # noqa: PLW0603  signals are the process's
-    if _asked and not _raised and not _deferred:
-        _raised = True
+    if _told is not None:
+        _told()
+    elif is_first:
         raise KeyboardInterrupt
 
 

@@ -12,8 +12,9 @@ from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
-from vexlab.run.playbook import Event, Outcome, Playbook
-from vexlab.run.preparation import image_detail
+from vexlab.run.events import Event, TaskEnded
+from vexlab.run.playbook import Outcome, Playbook
+from vexlab.run.run_display import image_detail
 
 
 def end_guest(lab: Lab, how: str, log: Path) -> list[str]:
@@ -27,14 +28,19 @@ def end_guest(lab: Lab, how: str, log: Path) -> list[str]:
 
 def run_plain(name: str, lab: Lab, variables: dict[str, Any], log: Path) -> Outcome:
     """Run a playbook that has no stages, such as the one that destroys the guest."""
-    return Playbook(name, lab, variables, log, lambda event: None).run()
+    return Playbook(name, lab, variables, log).run()
 
 
 def build_image(lab: Lab, progress: Progress, log: Path) -> None:
     """Build the image that the lab's contract asks for; raises HostProblem when that fails."""
     since = time.time()
     progress.begin("image", lambda: image_detail(since))
-    outcome = Playbook("image", lab, {}, log, lambda event: None).run(progress.tick)
+
+    def show(_event: Event) -> bool:
+        progress.tick()
+        return False
+
+    outcome = Playbook("image", lab, {}, log).run(show)
     if not outcome.ok:
         raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
     progress.end("image", "built" if outcome.changed else "there already")
@@ -44,12 +50,13 @@ def prune_images(lab: Lab, keep: Sequence[str], log: Path) -> dict[str, Any]:
     """Remove the images that nobody uses; what was removed (key and MiB), and what was kept and why."""
     answers: list[dict[str, Any]] = []
 
-    def listen(event: Event) -> None:
-        facts = ((event.get("event_data") or {}).get("res") or {}).get("ansible_facts") or {}
-        answers.extend([facts["vexlab_image_result"]] if "vexlab_image_result" in facts else [])
+    def listen(event: Event) -> bool:
+        if isinstance(event, TaskEnded) and "vexlab_image_result" in event.facts:
+            answers.append(event.facts["vexlab_image_result"])
+        return False
 
     variables = {"vexlab_image_state": "pruned", "vexlab_image_keep": list(keep)}
-    outcome = Playbook("image", lab, variables, log, listen).run()
+    outcome = Playbook("image", lab, variables, log).run(listen)
     if not outcome.ok or not answers:
         raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
     return answers[-1]

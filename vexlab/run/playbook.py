@@ -1,17 +1,17 @@
-"""Runs a playbook through ansible-runner, tells what happens, and ends it cleanly when it has to be ended."""
+"""Runs a playbook through ansible-runner, brings what happens in one queue, and ends it cleanly when it has to end."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import importlib.util
 import json
-import os
 import signal
-import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from ansible_runner.interface import init_runner
@@ -20,25 +20,18 @@ from vexlab.config import installation, literals
 from vexlab.errors import OF_THE_DISK, Interrupted, UsageProblem, VexlabError, write_problem
 from vexlab.guest import reaper
 from vexlab.guest.lab import Lab
-from vexlab.run import interrupt, scratch
+from vexlab.run import ansible_environment, events, interrupt, scratch
+from vexlab.run.events import Clock, Event, Events, Interruption, PlaybookEnded, RawEvent, TaskEnded
 
-Event = dict[str, Any]
-PASSED_ON = (
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR", "LANG", "LANGUAGE", "NO_COLOR", "SSH_AUTH_SOCK",
-    "KRB5CCNAME", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
-)  # fmt: skip
-PASSED_ON_BEGINNINGS = ("LC_", "XDG_", "ANSIBLE_", "VEXLAB_")
-PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+TICK = 0.2  # seconds between two events of the clock
+
+Take = Callable[[Event], bool]
+"""Takes an event, in the thread that runs the playbook; whether the playbook is to be ended."""
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A task that failed, or a host that could not be reached: who, where, and the task's own words."""
-
-    role: str
-    task: str
-    message: str
-    unreachable: bool
+def pass_by(event: Event) -> bool:
+    """Take an event and do nothing about it."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -46,20 +39,21 @@ class Outcome:
     """How a playbook ended: `ok` only when Ansible says so, the first failure, and the tasks that changed something."""
 
     ok: bool
-    failure: Failure | None
+    failure: TaskEnded | None
     changed: tuple[str, ...]
-    stopped: bool
 
 
 class Playbook:
-    """One execution of a playbook.
+    """One execution of a playbook. Use once.
 
-    `on_event` gets each event of ansible-runner, in order, in another thread. `stop` may be called from any thread.
+    What Ansible does is put into a queue by a thread of ansible-runner; so is Ctrl-C by its signal's handler, and
+    whoever watches something else meanwhile may put more into it. `run` alone takes from it, in the thread that calls
+    it.
     """
 
     def __init__(
-        self, name: str, lab: Lab, variables: Mapping[str, Any], log: Path, on_event: Callable[[Event], None],
-        *, inventory: Path | None = None, remote_tmp: str = "",
+        self, name: str, lab: Lab, variables: Mapping[str, Any], log: Path, *, inventory: Path | None = None,
+        remote_tmp: str = "",
     ) -> None:  # fmt: skip
         """Keep what to run; nothing starts yet. Raises UsageProblem for variables that would be templates.
 
@@ -74,84 +68,131 @@ class Playbook:
         self._lab = lab
         self._variables = dict(variables)
         self._log = log
-        self._on_event = on_event
         self._inventory = inventory
         self._remote_tmp = {"ANSIBLE_REMOTE_TMP": remote_tmp} if remote_tmp else {}
-        self._cancel = threading.Event()
-        self._ansible_pid: int | None = None
-        self._failure: Failure | None = None
+        self._events = Events()
+        self._take: Take = pass_by
+        self._ticked = time.monotonic()
+        # what the consumer of the queue has seen
+        self._ended: PlaybookEnded | None = None
+        self._failure: TaskEnded | None = None
         self._changed: list[str] = []
-        self._stop_asked = threading.Event()
-        self._done = threading.Event()
-        self._status = ""
+        self._interrupted = False
+        # what the runner's thread reads, or leaves
+        self._cancel = False
+        self._ansible_pid: int | None = None
         self._problem: Exception | None = None
 
-    def run(self, while_running: Callable[[], None] = lambda: None) -> Outcome:
-        """Run to the end; `while_running` is called a few times a second. Ctrl-C ends it and raises Interrupted."""
-        with self._log.open("a") as log, scratch.directory_and_sockets() as (private, sockets):
+    def run(self, take: Take = pass_by, queue: Events | None = None) -> Outcome:
+        """Run to the end; `take` gets every event. Ctrl-C ends it and raises Interrupted, with the rest done.
+
+        `queue`: one that others put events into as well. Raises VexlabError when ansible-runner fails.
+        """
+        self._take = take
+        self._events = self._events if queue is None else queue
+        with (
+            self._log.open("a") as log, scratch.directory_and_sockets() as (private, sockets),
+            interrupt.told(lambda: self._events.put(Interruption())),
+        ):  # fmt: skip
             threading.Thread(target=self._work, args=(private, sockets, log), name="playbook", daemon=True).start()
             try:
-                # An event, not the thread, is waited for: in Python 3.11 a thread whose join() was interrupted by a
-                # signal counts as ended although it still runs (bpo-45274).
-                while not self._done.wait(0.2):
-                    while_running()
-                    if self._stop_asked.is_set():
+                while self._ended is None:
+                    if self._step():
                         self._end()
                 reaper.end_marked(reaper.MARK)  # the verifier, which waits for the tests of another stage
-            except (KeyboardInterrupt, OSError) as problem:
+            except BaseException as problem:  # of `take`: nothing goes on that nobody follows
+                self._take = pass_by
                 self._end()
                 # EIO: the terminal that progress is shown on was closed, of which a signal is about to tell.
-                if isinstance(problem, OSError) and problem.errno != errno.EIO:
-                    raise
-                raise Interrupted("interrupted", "") from None
-            except BaseException:  # of `while_running`; nothing goes on that nobody watches
-                self._end()
+                if isinstance(problem, OSError) and problem.errno == errno.EIO:
+                    raise Interrupted("interrupted", "") from None
                 raise
-            if isinstance(self._problem, VexlabError):  # what `on_event` met
-                raise self._problem
-            if isinstance(self._problem, OSError) and self._problem.errno in OF_THE_DISK:
-                raise write_problem(self._log, self._problem)
-            if self._problem is not None:
-                raise VexlabError(f"ansible-runner failed: {self._problem}", f"Ansible's output is in {self._log}")
-            return Outcome(
-                self._status == "successful" and self._failure is None,
-                self._failure, tuple(self._changed), self._stop_asked.is_set(),
-            )  # fmt: skip
+        if self._interrupted:
+            raise Interrupted("interrupted", "")
+        self._raise_problem()
+        ok = self._ended.ok and self._failure is None
+        return Outcome(ok, self._failure, tuple(self._changed))
 
-    def stop(self) -> None:
-        """Ask the execution to end; `run` returns when it has."""
-        self._stop_asked.set()
+    # --- the consumer's side
+
+    def _step(self) -> bool:
+        """Take the next event, or the clock's when none comes; whether it asks for the end of the playbook."""
+        event = self._next()
+        match event:
+            case PlaybookEnded():
+                self._ended = event
+            case TaskEnded() if event.went_wrong:
+                self._failure = self._failure or event
+            case TaskEnded(outcome="ok", changed=True):
+                self._changed.append(event.task)
+            case Interruption():
+                self._interrupted = True
+        return self._take(event) or self._interrupted
+
+    def _next(self) -> Event:
+        """Wait for the next event; the clock's comes in time, however many others there are."""
+        left = self._ticked + TICK - time.monotonic()
+        if left > 0:
+            with contextlib.suppress(Empty):
+                return self._events.get(timeout=left)
+        self._ticked = time.monotonic()
+        return Clock(self._ticked)
+
+    def _end(self) -> None:
+        """End Ansible and everything it started, the polite way first.
+
+        ansible-runner's cancel kills a process group, but Ansible's workers are in sessions of their own and survive
+        it: SIGINT lets Ansible end them, and what is left after that is found by the mark in its environment.
+        """
+        if self._ansible_pid is not None:
+            reaper.signal_process(self._ansible_pid, reaper.MARK, signal.SIGINT)
+        self._wait(reaper.GRACE)
+        self._cancel = True
+        self._wait(reaper.GRACE)
+        reaper.end_marked(reaper.MARK)
+        self._wait(reaper.GRACE)
+
+    def _wait(self, seconds: float) -> None:
+        """Go on taking events until the playbook has ended, for so long at the most."""
+        deadline = time.monotonic() + seconds
+        while self._ended is None and time.monotonic() < deadline:
+            self._step()
+
+    def _raise_problem(self) -> None:
+        """Raise what the runner's thread met, in words."""
+        if isinstance(self._problem, VexlabError):
+            raise self._problem
+        if isinstance(self._problem, OSError) and self._problem.errno in OF_THE_DISK:
+            raise write_problem(self._log, self._problem)
+        if self._problem is not None:
+            raise VexlabError(f"ansible-runner failed: {self._problem}", f"Ansible's output is in {self._log}")
+
+    # --- the runner's side, in a thread of its own
 
     def _work(self, private: Path, sockets: Path, log: Any) -> None:
-        """Execute, in a thread of its own."""
+        """Execute, and tell the queue of the end, whatever came of it."""
+        ok = False
         try:
-            self._status = self._execute(private, sockets, log)
+            ok = self._execute(private, sockets, log) == "successful"
         except Exception as problem:  # noqa: BLE001  it is raised again, in the thread that waits
             self._problem = problem
         finally:
-            self._done.set()
+            self._events.put(PlaybookEnded(time.monotonic(), ok))
 
     def _execute(self, private: Path, sockets: Path, log: Any) -> str:
         (private / "env").mkdir()
         # Given as an argument, settings would be dropped together with the environment files.
         settings = {"suppress_ansible_output": True, "suppress_output_file": True}
         (private / "env" / "settings").write_text(json.dumps(settings))
-        environment = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "ANSIBLE_CONFIG": str(installation.root() / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(installation.collections()),
-            "VEXLAB_SOCKET_DIRECTORY": str(sockets),
-            "ANSIBLE_LOCAL_TEMP": str(private / "tmp"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_DEPRECATION_WARNINGS": "0",
-            **self._remote_tmp,
-        } | strategy()
+        environment = ansible_environment.settings(sockets, private / "tmp") | self._remote_tmp
 
-        def keep(event: Event) -> bool:
-            self._observe(event)
-            if event.get("stdout"):
-                log.write(event["stdout"] + "\n")
+        def keep(raw: RawEvent) -> bool:
+            self._ansible_pid = raw.get("pid") or self._ansible_pid
+            if raw.get("stdout"):
+                log.write(raw["stdout"] + "\n")
                 log.flush()
+            if (event := events.of_runner(raw, time.monotonic())) is not None:
+                self._events.put(event)
             return False  # the runner need not keep it
 
         inventories = [self._inventory] if self._inventory else self._lab.inventories()
@@ -160,76 +201,14 @@ class Playbook:
             playbook=str(installation.playbook(self._name)), inventory=[str(path) for path in inventories],
             limit=self._lab.name if self._lab.theirs else None, extravars=self._variables,
             envvars=environment, quiet=True, suppress_env_files=True, fact_cache_type="memory", event_handler=keep,
-            status_handler=forget_command, cancel_callback=self._cancel.is_set,
+            status_handler=forget_command, cancel_callback=lambda: self._cancel,
         )  # fmt: skip
-        runner.config.env = passed_on(runner.config.env)
+        runner.config.env = ansible_environment.passed_on(runner.config.env)
         runner.run()
         return str(runner.status)
-
-    def _observe(self, event: Event) -> None:
-        """Take from an event what the outcome needs, and pass it on."""
-        self._ansible_pid = event.get("pid") or self._ansible_pid
-        data = event.get("event_data", {})
-        result = data.get("res") or {}
-        if event["event"] in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
-            unreachable = event["event"] == "runner_on_unreachable"
-            failure = Failure(data.get("role") or "", data.get("task") or "", _words(result), unreachable)
-            self._failure = self._failure or failure
-        elif event["event"] == "runner_on_ok" and result.get("changed"):
-            self._changed.append(str(data.get("task")))
-        self._on_event(event)
-
-    def _end(self) -> None:
-        """End Ansible and everything it started, the polite way first.
-
-        ansible-runner's cancel kills a process group, but Ansible's workers are in sessions of their own and survive
-        it: SIGINT lets Ansible end them, and what is left after that is found by the mark in its environment.
-        """
-        with interrupt.deferred():  # a second Ctrl-C must not cut the clean-up short
-            if self._ansible_pid is not None:
-                reaper.signal_process(self._ansible_pid, reaper.MARK, signal.SIGINT)
-            self._done.wait(reaper.GRACE)
-            self._cancel.set()
-            self._done.wait(reaper.GRACE)
-            reaper.end_marked(reaper.MARK)
-            self._done.wait(reaper.GRACE)
-
-
-def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """What Ansible gets of an environment: what it needs of ours, and what was put in for it.
-
-    ansible-runner writes it into a file, and the environment of a CI job is full of secrets.
-    """
-
-    def is_needed(name: str) -> bool:
-        return name in PASSED_ON or name.startswith(PASSED_ON_BEGINNINGS) or name.lower() in PROXIES
-
-    return {name: value for name, value in environment.items() if is_needed(name) or os.environ.get(name) != value}
 
 
 def forget_command(status: Mapping[str, Any], runner_config: Any) -> None:
     """Remove the file in which ansible-runner keeps its command and its environment, as soon as it goes on."""
     if status["status"] == "running":
         (Path(runner_config.artifact_dir) / "command").unlink(missing_ok=True)
-
-
-def strategy() -> dict[str, str]:
-    """Environment that makes Ansible use mitogen, where it is installed and nobody asked for another strategy.
-
-    The same tasks take a fifth of the time with it in an emulated guest, since Python isn't started anew for each.
-    """
-    if importlib.util.find_spec("ansible_mitogen") is None or "ANSIBLE_STRATEGY" in os.environ:
-        return {}
-    plugins = installation.root() / "playbooks" / "strategy"
-    return {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(plugins)}
-
-
-def _words(result: Mapping[str, Any]) -> str:
-    """What a failed task said: its message, and of a command its streams."""
-    message = str(result.get("msg") or "").strip()
-    said = str(result.get("stderr") or result.get("stdout") or "").strip()
-    if said and message.startswith(("non-zero return code", "Task failed", "MODULE FAILURE")):
-        command = result.get("cmd")
-        shown = " ".join(command) if isinstance(command, list) else str(command or "")
-        return f"`{shown}` failed: {said[-1500:]}" if shown else said[-1500:]
-    return message or said or "Ansible gave no message"

@@ -1,67 +1,47 @@
 """What an execution of a playbook has shown so far, and one pure function from (state, event) to the next state.
 
-Nothing is done here: who follows the playbook, watches the guest and the machine, or hears Ctrl-C, makes the events.
-Whatever state a stage is in, no end is dropped: it is charged to the stage that it came in, or after.
+Nothing is done here: whoever consumes the queue of events does what a new state asks for. Whatever state a stage is in,
+no end is dropped: it is charged to the stage that it came in, or after.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from vexlab.errors import VexlabError
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import DIED, Verdict
+from vexlab.run.events import (
+    JUDGE,
+    STAGE,
+    Clock,
+    Event,
+    GuestReady,
+    Interruption,
+    PlaybookEnded,
+    RunEnded,
+    TaskEnded,
+    TaskStarted,
+    WatchClosed,
+)
 
 AFTER = "after its checks: "
-
 BEFORE = "before it began: "
-
-
-@dataclass(frozen=True)
-class StageBegan:
-    """A stage begins; `at` is of the monotonic clock, `judged` whether its checks are to run."""
-
-    name: str
-    at: float
-    judged: bool = True
-
-
-@dataclass(frozen=True)
-class RoleEnded:
-    """The role of the stage that goes on ended; `ok` is None for a stage that has no role."""
-
-    ok: bool | None
-
-
-@dataclass(frozen=True)
-class ChecksEnded:
-    """The checks of the stage that goes on ended; `ok` is what pytest said."""
-
-    ok: bool
-
-
-@dataclass(frozen=True)
-class Changed:
-    """A task of the stage that goes on changed something."""
-
-
-@dataclass(frozen=True)
-class StageEnded:
-    """The stage that goes on ended; `at` is of the monotonic clock."""
-
-    at: float
-
-
-@dataclass(frozen=True)
-class Interruption:
-    """The person ended the execution."""
-
-    reason: str = "interrupted"
-
+PREPARATIONS = {"vexlab_image": "image", "vexlab_guest": "guest"}  # the roles that come before the stages
 
 End = GuestFailure | MachineProblem | Interruption
 
-Event = StageBegan | RoleEnded | ChecksEnded | Changed | StageEnded | End
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage that the playbook is to run; `deadline` in seconds, `judged`: its checks are to run."""
+
+    name: str
+    deadline: float = float("inf")
+    has_role: bool = True
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,20 +59,37 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class State:
-    """What an execution has shown: its stages in their order, and the end that came before its own, if one did.
+    """What an execution has shown.
 
-    `charged` is the stage that the end came in, or `after` whose checks it came; empty when no stage had begun.
+    `planned`: its stages. `preparing`: image or guest, while that goes on; `prepared_anew`: something of it changed.
+    `guest_is_new`: nothing was done on the guest before. `watched`: what happens to the guest counts. `stages`: those
+    that began, in their order. `end`: what came before the playbook's own end, if anything did; `charged` is the stage
+    that it came in, or `after` whose checks it came, and empty when no stage had begun. `failure`: the first task that
+    failed. `build`, `image`: what their roles told.
     """
 
+    planned: tuple[PlannedStage, ...] = ()
+    preparing: str = ""
+    prepared_anew: bool = False
+    guest_is_new: bool = False
+    watched: bool = False
     stages: Mapping[str, StageProgress] = field(default_factory=dict)
     end: End | None = None
     charged: str = ""
     after: bool = False
+    failure: TaskEnded | None = None
+    build: Mapping[str, Any] = field(default_factory=dict)
+    image: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def current(self) -> StageProgress | None:
         """The stage that began last."""
         return next(reversed(list(self.stages.values())), None)
+
+    @property
+    def open(self) -> StageProgress | None:
+        """The stage that goes on."""
+        return self.current if self.current is not None and self.current.ended is None else None
 
     @property
     def death(self) -> GuestFailure | None:
@@ -104,36 +101,141 @@ class State:
         """What the machine failed with, if that is what ended the execution."""
         return self.end if isinstance(self.end, MachineProblem) else None
 
+    @property
+    def began(self) -> bool:
+        """Whether it came to a stage, or a guest that was up already died before: of a module that it had in it."""
+        return bool(self.stages) or (self.death is not None and not self.guest_is_new)
+
+    @property
+    def victim(self) -> str:
+        """The stage that the guest's death is charged to: before any began, the one that was to come first."""
+        return self.charged or (self.planned[0].name if self.planned else "")
+
 
 def advance(state: State, event: Event) -> State:
-    """The state after an event; a ValueError for a death whose verdict is none of a death.
+    """Return the state after an event.
+
+    Raises VexlabError for a playbook that runs other stages than planned, and ValueError for a death whose verdict is
+    none of a death.
+    """
+    match event:
+        case TaskStarted():
+            state = _task_started(state, event)
+        case TaskEnded():
+            state = _task_ended(state, event)
+        case GuestReady():
+            state = replace(_with_preparation(state, ""), watched=True)
+        case Clock(at):
+            state = _at(state, at)
+        case GuestFailure() | MachineProblem() | Interruption():
+            state = _with_end(state, event)
+        case WatchClosed():
+            state = _without_watch(state)
+        case RunEnded(at):
+            state = _with_stage(state, ended=at)
+        case PlaybookEnded():
+            pass  # whether it succeeded is told by its tasks
+    return state
+
+
+def explained(state: State, end: End) -> State:
+    """Return the state with more words for the end that it has, such as its place in the source."""
+    return replace(state, end=end)
+
+
+def spoils(state: State, name: str) -> tuple[Verdict, str] | None:
+    """Return verdict and reason that the end gives to a stage; None when it leaves the stage as it was.
+
+    What the machine or the person ended leaves no verdict on a stage that was going on, and takes none from a stage
+    that had ended.
+    """
+    end = state.end
+    if end is None or name != (state.victim if isinstance(end, GuestFailure) else state.charged):
+        return None
+    if isinstance(end, GuestFailure):
+        return end.verdict, f"{AFTER if state.after else ''}{'' if state.charged else BEFORE}{end.reason}"
+    return None if state.after else (Verdict.NOT_RUN, end.reason)
+
+
+def _task_started(state: State, event: TaskStarted) -> State:
+    if event.role in PREPARATIONS:
+        state = _with_preparation(state, PREPARATIONS[event.role])
+    if event.action == STAGE and state.end is None:  # it begins now: what keeps it from being announced is its own
+        state = _with_preparation(state, "")
+        following = next((stage for stage in state.planned if stage.name not in state.stages), None)
+        if following is None:
+            raise VexlabError("the playbook began a stage that was not asked for")
+        began = StageProgress(following.name, event.at, following.judged)
+        return replace(state, stages={**state.stages, following.name: began})
+    if event.action == JUDGE and state.open is not None:
+        has_role = next(stage.has_role for stage in state.planned if stage.name == state.open.name)
+        return _with_stage(state, role_ok=True if has_role else None)
+    return state
+
+
+def _task_ended(state: State, event: TaskEnded) -> State:
+    current, judges = state.open, event.action == JUDGE
+    if event.announced and current is not None and event.announced != current.name:
+        raise VexlabError(f"the playbook began stage {event.announced} where {current.name} was next")
+    if event.went_wrong:
+        state = replace(state, failure=state.failure or event)
+        return _with_stage(state, **({"checks_ok": event.exit_code == 0} if judges else {"role_ok": False}))
+    if judges:  # the task that judges may go on after failed checks
+        checks_ok = None if event.outcome == "skipped" else event.exit_code == 0
+        return _with_stage(state, checks_ok=checks_ok, ended=event.at)
+    if event.changed:
+        state = _with_stage(replace(state, prepared_anew=state.prepared_anew or bool(state.preparing)), changed=True)
+    if "vexlab_image_result" in event.facts:
+        state = replace(state, image=event.facts["vexlab_image_result"])
+    if (build := event.facts.get("vexfs_build_result")) is None:
+        return state
+    if "host_problem" in build:
+        hint = "mend that, or build in the guest: --builder guest"
+        return _with_end(state, MachineProblem(str(build["host_problem"]), hint))
+    return replace(state, build=build)
+
+
+def _at(state: State, at: float) -> State:
+    """Return the state as it is at a time: a stage past its deadline hangs."""
+    current = state.open
+    if current is None or state.end is not None:
+        return state
+    deadline = next(stage.deadline for stage in state.planned if stage.name == current.name)
+    if at - current.began <= deadline:
+        return state
+    return _with_end(
+        state, GuestFailure(Verdict.HUNG, f"the stage did not end within its deadline of {deadline:.0f} s")
+    )
+
+
+def _without_watch(state: State) -> State:
+    """Return the state when nobody tells of the guest any more: one that can't be reached and didn't die is lost."""
+    failure = state.failure
+    if failure is None or failure.outcome != "unreachable" or state.current is None:
+        return state
+    return _with_end(state, GuestFailure(Verdict.LOST, f"the connection to the guest was lost: {failure.message}"))
+
+
+def _with_preparation(state: State, part: str) -> State:
+    """Return the state with another part of the preparation, or none, in place of the one that goes on."""
+    if part == state.preparing:
+        return state
+    is_new = state.guest_is_new or (state.preparing == "guest" and state.prepared_anew)
+    return replace(state, preparing=part, prepared_anew=False, guest_is_new=is_new)
+
+
+def _with_stage(state: State, **changes: Any) -> State:
+    """Return the state with what was seen of the stage that goes on; as it was when none does."""
+    stage = state.open
+    return state if stage is None else replace(state, stages={**state.stages, stage.name: replace(stage, **changes)})
+
+
+def _with_end(state: State, end: End) -> State:
+    """Return the state with an end.
 
     Of several ends the first one counts, since it explains the others: a guest whose disk is gone panics later. But an
     interruption explains no death, and who interrupts a run must not hide one.
     """
-    match event:
-        case StageBegan(name, at, judged):
-            return (
-                state if state.end else replace(state, stages={**state.stages, name: StageProgress(name, at, judged)})
-            )
-        case GuestFailure() | MachineProblem() | Interruption():
-            return _end(state, event)
-    stage = state.current
-    if stage is None or stage.ended is not None:
-        return state
-    match event:
-        case RoleEnded(ok):
-            stage = replace(stage, role_ok=ok)
-        case ChecksEnded(ok):
-            stage = replace(stage, checks_ok=ok)
-        case Changed():
-            stage = replace(stage, changed=True)
-        case StageEnded(at):
-            stage = replace(stage, ended=at)
-    return replace(state, stages={**state.stages, stage.name: stage})
-
-
-def _end(state: State, end: End) -> State:
     if isinstance(end, GuestFailure) and end.verdict not in DIED:
         raise ValueError(f"a guest can't die as {end.verdict}")
     if state.end is not None and not (isinstance(state.end, Interruption) and isinstance(end, GuestFailure)):
@@ -142,22 +244,3 @@ def _end(state: State, end: End) -> State:
     return replace(
         state, end=end, charged=stage.name if stage else "", after=stage is not None and stage.ended is not None
     )
-
-
-def explained(state: State, end: End) -> State:
-    """The state with more words for the end that it has, such as its place in the source."""
-    return replace(state, end=end)
-
-
-def spoils(state: State, name: str, first: str) -> tuple[Verdict, str] | None:
-    """Verdict and reason that the end of the execution gives to a stage; None when it leaves the stage as it was.
-
-    `first` is the stage that was to come first: a death before any began is told of it. What the machine or the person
-    ended leaves no verdict on a stage that was going on, and takes none from a stage that had ended.
-    """
-    end = state.end
-    if end is None or name != (state.charged or (first if isinstance(end, GuestFailure) else "")):
-        return None
-    if isinstance(end, GuestFailure):
-        return end.verdict, f"{'' if not state.after else AFTER}{BEFORE if not state.charged else ''}{end.reason}"
-    return None if state.after else (Verdict.NOT_RUN, end.reason)

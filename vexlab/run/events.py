@@ -1,0 +1,142 @@
+"""What happens while a playbook is executed, as one queue brings it: Ansible, the guest's watch, the clock, Ctrl-C.
+
+A run writes them to `events.jsonl`. Replayed through `tracker.advance` they show what was decided, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from vexlab.guest.failure import GuestFailure, MachineProblem
+
+RawEvent = dict[str, Any]
+"""An event of ansible-runner."""
+STAGE = "vexfs.vexlab.stage"  # the module by which a playbook announces a stage
+JUDGE = "vexfs.vexlab.judge"  # and the one by which it has its checks run
+_OURS = ("vexfs_", "vexlab_")  # what the names of facts begin with that are told to vexlab
+
+
+class TaskStarted(Struct, frozen=True, tag=True):
+    """Ansible begins a task of a role (empty outside of roles) that runs a module; `at` is of the monotonic clock."""
+
+    at: float
+    role: str
+    action: str
+
+
+class TaskEnded(Struct, frozen=True, tag=True, omit_defaults=True):
+    """A task ended on a host.
+
+    `exit_code` is that of its program, `announced` the stage that it says begins, `message` what a task that failed
+    said, `facts` are those of its facts that are told to vexlab.
+    """
+
+    at: float
+    outcome: Literal["ok", "failed", "unreachable", "skipped"]
+    role: str = ""
+    task: str = ""
+    action: str = ""
+    changed: bool = False
+    exit_code: int | None = None
+    announced: str = ""
+    message: str = ""
+    facts: dict[str, Any] = {}
+
+    @property
+    def went_wrong(self) -> bool:
+        """Whether it failed, or its host could not be reached."""
+        return self.outcome in ("failed", "unreachable")
+
+
+class PlaybookEnded(Struct, frozen=True, tag=True):
+    """Ansible ended; `ok` is what it says of the whole playbook."""
+
+    at: float
+    ok: bool
+
+
+class Clock(Struct, frozen=True, tag=True):
+    """Time passes; `at` is of the monotonic clock."""
+
+    at: float
+
+
+class Interruption(Struct, frozen=True, tag=True):
+    """The person ends the run."""
+
+    reason: str = "interrupted"
+
+
+class GuestReady(Struct, frozen=True, tag=True):
+    """The guest is there and nobody replaces it any more: what happens to it from now on counts."""
+
+
+class WatchClosed(Struct, frozen=True, tag=True):
+    """Nobody will tell anything of the guest any more."""
+
+
+class RunEnded(Struct, frozen=True, tag=True):
+    """All is known that will be; `at` is of the monotonic clock."""
+
+    at: float
+
+
+Event = (
+    TaskStarted | TaskEnded | PlaybookEnded | Clock | Interruption | GuestReady | WatchClosed | RunEnded
+    | GuestFailure | MachineProblem
+)  # fmt: skip
+Events = SimpleQueue[Event]
+
+_reader = msgspec.json.Decoder(Event)
+
+
+def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
+    """Return what an event of ansible-runner means; None when it is none of a task, or of a failure that is ignored."""
+    data = raw.get("event_data") or {}
+    role = str(data.get("role") or "").rpartition(".")[2]
+    action = str(data.get("task_action") or "")
+    kind = raw["event"]
+    if kind == "playbook_on_task_start":
+        return TaskStarted(at, role, action)
+    outcome = kind.removeprefix("runner_on_")
+    if kind == outcome or outcome not in ("ok", "failed", "unreachable", "skipped") or data.get("ignore_errors"):
+        return None
+    result = data.get("res") or {}
+    wrong = outcome in ("failed", "unreachable")
+    exit_code = result.get("rc")
+    facts = {name: value for name, value in (result.get("ansible_facts") or {}).items() if name.startswith(_OURS)}
+    return TaskEnded(
+        at, outcome, role, str(data.get("task") or ""), action, bool(result.get("changed")),
+        exit_code if isinstance(exit_code, int) else None,
+        str((result.get("stage") or {}).get("name", "")) if action == STAGE else "",
+        _words(result) if wrong else "", facts,
+    )  # fmt: skip
+
+
+def encode(event: Event) -> bytes:
+    """Return an event as a line of `events.jsonl`."""
+    return msgspec.json.encode(event) + b"\n"
+
+
+def read(path: Path) -> Iterator[Event]:
+    """Yield the events of a file that was written line by line with `encode`."""
+    with path.open("rb") as lines:
+        for line in lines:
+            yield _reader.decode(line)
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    """Return what a failed task said: its message, and of a command its streams."""
+    message = str(result.get("msg") or "").strip()
+    said = str(result.get("stderr") or result.get("stdout") or "").strip()
+    if said and message.startswith(("non-zero return code", "Task failed", "MODULE FAILURE")):
+        command = result.get("cmd")
+        shown = " ".join(command) if isinstance(command, list) else str(command or "")
+        return f"`{shown}` failed: {said[-1500:]}" if shown else said[-1500:]
+    return message or said or "Ansible gave no message"

@@ -1,0 +1,93 @@
+"""What a run's document says beside verdicts: of the module, the guest, the contract, and where the evidence is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vexlab.config import atomic_file
+from vexlab.config.settings import Settings
+from vexlab.gate import evidence
+from vexlab.guest import forensics
+from vexlab.guest.lab import Lab
+from vexlab.results import logs
+from vexlab.results.model import Amounts, Contract, GuestRecord, Machine, ModuleRecord
+from vexlab.run.playbook_run import PlaybookRun
+
+REPORTS = ("report.md", "junit.xml")  # written when a run is over, after its results
+
+
+def write_contract(directory: Path, variables: dict[str, Any], machine: Machine) -> Contract:
+    """Write every variable of the contract into a run's directory; returns what of it the gate decides by."""
+    path = directory / "contract.json"
+    atomic_file.replace_file(path, json.dumps(variables, indent=1, sort_keys=True) + "\n")
+    in_guest = machine is Machine.VM
+    return Contract(
+        claims=tuple(variables["vexlab_capabilities"]),
+        module_parameters=variables["vexlab_module_parameters"],
+        mount_options_ro=variables["vexlab_mount_options_ro"],
+        mount_options_rw=variables["vexlab_mount_options_rw"],
+        cpus=variables["vexlab_cpus"] if in_guest else 0,
+        memory_mb=variables["vexlab_memory_mb"] if in_guest else 0,
+        device_size_mb=variables["vexlab_device_size_mb"],
+        known_failures=tuple(entry["check"] for entry in variables["vexlab_known_failures"]),
+        sha256=evidence.digest(path),
+    )
+
+
+def kernel_of_build(parts: Sequence[PlaybookRun]) -> str:
+    """Return the kernel that the module was built for, which stage load compares with the one that runs."""
+    vermagic = parts[0].build.get("module", {}).get("vermagic", "") if parts else ""
+    return vermagic.split()[0] if vermagic else ""
+
+
+def amounts_of(settings: Settings) -> Amounts:
+    """Return how much stage stress is asked to do."""
+    return Amounts(**{name: settings.contract[f"vexlab_{name}"] for name in Amounts.__struct_fields__})
+
+
+def module_of(parts: Sequence[PlaybookRun], lab: Lab, settings: Settings) -> ModuleRecord | None:
+    """Return what a run built, or found built and judged; None after a build that failed."""
+    build = parts[0].stages.get("build") if parts else None
+    judged = build is None or build.role_ok is True or build.checks_ok is True
+    made = parts[0].build.get("module") if parts else None
+    known = made or (lab.module() if parts and parts[0].began and judged else {})
+    if not known:
+        return None
+    variant = str(settings.contract["vexlab_variant"])
+    return ModuleRecord(known["name"], known["sha256"], known["srcversion"], variant, known["build_id"])
+
+
+def guest_of(lab: Lab, settings: Settings) -> GuestRecord | None:
+    """Return the guest of a lab as a run's document has it; None when there is none."""
+    record = lab.record()
+    if record.get("state") != "ready":
+        return None
+    image = Path(record["parameters"]["image"])
+    try:
+        manifest = json.loads((image / "manifest.json").read_text())
+    except (OSError, ValueError):
+        manifest = {}
+    return GuestRecord(
+        kernel=str(manifest.get("kernel_release", "")), accelerator=record["accelerator"], qemu=record["qemu"],
+        warm=record["warm"], memory_mb=record["parameters"]["memory_mb"], cpus=record["parameters"]["cpus"],
+        ssh_port=record["port"], image=image.name,
+        share=settings.contract["vexlab_share_directory"] if record["source"] else "",
+    )  # fmt: skip
+
+
+def evidence_of(parts: Sequence[PlaybookRun], directory: Path, *, finished: bool) -> dict[str, str]:
+    """Return name and path of each piece of evidence; what is not of the first execution says of which it is."""
+    found = {Path(name).stem: name for name in REPORTS} if finished else {}
+    for part in parts:
+        of = "" if part.directory == directory else f", {part.directory.name.replace('-', ' ')}"
+        named = [part.directory / name for name in logs.OF_AN_EXECUTION.values()]
+        paths = {path.stem: path for path in named if path.is_file()}
+        kernel_logs = sorted(part.directory.glob("stages/*/kernel.log"))
+        paths |= {f"kernel log of {path.parent.name}": path for path in kernel_logs}
+        kept = [path for name in forensics.KEPT for path in sorted(part.directory.glob(f"stages/*/{name}"))]
+        paths |= {f"{path.name} of {path.parent.name}": path for path in kept}
+        found |= {f"{name}{of}": str(path.relative_to(directory)) for name, path in paths.items()}
+    return found

@@ -1,0 +1,69 @@
+"""The stages of one execution, judged by what was seen of it and by what their checks left."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from vexlab.results import judging
+from vexlab.results.model import Stage, Verdict
+from vexlab.results.stage_record import StageRecord
+from vexlab.run import tracker
+from vexlab.run.replan import ExecutionResult, Plan
+from vexlab.run.tracker import PlannedStage, StageProgress, State
+
+
+@dataclass(frozen=True)
+class StageJudge:
+    """Judges the stages of an execution of `plan`; `root` is the directory of the run, `directory` its own."""
+
+    plan: Plan
+    root: Path
+    directory: Path
+
+    def result(self, state: State) -> ExecutionResult:
+        """Return the stages that were judged, or that went wrong while they were only brought about; of those ended."""
+        ended = [name for name, stage in state.stages.items() if stage.ended is not None]
+        ended += [state.victim] if state.began and not state.stages else []
+        stages = {name: self.judge(state, name) for name in ended}
+        told = {name: stage for name, stage in stages.items() if self.tells(state, stage)}
+        return ExecutionResult(told, state.death is not None)
+
+    def tells(self, state: State, stage: Stage) -> bool:
+        """Whether a stage that ended tells of the filesystem: not when it was only to be brought about, and was."""
+        progress = state.stages.get(stage.name)
+        return progress is None or progress.judged or stage.verdict is not Verdict.NOT_RUN
+
+    def judge(self, state: State, name: str) -> Stage:
+        """Return the stage as far as it was seen.
+
+        One that was only brought about stays not_run unless it went wrong. One that never began is that of the guest
+        that died before it.
+        """
+        progress = state.stages.get(name) or StageProgress(name, time.monotonic())
+        planned = next(stage for stage in state.planned if stage.name == name)
+        record = StageRecord(self.directory, name)
+        verdict, reason = tracker.spoils(state, name) or (None, "")
+        seconds = round((progress.ended or time.monotonic()) - progress.began, 1)
+        achieved = self._achieved(progress, planned)
+        if not progress.judged and verdict is None and progress.role_ok is not False:
+            return Stage(name, seconds=seconds, achieved=achieved)
+        by_machine = state.machine_problem is not None
+        role_reason = state.failure.message if state.failure else ""
+        stage = judging.judge_stage(
+            name, began=True, role_ok=progress.role_ok, role_reason=role_reason,
+            tests_ok=progress.checks_ok, checks=record.all_checks(verdict, reason, is_no_verdict=by_machine),
+            interruption=verdict, interruption_reason=reason, seconds=seconds,
+        )  # fmt: skip
+        log = record.kernel_log()
+        return replace(
+            stage, kernel_log=str(log.relative_to(self.root)) if log else None, taint=record.taint(), achieved=achieved,
+            left_out=record.left_out(),
+        )  # fmt: skip
+
+    def _achieved(self, progress: StageProgress, planned: PlannedStage) -> bool | None:
+        """Whether what a stage brings about is there: its role says so, if it was applied."""
+        return progress.role_ok is True if planned.has_role and self.plan.apply else None
