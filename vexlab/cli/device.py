@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,52 +20,26 @@ from vexlab.cli.common import (
     with_all,
 )
 from vexlab.config import phases
-from vexlab.config.settings import Options, Settings
-from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
-from vexlab.gate import evidence, phase_order, readiness_file
-from vexlab.guest import hardware, machine_claim
-from vexlab.guest.hardware import Host
-from vexlab.guest.lab import Lab
+from vexlab.config.settings import Options
+from vexlab.errors import StageFailed, UsageProblem
+from vexlab.gate import evidence, phase_order
+from vexlab.guest import hardware
 from vexlab.report import markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import model
-from vexlab.results.model import DeviceRecord, Verdict
-from vexlab.run import controller, scratch
-from vexlab.run.events import Event, TaskEnded
-from vexlab.run.playbook import Playbook
-
-IN_MEMORY = "/dev/shm"  # noqa: S108  where a host has room for Ansible's files though its disk is full
-NO_BACKUP = "none"  # playbooks/device_test.yml knows it
-AGAIN = "end what uses it; if nothing does, restart the machine; vexlab recover then tells whether anything is left"
-
-
-@dataclass(frozen=True)
-class Disk:
-    """The device that a command is about, as the person named it."""
-
-    host: Host
-    inventory: str
-    by_id: str
-    serial: str
-    verbose: bool
-
-    def variables(self, **more: Any) -> dict[str, Any]:
-        """Its part of the contract."""
-        return {"vexlab_device": self.by_id, "vexlab_device_serial": self.serial} | more
-
-    def command(self, verb: str, *more: str) -> str:
-        """A command about this device, for people to type."""
-        words = [
-            "--inventory",
-            self.inventory,
-            "--host",
-            self.host.name,
-            "--device",
-            self.by_id,
-            "--serial",
-            self.serial,
-        ]
-        return shlex.join(["vexlab", "device", verb, *words, *more])
+from vexlab.results.model import Verdict
+from vexlab.run.hardware_run import (
+    NO_BACKUP,
+    Disk,
+    OnLog,
+    held,
+    play,
+    prepared,
+    require_readiness,
+    run_and_tell,
+    run_phase,
+    with_way_back,
+)
 
 
 def disk_options(command: Command) -> Command:
@@ -79,7 +48,7 @@ def disk_options(command: Command) -> Command:
     @functools.wraps(command)
     def wrapper(inventory: str, host: str | None, by_id: str, serial: str, verbose: bool, **given: Any) -> None:
         found = hardware.find(Path(inventory), host)
-        command(disk=Disk(found, inventory, by_id, serial, verbose), **given)
+        command(disk=Disk(found, inventory, by_id, serial, log_printer(verbose)), **given)
 
     options = [
         click.option("--inventory", required=True, metavar="FILE", help="Ansible inventory with a group `hardware`."),
@@ -108,8 +77,8 @@ def device_group() -> None:
 def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
     """Tell what the device is, and whether it may be written. Changes nothing."""
     more = disk.variables(vexlab_device_overwrite=list(overwrite))
-    with _prepared(disk.host, Options(**given).absolute(), more) as (lab, _):
-        facts = run_and_tell("device_check", lab, {}, disk.verbose)
+    with prepared(disk.host, Options(**given).absolute(), more) as (lab, _):
+        facts = run_and_tell("device_check", lab, {}, disk.on_log)
     found = facts["vexfs_mkfs_result"]
     lost = (
         f", carries {', '.join(found['signatures'])}, which goes" if found["signatures"] else ", carries nothing known"
@@ -175,16 +144,17 @@ def test(
     }  # fmt: skip
     if readiness is not None:  # else the one that the inventory names
         more["vexlab_readiness"] = str(Path(readiness).absolute())
-    with _held(disk.host, Options(**given).absolute(), disk.variables(**more)) as (lab, settings):
-        _require_readiness(settings)
+    with held(disk.host, Options(**given).absolute(), disk.variables(**more)) as (lab, settings):
+        require_readiness(settings)
         stderr.print(f"phase {phase} of {settings.target_name} on {disk.by_id} of {lab.name}", markup=False)
-        run, course = _run_phase(lab, settings, disk, phases.phase(phase), saved)
+        with Progress(stderr) as progress:
+            run, course = run_phase(lab, settings, disk, phases.phase(phase), saved, progress=progress)
     if as_json:
         click.echo(markdown.render_json(run), nl=False)
     stderr.print(f"evidence: {course.directory}", soft_wrap=True)
     if run.verdict is not Verdict.PASSED:
         problem = StageFailed(f"phase {phase} {run.verdict}: {_cause(run)}")
-        raise _with_way_back(problem, course.left_behind or "", disk, saved)
+        raise with_way_back(problem, course.left_behind or "", disk, saved)
     stderr.print(f"phase {phase} passed{_what_next(disk, phase, saved)}", soft_wrap=True, markup=False)
 
 
@@ -196,42 +166,6 @@ def _what_next(disk: Disk, phase: int, saved: str) -> str:
     return "" if saved == NO_BACKUP else f"; next: {disk.command('restore', *words)}"
 
 
-def _require_readiness(settings: Settings) -> None:
-    """Refuse before anything is done what role vexfs_load would refuse whatever the module is."""
-    named = str(settings.contract["vexlab_readiness"])
-    if not named:
-        raise UsageProblem("no readiness file is named", "vexlab gate --for device writes it; --readiness FILE")
-    asked = {
-        "level": "device", "parameters": settings.contract["vexlab_module_parameters"],
-        "options_ro": settings.contract["vexlab_mount_options_ro"],
-        "options_rw": settings.contract["vexlab_mount_options_rw"],
-    }  # fmt: skip
-    if refusals := readiness_file.refusals(Path(named), asked, datetime.now(UTC)):
-        raise UsageProblem(f"{named} is refused: {'; '.join(refusals)}", "vexlab gate --for device writes another one")
-
-
-def _run_phase(
-    lab: Lab, settings: Settings, disk: Disk, chosen: phases.Phase, saved: str
-) -> tuple[model.Run, controller.RunController]:
-    """Run the stages of a phase, then take everything down, whatever came of it."""
-    with Progress(stderr) as progress:
-        of_run = DeviceRecord(disk.by_id, disk.serial, chosen.phase)
-        course = controller.RunController(lab, settings, chosen.stages, progress, applied=chosen.applied, device=of_run)
-        try:
-            run = course.execute(
-                "device_test", fail_fast=True, take_down=lambda: _recovered(lab, course.directory, disk)
-            )
-        except (VexlabError, OSError) as problem:
-            if not course.began:
-                raise
-            told = problem if isinstance(problem, VexlabError) else VexlabError(str(problem))
-            left = f"{lab.name} was not taken down to the end" if course.left_behind is None else course.left_behind
-            raise _with_way_back(told, left, disk, saved) from None
-        finally:
-            show_log(course.directory / "ansible.log", disk.verbose)
-        return run, course
-
-
 def _cause(run: model.Run) -> str:
     """The first stage that went wrong, or was not reached, and why."""
     wrong = [stage for stage in run.stages if stage.verdict not in (Verdict.PASSED, Verdict.NOT_RUN)]
@@ -240,99 +174,11 @@ def _cause(run: model.Run) -> str:
     return f"stage {culprit.name}: {culprit.reason or culprit.verdict}"
 
 
-def _saved_words(saved: str) -> list[str]:
-    return ["--no-backup"] if saved == NO_BACKUP else ["--backup", saved]
+def log_printer(verbose: bool) -> OnLog:
+    """What prints Ansible's output of a playbook when it was asked for."""
 
+    def show(log: Path) -> None:
+        if verbose and log.is_file():
+            stderr.print(log.read_text(), markup=False)
 
-def _with_way_back(problem: VexlabError, left: str, disk: Disk, saved: str) -> VexlabError:
-    """The problem with what is left on the host, and how the device gets its content back."""
-    lost = "there is no backup: its content is lost"
-    back = lost if saved == NO_BACKUP else disk.command("restore", "--backup", saved)
-    message = f"{problem.message}\n{left}" if left else f"{problem.message}\n{disk.host.name} is unmounted and unloaded"
-    hint = f"{AGAIN}; then: {back}" if left else f"to restore the device: {back}"
-    return type(problem)(message, hint, problem.exit_code)
-
-
-def _recovered(lab: Lab, directory: Path, disk: Disk) -> str:
-    """Take everything down; what is left, in a sentence, empty when nothing is. Raises Interrupted alone."""
-    variables = {"vexlab_recover_hosts": hardware.GROUP, "vexlab_run_directory": str(directory)}
-    try:
-        log = directory / "recover.log"
-        outcome = Playbook("recover", lab, variables, log, remote_tmp=IN_MEMORY).run()
-        show_log(log, disk.verbose)
-    except Interrupted:
-        raise
-    except (VexlabError, OSError) as problem:
-        return f"{lab.name} could not be taken down: {problem}"
-    return "" if outcome.ok else outcome.failure.message if outcome.failure else "Ansible failed; see recover.log"
-
-
-@contextmanager
-def _prepared(host: Host, given: Options | None, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Settings]]:
-    """The host's directory for one command, its inventory written; without options for what needs no target."""
-    lab = host.lab
-    with lab.held():
-        options = given and given.over(lab.remembered())
-        settings = hardware.prepare(host, options, of_device)
-        if options is not None:
-            lab.remember(options.to_remember())
-        yield lab, settings
-
-
-@contextmanager
-def _held(host: Host, given: Options | None, of_device: dict[str, Any]) -> Iterator[tuple[Lab, Settings]]:
-    """The same, and the host itself, which one controller at a time may have."""
-    with _prepared(host, given, of_device) as (lab, settings), claimed(host, lab):
-        yield lab, settings
-
-
-@contextmanager
-def claimed(host: Host, lab: Lab, inventory: Path | None = None, *, take_over: bool = False) -> Iterator[None]:
-    """Have the host alone for one command. `inventory`: another one than the lab's own that has the host."""
-
-    def ask(verb: str, who: dict[str, Any], instead_of: str) -> dict[str, Any] | None:
-        more = {
-            "vexlab_claim_verb": verb, "vexlab_claim": who, "vexlab_claim_instead_of": instead_of,
-            "vexlab_claim_hosts": host.name,
-        }  # fmt: skip
-        facts = run_and_tell("claim", lab, more, verbose=False, remote_tmp=IN_MEMORY, inventory=inventory)
-        holder: dict[str, Any] | None = facts["vexlab_claim_result"]["holder"]
-        return holder
-
-    with machine_claim.held(host.name, ask, take_over=take_over):
-        yield
-
-
-def play(name: str, disk: Disk, given: Options | None, **more: Any) -> dict[str, Any]:
-    """Run a playbook on the device's host; the facts that it told. Raises when it failed."""
-    with _held(disk.host, given, disk.variables(**more)) as (lab, _):
-        return run_and_tell(name, lab, {}, disk.verbose)
-
-
-def run_and_tell(
-    name: str, lab: Lab, variables: dict[str, Any], verbose: bool, *, remote_tmp: str = "",
-    inventory: Path | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Run a playbook; the facts that it told. An unreachable host is a GuestProblem, a refusal a VexlabError."""
-    facts: dict[str, Any] = {}
-
-    def listen(event: Event) -> bool:
-        facts.update(event.facts if isinstance(event, TaskEnded) else {})
-        return False
-
-    with scratch.directory() as directory:
-        log = directory / "ansible.log"
-        outcome = Playbook(name, lab, variables, log, remote_tmp=remote_tmp, inventory=inventory).run(listen)
-        show_log(log, verbose)
-        if outcome.ok:
-            return facts
-        if outcome.failure is None:
-            raise VexlabError(f"Ansible failed: {log.read_text()[-600:]}")
-        kind = GuestProblem if outcome.failure.outcome == "unreachable" else VexlabError
-        raise kind(outcome.failure.message)
-
-
-def show_log(log: Path, verbose: bool) -> None:
-    """Print Ansible's output of a command that was asked to."""
-    if verbose and log.is_file():
-        stderr.print(log.read_text(), markup=False)
+    return show

@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from vexlab.cli.common import stderr, verbose_option
-from vexlab.cli.device import AGAIN, IN_MEMORY, Disk, claimed, play, run_and_tell
+from vexlab.cli.device import log_printer
 from vexlab.config import installation
 from vexlab.errors import GuestProblem, UsageProblem, VexlabError
 from vexlab.guest import hardware, recovery
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab
+from vexlab.run.hardware_run import AGAIN, IN_MEMORY, Disk, claimed, play, run_and_tell
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def recover(
     with found.lab.held(), claimed(found, found.lab, theirs, take_over=take_over):
         _recover(asked, found.lab, theirs, declared)
     if file and by_id and serial:
-        disk = Disk(found, inventory, by_id, serial, verbose)
+        disk = Disk(found, inventory, by_id, serial, log_printer(verbose))
         record = play("device_restore", disk, None, vexlab_device_backup=file)["vexlab_backup_result"]
         stderr.print(f"{by_id} is restored: sha256 {record['sha256']}", soft_wrap=True)
 
@@ -104,7 +105,8 @@ def _recover(asked: Asked, lab: Lab, inventory: Path | None, more: dict[str, Any
         kept.append(evidence)
         try:
             variables = more | target | how | {"vexlab_recover_fetch": str(evidence)}
-            facts = run_and_tell("recover", lab, variables, asked.verbose, remote_tmp=IN_MEMORY, inventory=inventory)
+            on_log = log_printer(asked.verbose)
+            facts = run_and_tell("recover", lab, variables, on_log, remote_tmp=IN_MEMORY, inventory=inventory)
         except GuestProblem:
             raise
         except VexlabError as problem:
