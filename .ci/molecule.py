@@ -17,7 +17,14 @@ from pathlib import Path
 
 from junitparser import JUnitXml
 
+from vexlab.report import github
+from vexlab.report.markdown import cell
+from vexlab.report.text import place_of
+from vexlab.results.model import DIED, Check, Verdict
+from vexlab.results.stage_record import StageRecord
+
 ROOT = Path(__file__).resolve().parents[1]
+WRONG = (Verdict.FAILED, *DIED)
 
 
 def run(scenario: str) -> bool:
@@ -55,13 +62,28 @@ def summarise(scenario: str, results: Path, *, succeeded: bool) -> int:
             passed = suite.tests - wrong - suite.skipped
             executed += passed + wrong
             rows.append(f"| {where} | {suite.tests} | {passed} | {wrong} | {suite.skipped} |")
-            bad = [case for case in suite if any(type(one).__name__ in ("Failure", "Error") for one in case.result)]
-            failed += [f"- {where}: {case.classname}.{case.name}" for case in bad]
-    every.write(str(results / "junit.xml"))
+        stage = StageRecord(path.parents[2], path.parent.name)
+        for check in stage.finished_checks():
+            if check.verdict in WRONG:
+                failed.append(f"- {where}: {check.name} {check.verdict}: {cell(first_line(check.message))}")
+                title = f"{scenario}: {path.parent.name}/{check.name} {check.verdict}"
+                annotate(title, check)
+    every.write(str(results / "junit.xml"), pretty=True)
     verdict = "passed" if succeeded and executed else "failed"
     text = [f"# Scenario {scenario}: {verdict}", "", *rows, "", *failed]
     (results / "report.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
     return executed
+
+
+def annotate(title: str, check: Check) -> None:
+    """Have GitHub Actions show a check that went wrong at its place; elsewhere nothing is printed."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        print(github.error(title, check.message, place_of(check.place, ""), str(ROOT)), flush=True)
+
+
+def first_line(text: str) -> str:
+    """The first line of a text that says anything."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def main() -> int:

@@ -55,9 +55,11 @@ def test_compile_error_fails_build(vexlab: Vexlab, source: Path) -> None:
     assert done.code == 1
     assert done.verdicts() == expected("build", "failed")
     reason = done.stage("build")["reason"]
-    assert "super.c:" in reason
+    assert reason.startswith(f"{source}/kernel/super.c:")
     assert "stats" in reason
-    assert "super.c:" in done.stderr
+    assert f"{source}/kernel/super.c:" in done.stderr
+    assert "^~~~~" in done.stderr
+    assert "/var/lib/vexlab/build" not in done.stderr
     assert "stats" in (vexlab.runs / done.document["run"] / "build.log").read_text()
 
 

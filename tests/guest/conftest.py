@@ -131,14 +131,21 @@ class Recorder:
         elif not any(report.when == "call" for report in reports):
             verdict, message = "failed", "the check did not run"
         advice = [str(text) for name, text in (reports[-1].user_properties if reports else ()) if name == "advice"]
-        self.write(short_name(nodeid), verdict, message, sum(report.duration for report in reports), "; ".join(advice))
+        seconds = sum(report.duration for report in reports)
+        told = "; ".join(advice)
+        self.write(short_name(nodeid), verdict, message, seconds=seconds, advice=told, place=place_of(reports))
         self.path.with_name("running").unlink()
 
-    def write(self, name: str, verdict: str, message: str, seconds: float = 0.0, advice: str = "") -> None:
+    def write(
+        self, name: str, verdict: str, message: str, *, seconds: float = 0.0, advice: str = "", place: str = ""
+    ) -> None:
         """Append a check to the record."""
         self.failed |= verdict not in ("passed", "skipped", "xfailed")
         self.out_of_date.ended(name, verdict)
-        line = {"name": name, "verdict": verdict, "seconds": round(seconds, 3), "message": message, "advice": advice}
+        line = {
+            "name": name, "verdict": verdict, "seconds": round(seconds, 3), "message": message, "advice": advice,
+            "place": place,
+        }  # fmt: skip
         self.keep(self.path, json.dumps(line) + "\n", "a")
 
 
@@ -146,6 +153,12 @@ def short_name(nodeid: str) -> str:
     """`mkfs/test_superblock.py::test_magic` becomes `superblock.magic`; parameters stay."""
     path, _, test = nodeid.partition("::")
     return f"{Path(path).stem.removeprefix('test_')}.{test.removeprefix('test_')}"
+
+
+def place_of(reports: list[pytest.TestReport]) -> str:
+    """File and line of a check, relative to the collection."""
+    path, line, _ = reports[0].location if reports else ("", None, "")
+    return f"tests/guest/{path}:{line + 1}" if line is not None else ""
 
 
 def message_of(report: pytest.TestReport) -> str:

@@ -6,57 +6,21 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
 import yaml
 from msgspec.structs import replace
 
+from tests.unit.example_runs import ALL_PASSED, NASTY, a_run, cut_short, with_known_failure, with_last
 from vexlab.config import target
-from vexlab.errors import VexlabError
 from vexlab.gate import run_criteria
-from vexlab.report import junit_file, markdown
+from vexlab.report import markdown
 from vexlab.results import results_file
 from vexlab.results.judging import judge_run
-from vexlab.results.model import Check, Contract, GuestRecord, ModuleRecord, Run, Stage, Verdict
+from vexlab.results.model import Check, Contract, Run, Stage, Verdict
 
 ROOT = Path(__file__).parents[2]
-NASTY = "first | line\nsecond `tick` \x1b[31mred\x1b[0m <b>&amp; \x00\x07 ```\n# no heading\n- [x] no box \udcff"
-
-
-def stage(name: str, verdict: Verdict, message: str = "it broke") -> Stage:
-    checks = [Check(f"{name}.one", Verdict.PASSED, 1.25), Check(f"{name}.two", Verdict.SKIPPED, 0.0, "not claimed")]
-    reason = "" if verdict is Verdict.PASSED else f"{name}.three: {message}"
-    if verdict is Verdict.FAILED:
-        checks.append(Check(f"{name}.three", Verdict.FAILED, 0.5, message))
-    if verdict is Verdict.NOT_RUN:
-        checks, reason = [], ""
-    if verdict is Verdict.SKIPPED:
-        checks = checks[1:]
-    return Stage(name, verdict, 3.0, reason, tuple(checks), f"stages/{name}/kernel.log", 12288)
-
-
-def a_run(verdicts: dict[str, Verdict], **changes: Any) -> Run:
-    stages = tuple(stage(name, verdict) for name, verdict in verdicts.items())
-    run = Run(
-        run="20261122-090000-ab12", verdict=judge_run(stages, list(verdicts)), target="vexfs",
-        started="2026-11-22T09:00:00+01:00", finished="2026-11-22T09:03:20+01:00", suite_version="0.1.0",
-        module=ModuleRecord("vexfs", "ab" * 32, "0123ABC", "c-only", "cd" * 20),
-        guest=GuestRecord("6.12.0-amd64", "tcg", "7.2.0", False, 2048, 2, 2223, "/mnt/vexfs_source", "01234567"),
-        stages=stages, evidence={"console": "console.log", "build log": "build.log"}, selected=tuple(verdicts),
-    )  # fmt: skip
-    return replace(run, **changes)
-
-
-def with_last(verdict: Verdict) -> Run:
-    """All seven stages, the last but one of which has the verdict."""
-    names = list(run_criteria.CATEGORIES)
-    verdicts = dict.fromkeys(names, Verdict.PASSED)
-    if verdict is not Verdict.PASSED:
-        verdicts |= {names[-2]: verdict, names[-1]: Verdict.NOT_RUN}
-    return a_run(verdicts)
 
 
 def section(text: str, heading: str) -> str:
@@ -65,7 +29,6 @@ def section(text: str, heading: str) -> str:
     return found[1]
 
 
-ALL_PASSED = with_last(Verdict.PASSED)
 FIVE_PASSED = a_run(dict.fromkeys(list(run_criteria.CATEGORIES)[:5], Verdict.PASSED))
 
 
@@ -129,27 +92,15 @@ def test_failure_names_cause_evidence_and_next_command() -> None:
     assert "**Next command**: `vexlab " in failures
 
 
-def with_known_failure() -> Run:
-    """A passed run in which one check of stage mount failed as expected."""
-    known = Check("rename.three", Verdict.XFAILED, 0.5, "issue 7\nit broke")
-    stages = [replace(s, checks=(*s.checks, known)) if s.name == "mount" else s for s in ALL_PASSED.stages]
-    return replace(ALL_PASSED, stages=tuple(stages))
-
-
 def test_known_failure_is_shown_with_its_reason(tmp_path: Path) -> None:
     """It spoils no verdict, and is hidden from nobody."""
     text = markdown.render_markdown(with_known_failure())
     assert "| mount | rename.three | issue 7 |" in section(text, "Known failures")
     assert "| mount | passed | 1 | 0 | 1 | 1 | 0 | 3.0 |" in text
-    root = junit(with_known_failure(), tmp_path)
-    case = next(case for case in root.iter("testcase") if case.get("name") == "rename.three")
-    assert [(result.tag, result.get("type"), result.get("message")) for result in case] == [
-        ("skipped", "xfailed", "issue 7")
-    ]
     assert "Known failures" not in markdown.render_markdown(ALL_PASSED)
 
 
-def test_advice_is_shown_and_changes_nothing(tmp_path: Path) -> None:
+def test_advice_is_shown_and_changes_nothing() -> None:
     told = Check("build.alias", Verdict.PASSED, 0.5, "", "the module has no alias fs-toy")
     stages = [replace(s, checks=(*s.checks, told)) if s.name == "build" else s for s in ALL_PASSED.stages]
     run = replace(ALL_PASSED, stages=tuple(stages))
@@ -157,8 +108,6 @@ def test_advice_is_shown_and_changes_nothing(tmp_path: Path) -> None:
     assert "| build | build.alias | the module has no alias fs-toy |" in section(text, "Advice")
     assert judge_run(run.stages, run.selected) is Verdict.PASSED
     assert "### Current Risk Level: LOW\n" in text
-    case = next(case for case in junit(run, tmp_path).iter("testcase") if case.get("name") == "build.alias")
-    assert [(part.tag, part.text) for part in case] == [("system-out", "advice: the module has no alias fs-toy")]
     assert "### Advice" not in markdown.render_markdown(ALL_PASSED)
 
 
@@ -178,19 +127,7 @@ def test_known_failure_is_no_readiness() -> None:
     ]
 
 
-def cut_short() -> Run:
-    """Stage mount took the guest down at its second check of 60; with --keep-going stage errors passed all the same."""
-    rest = tuple(Check(f"files.number_{number}", Verdict.NOT_RUN, 0.0, "it was not reached") for number in range(58))
-    checks = (Check("fresh.a", Verdict.PASSED, 1.0), Check("fresh.b", Verdict.PANICKED, 0.0, "Oops"), *rest)
-    died = Stage("mount", Verdict.PANICKED, 9.0, "Oops; deterministic (2 of 2)", checks)
-    stress = Stage("stress", reason="it needs stage mkfs, whose verdict is failed")
-    others = {"mount": died, "stress": stress, "load": Stage("load")}
-    stages = tuple(others.get(s.name, s) for s in ALL_PASSED.stages)
-    selected = tuple(name for name in ALL_PASSED.selected if name != "load")
-    return replace(ALL_PASSED, stages=stages, verdict=Verdict.PANICKED, selected=selected)
-
-
-def test_report_names_what_was_not_run(tmp_path: Path) -> None:
+def test_report_names_what_was_not_run() -> None:
     text = markdown.render_markdown(cut_short())
     rows = section(text, "Not run").splitlines()
     assert "- **load**: it was not selected" in rows
@@ -203,8 +140,6 @@ def test_report_names_what_was_not_run(tmp_path: Path) -> None:
     assert "files.number_0" not in section(text, "Stage mount: panicked")
     assert "### Current Risk Level: HIGH\n" in text
     assert not any(mark for name, mark in boxes(cut_short()).items() if not name.startswith("Error handling"))
-    cases = [case for case in junit(cut_short(), tmp_path).iter("testcase") if case.get("name") == "files.number_57"]
-    assert [result.tag for case in cases for result in case] == ["skipped"]
 
 
 def test_nothing_is_said_of_what_was_not_run_when_all_was() -> None:
@@ -332,58 +267,6 @@ def test_long_message_is_cut_and_says_so() -> None:
 @pytest.mark.parametrize(("text", "span"), [("a", "`a`"), ("`a`", "`` `a` ``"), ("", "-"), ("a|b", "`a\\|b`")])
 def test_code_span(text: str, span: str) -> None:
     assert markdown.code(text) == span
-
-
-# ---------------------------------------------------------------- JUnit, JSON
-
-
-def junit(run: Run, tmp_path: Path) -> ET.Element:
-    junit_file.write_junit(run, tmp_path / "junit.xml")
-    return ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - written two lines above
-
-
-def test_junit_has_a_suite_per_stage_and_a_case_per_check(tmp_path: Path) -> None:
-    root = junit(with_last(Verdict.FAILED), tmp_path)
-    assert [suite.get("name") for suite in root] == list(run_criteria.CATEGORIES)
-    stress, errors = root[-2], root[-1]
-    assert [case.get("name") for case in stress.iter("testcase")] == ["stress.one", "stress.two", "stress.three"]
-    assert [result.tag for result in stress.findall("testcase/*")] == ["skipped", "failure"]
-    assert [(case.get("name"), case[0].tag) for case in errors.iter("testcase")] == [("not_run", "skipped")]
-    assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
-        "tests": "14", "failures": "1", "errors": "0", "skipped": "7",
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("verdict", list(Verdict))
-def test_junit_is_red_unless_the_run_passed(tmp_path: Path, verdict: Verdict) -> None:
-    root = junit(with_last(verdict), tmp_path)
-    red = int(root.get("failures", "0")) + int(root.get("errors", "0"))
-    assert bool(red) == (verdict is not Verdict.PASSED)
-
-
-@pytest.mark.parametrize(("verdict", "tag"), [("failed", "failure"), ("panicked", "error"), ("hung", "error")])
-def test_stage_without_a_failed_check_gets_a_case_of_its_own(tmp_path: Path, verdict: str, tag: str) -> None:
-    bad = Stage("build", Verdict(verdict), 1.0, "make: *** error", (Check("a", Verdict.PASSED, 1.0),))
-    root = junit(a_run({}, stages=(bad,), selected=("build",), verdict=Verdict(verdict)), tmp_path)
-    own = root.findall("testsuite/testcase")[-1]
-    assert (own.get("name"), own[0].tag, own[0].get("message")) == (verdict, tag, "make: *** error")
-
-
-def test_run_without_stages_is_red(tmp_path: Path) -> None:
-    assert [suite.get("name") for suite in junit(a_run({}), tmp_path)] == ["run"]
-
-
-def test_junit_survives_what_checks_print(tmp_path: Path) -> None:
-    bad = Stage(NASTY, Verdict.FAILED, 1.0, NASTY, (Check(NASTY, Verdict.FAILED, 1.0, NASTY),))
-    root = junit(a_run({}, stages=(bad,), selected=(NASTY,), verdict=Verdict.FAILED, run=NASTY), tmp_path)
-    failure = root.find("testsuite/testcase/failure")
-    assert failure is not None
-    assert (failure.text or "").startswith("first | line\nsecond `tick` red <b>&amp;")
-
-
-def test_junit_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(VexlabError, match="can't be written"):
-        junit_file.write_junit(ALL_PASSED, tmp_path / "missing" / "junit.xml")
 
 
 def test_json_is_the_document() -> None:

@@ -149,7 +149,7 @@ def report_command(run: str | None, name: str | None, kind: str) -> None:
     document = chosen_run(run, name)
     if kind == "junit":
         with scratch.directory() as directory:  # the one in the run's directory is sealed
-            junit_file.write_junit(document, directory / "junit.xml")
+            junit_file.write_junit(document, directory / "junit.xml", archive.find(document.run))
             click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
     elif kind == "json":
         click.echo(markdown.render_json(document), nl=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from vexlab.config.settings import Options, Settings, make
 from vexlab.errors import Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
-from vexlab.report import markdown
+from vexlab.report import github, markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import archive, logs, model, results_file
 from vexlab.results.model import DIED, Run, Verdict
@@ -273,6 +274,7 @@ def _show(run: Run, course: controller.RunController) -> None:
     for stage, check in model.advice(run):
         stderr.say(f"advice {stage.name}/{check.name}: {check.advice}")
     stderr.say(f"evidence: {course.directory}")
+    click.echo(github.tell(run, os.environ), err=True, nl=False)
 
 
 def _not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:
@@ -281,6 +283,9 @@ def _not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:
         (stage for stage in run.stages if stage.name in run.selected and stage.verdict is not Verdict.PASSED), None
     )
     named = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else f"the run is {run.verdict}"
+    if culprit is not None and culprit.details:  # the whole of the reason, once
+        stderr.print(culprit.details, markup=False, soft_wrap=True)  # a caret stands below a certain column
+        named = f"stage {culprit.name} {culprit.verdict}"
     hint = f"vexlab report {run.run}; vexlab logs --run {run.run}"
     can_be_asked = stays and run.verdict not in DIED and lab.is_up()
     return StageFailed(named, f"{hint}; vexlab ssh{name_option(lab.name)}" if can_be_asked else hint)

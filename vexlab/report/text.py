@@ -16,3 +16,12 @@ _QUIET = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED, Verdict.NOT_RUN)
 
 def _clean(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", _COLOUR.sub("", text.replace("\r\n", "\n")))
+
+
+_COMPILER = re.compile(r"([^\s:][^:]*):(\d+):(?:\d+:)? (?:fatal )?error: ")
+
+
+def place_of(check_place: str, reason: str) -> tuple[str, int] | None:
+    """Return file and line to look at: where a compiler found an error, else where the check is; None without any."""
+    found = _COMPILER.match(reason) or re.fullmatch(r"(.+):(\d+)", check_place)
+    return (found[1], int(found[2])) if found else None

@@ -49,6 +49,7 @@ class Check(Struct, frozen=True, forbid_unknown_fields=True):
         about("Why it did not pass, else empty. Of xfailed: the reason in the list of known failures, then its words."),
     ] = ""
     advice: Annotated[str, about("What it found unusual or missing and that changes no verdict, else empty.")] = ""
+    place: Annotated[str, about("FILE:LINE of the check, relative to the collection; empty when it isn't known.")] = ""
 
 
 class Stage(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +72,9 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     left_out: Annotated[int, about("How many of its checks were not chosen; they are not in `checks`.")] = 0
+    details: Annotated[
+        str, about("More lines of the first cause, such as the compiler's errors as it told them; empty without any.")
+    ] = ""
 
 
 class ModuleRecord(Struct, frozen=True, forbid_unknown_fields=True):

@@ -253,7 +253,7 @@ class RunController:
         """Write the results; of a run that is over also its reports, and the seal on its evidence."""
         results_file.write(self.directory / "results.json", run)
         if run.finished is not None:
-            junit_file.write_junit(run, self.directory / "junit.xml")
+            junit_file.write_junit(run, self.directory / "junit.xml", self.directory)
             evidence.seal(self.directory, run)
             traces = logs.traces(self.directory)
             text = markdown.render_markdown(run, name_option(self._lab.name), promotion.about(run), traces)

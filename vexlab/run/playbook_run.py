@@ -51,7 +51,9 @@ class PlaybookRun:
         self._queue = Events()
         self._watch: Watch | None = None
         self._log: IO[bytes] | None = None
-        self._judge = StageJudge(plan, root, directory)
+        build = f"{settings.contract['vexlab_work_directory']}/build"
+        source = Path(settings.source) if settings.source else None
+        self._judge = StageJudge(plan, root, directory, build, source)
         self._display = RunDisplay(progress, lab, directory, lambda: self._state)
         self._examination = Examination(
             lab, settings, root=root, directory=directory, creates_guest=plan.playbook == "up"

@@ -14,15 +14,23 @@ from vexlab.results.stage_record import StageRecord
 from vexlab.run import tracker
 from vexlab.run.replan import ExecutionResult, Plan
 from vexlab.run.tracker import PlannedStage, StageProgress, State
+from vexlab.source import compiler_errors
+
+BUILDS = "vexfs_build"  # the role that has a compiler work
 
 
 @dataclass(frozen=True)
 class StageJudge:
-    """Judges the stages of an execution of `plan`; `root` is the directory of the run, `directory` its own."""
+    """Judges the stages of an execution of `plan`; `root` is the directory of the run, `directory` its own.
+
+    `build` is where a copy of `source` was built.
+    """
 
     plan: Plan
     root: Path
     directory: Path
+    build: str = ""
+    source: Path | None = None
 
     def result(self, state: State) -> ExecutionResult:
         """Return the stages that were judged, or that went wrong while they were only brought about; of those ended."""
@@ -52,7 +60,7 @@ class StageJudge:
         if not progress.judged and verdict is None and progress.role_ok is not False:
             return Stage(name, seconds=seconds, achieved=achieved)
         by_machine = state.machine_problem is not None
-        role_reason = state.failure.message if state.failure else ""
+        role_reason, details = self._role_reason(state, progress)
         stage = judging.judge_stage(
             name, began=True, role_ok=progress.role_ok, role_reason=role_reason,
             tests_ok=progress.checks_ok, checks=record.all_checks(verdict, reason, is_no_verdict=by_machine),
@@ -61,8 +69,23 @@ class StageJudge:
         log = record.kernel_log()
         return replace(
             stage, kernel_log=str(log.relative_to(self.root)) if log else None, taint=record.taint(), achieved=achieved,
-            left_out=record.left_out(),
+            details=details if stage.verdict is Verdict.FAILED else "", left_out=record.left_out(),
         )  # fmt: skip
+
+    def _role_reason(self, state: State, progress: StageProgress) -> tuple[str, str]:
+        """Return why a role failed, and more lines of it; a compiler's errors are told as it told them."""
+        failure = state.failure
+        if failure is None:
+            return "", ""
+        if progress.role_ok is False and failure.role == BUILDS:
+            try:
+                log = (self.directory / "build.log").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                log = ""
+            if errors := compiler_errors.find(log, self.build, self.source):
+                shown = compiler_errors.shown(errors, f"vexlab logs build --run {self.root.name}")
+                return errors[0].headline, shown
+        return failure.message, ""
 
     def _achieved(self, progress: StageProgress, planned: PlannedStage) -> bool | None:
         """Whether what a stage brings about is there: its role says so, if it was applied."""

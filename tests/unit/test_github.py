@@ -1,0 +1,66 @@
+"""What GitHub Actions gets of a run: the reason at its place, whatever characters are in it, and nothing elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.example_runs import ALL_PASSED, NASTY, a_run
+from vexlab.report import github
+from vexlab.results.model import Check, Run, Stage, Verdict
+
+
+def failed(stage: Stage) -> Run:
+    return a_run({}, stages=(stage,), selected=(stage.name,), verdict=stage.verdict)
+
+
+def test_compiler_error_is_at_its_place_in_the_repository(tmp_path: Path) -> None:
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel" / "super.c").touch()
+    reason = f"{tmp_path}/kernel/super.c:157:22: error: 'stats' undeclared"
+    run = failed(Stage("build", Verdict.FAILED, 2.0, reason, details=f"{reason}\n  157 | stats"))
+    [line] = github.commands(run, str(tmp_path))
+    assert line == f"::error file=kernel/super.c,line=157,title=stage build failed::{reason}"
+    assert f"```text\n{reason}\n  157 | stats\n```" in github.step_summary(run)
+
+
+def test_check_that_failed_tells_its_reason(tmp_path: Path) -> None:
+    """And its place, where that is in the repository: a filesystem's own has no checks of vexlab in it."""
+    place = "tests/guest/mount/test_names.py:31"
+    checks = (Check("names.long", Verdict.FAILED, 0.5, "3 of 5\nare gone: 100%", place=place),)
+    run = failed(Stage("mount", Verdict.FAILED, 2.0, "names.long: 3 of 5", checks))
+    assert github.commands(run, str(tmp_path)) == ["::error title=mount/names.long failed::3 of 5%0Aare gone: 100%25"]
+    (tmp_path / "tests/guest/mount").mkdir(parents=True)
+    (tmp_path / "tests/guest/mount/test_names.py").touch()
+    [line] = github.commands(run, str(tmp_path))
+    assert line.startswith("::error file=tests/guest/mount/test_names.py,line=31,title=mount/names.long failed::3 of")
+
+
+def test_text_of_a_check_is_no_command(tmp_path: Path) -> None:
+    run = failed(
+        Stage("mount", Verdict.FAILED, 2.0, "", (Check(NASTY, Verdict.FAILED, 0.5, f"{NASTY}\n::set-env x::"),))
+    )
+    [line] = github.commands(run, str(tmp_path))
+    assert line.count("\n") == 0
+    assert line.startswith("::error title=mount/first | line%0Asecond")
+
+
+def test_step_has_its_summary_and_nothing_is_said_elsewhere(tmp_path: Path) -> None:
+    step = tmp_path / "summary.md"
+    step.write_text("before\n")
+    run = failed(Stage("load", Verdict.PANICKED, 2.0, "BUG: it died in toy_init (super.c:12)"))
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(step), "GITHUB_WORKSPACE": str(tmp_path)}
+    assert github.tell(run, {"GITHUB_STEP_SUMMARY": str(step)}) == ""
+    assert step.read_text() == "before\n"
+    told = github.tell(run, environment)
+    assert told == "::error title=stage load panicked::BUG: it died in toy_init (super.c:12)\n"
+    text = step.read_text()
+    assert text.startswith("before\n### vexlab: vexfs panicked\n")
+    assert "| load | panicked | panicked: BUG: it died in toy_init (super.c:12) |" in text
+    assert github.tell(ALL_PASSED, environment) == ""
+    assert "### vexlab: vexfs passed" in step.read_text()
+
+
+def test_no_more_than_github_shows(tmp_path: Path) -> None:
+    checks = tuple(Check(f"names.n{number}", Verdict.FAILED, 0.5, "gone") for number in range(30))
+    lines = github.commands(failed(Stage("mount", Verdict.FAILED, 2.0, "", checks)), str(tmp_path))
+    assert (len(lines), "names.n0 " in lines[0]) == (10, True)
