@@ -7,6 +7,8 @@ import sys
 
 from vexlab.run import interrupt
 
+ANSWER = "answer it at a terminal; an option of the command answers it beforehand, see --help"
+
 
 def main() -> None:
     """Run vexlab; exits with the code that the problem, if any, has."""
@@ -20,12 +22,11 @@ def main() -> None:
 def _run() -> int:
     """Run the command line and print what went wrong; returns the exit code."""
     import click  # noqa: PLC0415  what takes time is loaded where an interruption is noticed
-    from rich.console import Console  # noqa: PLC0415
 
+    from vexlab.cli.common import stderr  # noqa: PLC0415
     from vexlab.cli.main import cli  # noqa: PLC0415
-    from vexlab.errors import Interrupted, VexlabError, of_system  # noqa: PLC0415
+    from vexlab.errors import Interrupted, UsageProblem, VexlabError, of_system  # noqa: PLC0415
 
-    stderr = Console(stderr=True, highlight=False)
     try:
         # Alone, click would make of an interruption an exit code of its own.
         code = cli(standalone_mode=False)
@@ -33,17 +34,18 @@ def _run() -> int:
         usage.show()
         return usage.exit_code
     except (click.Abort, KeyboardInterrupt):
-        stderr.print("vexlab: interrupted")
-        return Interrupted.default_exit_code
+        if not interrupt.asked():  # click makes the same of an input that is over
+            problem: VexlabError = UsageProblem("the question was not answered: the input is at its end", ANSWER)
+        else:
+            problem = Interrupted("interrupted")
+        stderr.problem(problem.message, problem.hint, problem.exit_code)
+        return problem.exit_code
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (VexlabError, OSError) as raised:
         problem = of_system(raised) if isinstance(raised, OSError) else raised
-        stderr.print("vexlab: ", style="bold red", end="")
-        stderr.print(problem.message, markup=False, soft_wrap=True)
-        if problem.hint:
-            stderr.print(f"  → {problem.hint}", markup=False, soft_wrap=True)
+        stderr.problem(problem.message, problem.hint, problem.exit_code)
         return problem.exit_code
     return code if isinstance(code, int) else 0
 

@@ -228,7 +228,8 @@ def gate(*arguments: str) -> tuple[int, str]:
 
 def test_gate_ends_with_0_or_1_and_writes_the_file_each_time() -> None:
     run = sealed(a_run(finished=datetime.now(UTC).isoformat()))
-    assert gate("--run", run.name) == (0, "")
+    code, said = gate("--run", run.name)
+    assert (code, said.splitlines()[-1].startswith("level vm; readiness file: ")) == (0, True)
     code, said = gate("--run", run.name, "--for", "device")
     assert code == 1
     assert "checklist: nobody signed for it" in said

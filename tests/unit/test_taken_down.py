@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from vexlab.config import settings
 from vexlab.config.settings import Options, Settings
 from vexlab.errors import Interrupted
 from vexlab.guest.lab import Lab
 from vexlab.report import terminal
+from vexlab.report.screen import Screen
 from vexlab.results.model import DeviceRecord
 from vexlab.run import controller
 
@@ -47,6 +47,9 @@ def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(terminal, "PLAIN_EVERY", 0.0)
+    monkeypatch.setattr(terminal, "LONG", 0.0)
+    gone = Screen(stderr=True)
+    gone.file = Gone(number)
     lab = Lab("bench1", tmp_path / "bench1")
     lab.directory.mkdir()
     made = Settings("bench1", lab.directory, settings.make("hardware", Options()).contract)
@@ -59,7 +62,7 @@ def test_terminal_that_is_gone_is_no_reason_to_leave_a_module_loaded(
         return ""
 
     course = controller.RunController(
-        lab, made, ["structure"], terminal.Progress(Console(file=Gone(number))),
+        lab, made, ["structure"], terminal.Progress(gone),
         device=DeviceRecord("/dev/disk/by-id/x", "S1", 1),
     )  # fmt: skip
     with pytest.raises(raised):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +17,8 @@ from vexlab.errors import HostProblem, UsageProblem
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
-from vexlab.report.terminal import STYLES, Screen, clock
+from vexlab.report.screen import Screen, cut
+from vexlab.report.terminal import STYLES, Progress, clock
 from vexlab.results import archive, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
@@ -25,7 +27,7 @@ from vexlab.run import plain_playbooks, scratch
 stderr = Screen(stderr=True)
 stdout = Screen()
 Command = Callable[..., Any]
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show Ansible's output afterwards.")
+WHILE_IT_RUNS = 2  # how often -v is given to see Ansible's output at once
 SOURCE = (
     click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
     click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
@@ -38,6 +40,33 @@ AMOUNTS = (
     ),
 )
 BUILDERS = ("auto", *installation.role_choices("vexfs_build", "vexfs_build_builder"))
+
+
+def _be_quiet(_: click.Context, __: click.Parameter, value: bool) -> None:
+    stderr.quiet = value
+
+
+def _tell_programs(_: click.Context, __: click.Parameter, value: str) -> None:
+    stderr.for_programs = value == "json"
+
+
+def verbose_option(command: Command) -> Command:
+    """How much is said while a command is at work: `-q`, `-v`, `-vv`."""
+    options = [
+        click.option(
+            "-q", "--quiet", is_flag=True, expose_value=False, callback=_be_quiet, help="Say only what went wrong."
+        ),
+        click.option(
+            "-v", "--verbose", count=True, help="Show Ansible's output afterwards; -vv shows it while it runs."
+        ),
+    ]
+    return with_all(options, command)
+
+
+progress_option = click.option(
+    "--progress", type=click.Choice(["text", "json"]), default="text", show_default=True, expose_value=False,
+    callback=_tell_programs, help="How stderr tells how far it is: for people, or as one JSON object per line.",
+)  # fmt: skip
 
 
 def lab_option(command: Command) -> Command:
@@ -129,15 +158,23 @@ def with_options(command: Command) -> Command:
 def verdict_table(run: Run) -> Table:
     """The verdict of each stage."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("stage", "verdict", "checks", "time", ""):
-        table.add_column(heading, overflow="fold")
+    for heading in ("stage", "verdict", "checks", "time"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("")
     for stage in run.stages:
         sign, style = STYLES[stage.verdict]
         passed = sum(check.verdict is Verdict.PASSED for check in stage.checks)
         checks = f"{passed} of {len(stage.checks)}" if stage.checks else ""
         seconds = clock(stage.seconds) if stage.verdict is not Verdict.NOT_RUN else ""
-        table.add_row(stage.name, f"[{style}]{sign} {stage.verdict}[/]", checks, seconds, plain(stage.reason))
+        table.add_row(stage.name, f"[{style}]{sign} {stage.verdict}[/]", checks, seconds, cut(stage.reason))
     return table
+
+
+def show_log(log: Path, verbose: int) -> None:
+    """Print Ansible's output at the end, if that was asked for; what was shown at once is not shown again."""
+    if 0 < verbose < WHILE_IT_RUNS and log.is_file():
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            stderr.say(line)
 
 
 def plain(text: str) -> str:
@@ -158,8 +195,9 @@ def require_host() -> None:
 
 def end_guest(lab: Lab, how: str) -> list[str]:
     """End the guest; returns the tasks that changed something."""
-    with scratch.directory() as directory:
-        return plain_playbooks.end_guest(lab, how, directory / "ansible.log")
+    with scratch.directory() as directory, Progress(stderr) as progress:
+        progress.wait_for("ending the guest")
+        return plain_playbooks.end_guest(lab, how, directory / "ansible.log", plain_playbooks.shown_by(progress))
 
 
 def existing(name: str) -> Lab:
@@ -190,4 +228,4 @@ def chosen_run(name: str | None, lab: str | None) -> Run:
 def name_unreadable(found: Iterable[Unreadable]) -> None:
     """Tell the person of runs that are passed over because their results can't be read."""
     for one in found:
-        stderr.print(f"run {one.name} is passed over: {one.why}", style="yellow", markup=False, soft_wrap=True)
+        stderr.say(f"run {one.name} is passed over: {one.why}", style="yellow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from rich.table import Table
 
-from vexlab.cli.common import Command, chosen_run, stderr, with_all
+from vexlab.cli.common import Command, chosen_run, json_option, stderr, stdout, with_all
 from vexlab.config import installation
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import evidence, readiness_file, run_criteria, setbacks, sign_offs
@@ -66,11 +67,8 @@ def gate_group(
     path = readiness_file.write(subject, decision)
     if as_json:
         click.echo(path.read_text(encoding="utf-8"), nl=False)
-    stderr.print(f"module {subject.name}, sha256 {subject.sha256}, kernel {subject.kernel}", soft_wrap=True)
-    if decision.contract:
-        stderr.print(f"not claimed, so not tested: {', '.join(decision.not_claimed) or 'nothing'}", soft_wrap=True)
-    stderr.print(table(decision, level))
-    stderr.print(f"level {decision.level}; readiness file: {path}", soft_wrap=True)
+    else:
+        _show(subject, decision, level, path)
     if unmet := decision.unmet(level):
         raise VexlabError(
             f"this module is not ready for level {level}: {unmet[0].key}: {unmet[0].why}",
@@ -98,7 +96,7 @@ def sign(*, criterion: str, operator: str, note: str, module: Path | None, run: 
     """
     subject = find_subject(module, run, name)
     sign_offs.sign(subject.sha256, criterion, operator, note, datetime.now(UTC))
-    stderr.print(f"{operator} signed for {criterion}, for module {subject.name} with sha256 {subject.sha256}")
+    stderr.say(f"{operator} signed for {criterion}, for module {subject.name} with sha256 {subject.sha256}")
 
 
 @gate_group.command("excuse")
@@ -119,22 +117,36 @@ def excuse(*, run: str, operator: str, note: str) -> None:
         raise UsageProblem(f"run {run} needs no excuse: {why}", "vexlab gate names the runs that do")
     sign_offs.excuse(entry.module, run, operator, note, datetime.now(UTC))
     told = ", ".join(f"{stage} {verdict}" for stage, verdict in wrong.items())
-    stderr.print(f"{operator} signed that the module with sha256 {entry.module} is not to blame for {run}: {told}")
+    stderr.say(f"{operator} signed that the module with sha256 {entry.module} is not to blame for {run}: {told}")
 
 
 @gate_group.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--module", type=click.Path(path_type=Path), metavar="FILE", help="It must be about this module file.")
 @level_option
-def check(file: Path, module: Path | None, level: str) -> None:
+@json_option
+def check(file: Path, module: Path | None, level: str, as_json: bool) -> None:
     """Check a readiness file as role vexfs_load does, and against the evidence as far as that is here."""
     wanted = {"level": level}
     if module is not None:
         about = module_subject(module)
         wanted |= {"sha256": about.sha256, "srcversion": about.srcversion, "kernel": about.kernel}
-    if refusals := readiness_file.refusals(file, wanted, datetime.now(UTC)):
+    refusals = readiness_file.refusals(file, wanted, datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "level": level, "refusals": refusals}, indent=2, ensure_ascii=False))
+    if refusals:
         raise VexlabError(f"{file} is refused: {'; '.join(refusals)}", "vexlab gate writes another one")
-    stderr.print(f"{file} is good for level {level}", soft_wrap=True)
+    if not as_json:
+        stdout.say(f"{file} is good for level {level}")
+
+
+def _show(subject: Subject, decision: Decision, level: str, path: Path) -> None:
+    """What the gate decided, and by what."""
+    stdout.say(f"module {subject.name}, sha256 {subject.sha256}, kernel {subject.kernel}")
+    if decision.contract:
+        stdout.say(f"not claimed, so not tested: {', '.join(decision.not_claimed) or 'nothing'}")
+    stdout.table(table(decision, level))
+    stdout.say(f"level {decision.level}; readiness file: {path}")
 
 
 def find_subject(module: Path | None, run: str | None, name: str) -> Subject:
@@ -172,8 +184,9 @@ def module_subject(path: Path) -> Subject:
 def table(decision: Decision, level: str) -> Table:
     """Every criterion up to a level: met or not, and by what or why not."""
     shown = Table(box=None, pad_edge=False)
-    for heading in ("level", "criterion", "", "by what, or why not"):
-        shown.add_column(heading, overflow="fold")
+    shown.add_column("level", no_wrap=True)
+    for heading in ("criterion", "", "by what, or why not"):
+        shown.add_column(heading)
     for criterion in decision.criteria:
         if LEVELS.index(criterion.level) <= LEVELS.index(level):
             sign_shown = "[green]✔[/]" if criterion.met else "[red]✘[/]"

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from vexlab.cli.common import json_option, lab_option, stderr, target_options
+from vexlab.cli.common import WHILE_IT_RUNS, json_option, lab_option, show_log, stderr, stdout, target_options
 from vexlab.cli.stages import take_order
 from vexlab.config import installation, user_directories
 from vexlab.config.settings import Options, Settings
@@ -28,7 +27,7 @@ def image_group() -> None:
 @image_group.command("build")
 @target_options
 @lab_option
-def image_build(name: str, verbose: bool, **given: Any) -> None:
+def image_build(name: str, verbose: int, **given: Any) -> None:
     """Build the image that a lab would use, unless it is there."""
     order = take_order(name, Options(**given).absolute(), as_json=False, verbose=verbose)
     lab = order.lab
@@ -37,11 +36,11 @@ def image_build(name: str, verbose: bool, **given: Any) -> None:
         log = lab.directory / "image.log"
         log.unlink(missing_ok=True)
         try:
-            with Progress(stderr) as progress:
+            with Progress(stderr, follows=verbose >= WHILE_IT_RUNS) as progress:
+                progress.follow(log)
                 plain_playbooks.build_image(lab, progress, log)
         finally:
-            if verbose:
-                stderr.print(log.read_text(), markup=False)
+            show_log(log, verbose)
 
 
 @image_group.command("list")
@@ -68,11 +67,11 @@ def image_list(as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("key", "kernel", "MiB", "of it saved guests", "labs"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for entry in entries:
         saved = f"{entry['states']}, {entry['states_mib']} MiB" if entry["states"] else "none"
         table.add_row(entry["key"], entry["kernel"], str(entry["mib"]), saved, " ".join(entry["labs"]))
-    Console(highlight=False).print(table)
+    stdout.table(table)
 
 
 def _mib(directory: Path) -> int:
@@ -97,8 +96,8 @@ def image_prune(everything: bool, as_json: bool) -> None:
         click.echo(json.dumps({name: answer[name] for name in ("removed", "kept")}, indent=2))
         return
     for key, mib in answer["removed"].items():
-        stderr.print(f"removed {key}, {mib} MiB")
+        stdout.say(f"removed {key}, {mib} MiB")
     for key, reason in answer["kept"].items():
-        stderr.print(f"kept {key}: {reason}")
+        stdout.say(f"kept {key}: {reason}")
     if not answer["removed"]:
-        stderr.print("there was nothing to remove")
+        stdout.say("there was nothing to remove")

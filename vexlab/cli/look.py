@@ -19,6 +19,7 @@ from vexlab.cli.common import (
     name_unreadable,
     plain,
     stderr,
+    stdout,
     verdict_table,
 )
 from vexlab.config import installation
@@ -29,7 +30,7 @@ from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import junit_file, markdown
-from vexlab.report.terminal import STYLES, clock, summary
+from vexlab.report.terminal import STYLES, Progress, clock, summary
 from vexlab.results import archive, logs, results_file
 from vexlab.run import plain_playbooks, scratch
 
@@ -45,11 +46,11 @@ def doctor_command(install: bool, as_json: bool) -> None:
         findings = doctor.examine()
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
-    for finding in findings:
-        sign, style = {True: ("✔", "green"), False: ("✘", "red"), None: ("!", "yellow")}[finding.ok]
-        stderr.print(f"[{style}]{sign}[/] {finding.what:<20} {plain(finding.detail)}", soft_wrap=True)
+    for finding in [] if as_json else findings:
+        sign, style = {True: ("✔", ""), False: ("✘", "red"), None: ("!", "yellow")}[finding.ok]
+        stdout.say(f"{sign} {finding.what:<20} {finding.detail}", style)
         if finding.ok is False:
-            stderr.print(f"  → {finding.remedy}", markup=False, soft_wrap=True)
+            stdout.say(f"→ {finding.remedy}", indent=2)
     wrong = [finding for finding in findings if finding.ok is False]
     if wrong:
         packages = doctor.missing_packages(wrong)
@@ -63,7 +64,9 @@ def _install() -> None:
         stand_in = Lab("doctor", directory)
         plain_playbooks.prepare(stand_in, Settings("doctor", directory, installation.contract_defaults()))
         log = directory / "ansible.log"
-        outcome = plain_playbooks.run_plain("host", stand_in, {}, log)
+        with Progress(stderr) as progress:
+            progress.wait_for("installing packages")
+            outcome = plain_playbooks.run_plain("host", stand_in, {}, log, plain_playbooks.shown_by(progress))
         if not outcome.ok:
             raise HostProblem(outcome.failure.message if outcome.failure else log.read_text()[-600:])
 

@@ -13,6 +13,7 @@ from vexlab.config import installation
 from vexlab.config.settings import Settings
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab
+from vexlab.report.terminal import Progress
 from vexlab.run import plain_playbooks, scratch
 
 
@@ -33,18 +34,20 @@ def down(name: str) -> None:
     """Unmount, unload and stop the guest. Logs and runs stay."""
     lab = labs.find(name)
     if not lab.exists():
-        stderr.print(f"there is no lab {name}; nothing to take down")
+        stderr.say(f"there is no lab {name}; nothing to take down")
         return
     with lab.held():
         runs_on = lab.is_up()
         if runs_on and lab.guest_entry.is_file() and labs.guest_status(lab.record()) == "running":
-            with scratch.directory() as directory:
-                outcome = plain_playbooks.run_plain("teardown", lab, {}, directory / "ansible.log")
+            with scratch.directory() as directory, Progress(stderr) as progress:
+                progress.wait_for("unmounting and unloading")
+                log = directory / "ansible.log"
+                outcome = plain_playbooks.run_plain("teardown", lab, {}, log, plain_playbooks.shown_by(progress))
             if not outcome.ok:
                 words = outcome.failure.message if outcome.failure else "Ansible failed"
-                stderr.print(f"the filesystem could not be taken down cleanly: {words}", markup=False, style="yellow")
+                stderr.say(f"the filesystem could not be taken down cleanly: {words}", style="yellow")
         end_guest(lab, "stopped")
-        stderr.print(f"the guest of lab {name} is stopped" if runs_on else f"lab {name} was not up")
+        stderr.say(f"the guest of lab {name} is stopped" if runs_on else f"lab {name} was not up")
 
 
 @cli.command()
@@ -53,7 +56,7 @@ def destroy(name: str) -> None:
     """Stop the guest and remove the lab's directory. Runs and images stay."""
     lab = labs.find(name)
     if not lab.exists():
-        stderr.print(f"there is no lab {name}; nothing to destroy")
+        stderr.say(f"there is no lab {name}; nothing to destroy")
         return
     with lab.held():
         runs_inventory = lab.inventory / "hypervisor.yml"
@@ -63,7 +66,7 @@ def destroy(name: str) -> None:
             )
         end_guest(lab, "absent")
         shutil.rmtree(lab.directory, ignore_errors=True)
-    stderr.print(f"lab {name} is gone")
+    stderr.say(f"lab {name} is gone")
 
 
 def _identity(lab: Lab) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from vexlab.cli.common import (
+    WHILE_IT_RUNS,
     amount_options,
     choice_options,
     clean_option,
@@ -22,7 +23,9 @@ from vexlab.cli.common import (
     json_option,
     lab_option,
     name_unreadable,
+    progress_option,
     require_host,
+    show_log,
     stderr,
     verbose_option,
     verdict_table,
@@ -45,8 +48,9 @@ from vexlab.run.selection import Selection
 @lab_option
 @json_option
 @clean_option
+@progress_option
 @with_options
-def up(name: str, as_json: bool, clean: bool, options: Options, verbose: bool) -> None:
+def up(name: str, as_json: bool, clean: bool, options: Options, verbose: int) -> None:
     """Bring up a guest with the filesystem built, loaded, formatted and mounted in it.
 
     On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed.
@@ -71,7 +75,7 @@ def _say_what(order: Order) -> None:
     if settings.contract["vexlab_module_source"] == "kernel":
         where = "the kernel's own module"
     what = f"lab {order.lab.name}: target {settings.target_name}, {where}"
-    stderr.print(what, markup=False, soft_wrap=True)
+    stderr.say(what)
 
 
 def _show_unchanged(order: Order, run: Run) -> None:
@@ -79,10 +83,10 @@ def _show_unchanged(order: Order, run: Run) -> None:
     _say_what(order)
     if order.as_json:
         click.echo(markdown.render_json(run, unchanged_since=run.finished), nl=False)
-    stderr.print(verdict_table(run))
+    stderr.table(verdict_table(run))
     again = f"vexlab verify{name_option(order.lab.name)} judges it again"
     told = f"nothing changed since {run.finished}: the verdicts are those of run {run.run}"
-    stderr.print(f"{told}; {again}", soft_wrap=True)
+    stderr.say(f"{told}; {again}")
 
 
 @click.command()
@@ -96,6 +100,7 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @click.option("--keep-going", is_flag=True, hidden=True, help="What is done anyway; for the scripts that say so.")
 @click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Run the check that went wrong N times again.")
 @clean_option
+@progress_option
 @with_options
 def test(
     *,
@@ -110,7 +115,7 @@ def test(
     checks: tuple[str, ...],
     failed: bool,
     options: Options,
-    verbose: bool,
+    verbose: int,
 ) -> None:
     """Run every stage on a pristine guest, and take the guest down at the end.
 
@@ -124,7 +129,7 @@ def test(
     selected = select(order, chosen or stages, checks, failed=failed) or Selection(tuple(stages))
     with order.lab.held():
         if order.lab.is_up():
-            stderr.print(f"the guest of lab {name} is replaced by a pristine one")
+            stderr.say(f"the guest of lab {name} is replaced by a pristine one")
             end_guest(order.lab, "stopped")
         with contextlib.nullcontext() if keep else _ending(order.lab):
             how: dict[str, Any] = {
@@ -147,7 +152,7 @@ def _ending(lab: Lab) -> Iterator[None]:
         try:
             end_guest(lab, "stopped")
         except (VexlabError, OSError) as problem:
-            stderr.print(f"the guest is still there: {problem}", markup=False, soft_wrap=True)
+            stderr.say(f"the guest is still there: {problem}")
         raise
     end_guest(lab, "stopped")
 
@@ -157,6 +162,7 @@ def _ending(lab: Lab) -> Iterator[None]:
 @json_option
 @choice_options("This stage; may be given more than once.")
 @fail_fast_option
+@progress_option
 @verbose_option
 def verify(
     *,
@@ -166,7 +172,7 @@ def verify(
     checks: tuple[str, ...],
     failed: bool,
     fail_fast: bool,
-    verbose: bool,
+    verbose: int,
 ) -> None:
     """Judge a lab that is up once more, without changing anything in it."""
     known = stage_list.stages_for(())
@@ -192,10 +198,10 @@ class Order:
     options: Options
     settings: Settings
     as_json: bool
-    verbose: bool
+    verbose: int
 
 
-def take_order(name: str, given: Options, *, as_json: bool, verbose: bool) -> Order:
+def take_order(name: str, given: Options, *, as_json: bool, verbose: int) -> Order:
     """Check what was asked for, and the machine; nothing is made or changed when something is wrong with them."""
     lab = labs.find(name)
     options = given.over(lab.remembered())
@@ -233,7 +239,7 @@ def run_stages(
     plain_playbooks.prepare(lab, settings)
     lab.remember(order.options.to_remember())
     _say_what(order)
-    with Progress(stderr) as progress:
+    with Progress(stderr, follows=order.verbose >= WHILE_IT_RUNS) as progress:
         course = controller.RunController(
             lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen
         )
@@ -246,8 +252,7 @@ def run_stages(
             _finish_early(course.directory, order.as_json)
             raise
         finally:
-            if order.verbose:
-                stderr.print((course.directory / "ansible.log").read_text(), markup=False)
+            show_log(course.directory / "ansible.log", order.verbose)
     if order.as_json:
         click.echo(markdown.render_json(run), nl=False)
     _show(run, course)
@@ -266,7 +271,7 @@ def _finish_early(directory: Path, as_json: bool) -> None:
 
 def _show(run: Run, course: controller.RunController) -> None:
     """The table of verdicts, and what is to be known beside it."""
-    stderr.print(verdict_table(run))
+    stderr.table(verdict_table(run))
     for stage, check in model.known_failures(run):
         stderr.say(f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}")
     if left_out := model.left_out(run):
@@ -297,4 +302,4 @@ def _say_it_is_up(order: Order, run: Run) -> None:
     how = "read-write" if "read-write" in contract["vexlab_capabilities"] else "read-only"
     mounted = f"{order.settings.target_name} is mounted {how} at {contract['vexlab_mount_point']} in the guest"
     what = mounted if "mount" in run.selected else "the guest is up"
-    stderr.print(f"{what}: vexlab ssh{option}", style="bold")
+    stderr.say(f"{what}: vexlab ssh{option}", style="bold")

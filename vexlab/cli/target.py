@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import yaml
 
-from vexlab.cli.common import stderr
+from vexlab.cli.common import json_option, stderr, stdout
 from vexlab.config import installation, settings, source_tree, target
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import UsageProblem
+from vexlab.report.screen import Screen
 
 if TYPE_CHECKING:
     from vexlab.source.target_check import Finding
@@ -53,15 +57,13 @@ def init(directory: str, output: str, module: str | None, force: bool) -> None:
     else:
         click.echo(text, nl=False)
     for note in trouble.notes(found):
-        _tell(f"{note.place}: {note.words}")
+        _tell(stderr, f"{note.place}: {note.words}")
     unsure = [field.name for field in proposed.fields if field.unsure]
-    stderr.print(
-        f"{found.module.file} registers the filesystem {found.filesystem.type or '(name not found)'}", markup=False
-    )
+    stderr.say(f"{found.module.file} registers the filesystem {found.filesystem.type or '(name not found)'}")
     if unsure:
-        stderr.print(f"look at what is not found or guessed: {', '.join(unsure)}", markup=False, soft_wrap=True)
+        stderr.say(f"look at what is not found or guessed: {', '.join(unsure)}")
     if where:
-        stderr.print(f"written: {output}; next: vexlab up --target {output}", markup=False, soft_wrap=True)
+        stderr.say(f"written: {output}; next: vexlab up --target {output}")
 
 
 @click.group("target")
@@ -72,7 +74,8 @@ def target_group() -> None:
 @target_group.command("check")
 @click.argument("file", metavar="FILE")
 @click.option("--source", metavar="DIR", help="The source tree, instead of the one that the file names.")
-def check(file: str, source: str | None) -> None:
+@json_option
+def check(file: str, source: str | None, as_json: bool) -> None:
     """Say all that can be said of a target file without a guest: by its schema, and against the source."""
     from vexlab.source import target_check  # noqa: PLC0415
 
@@ -81,19 +84,27 @@ def check(file: str, source: str | None) -> None:
     findings: list[Finding] = []
     if tree:
         findings = target_check.against(_readable(Path(str(tree)), " with --source"), fields)
-    for finding in findings:
-        _tell(f"{finding.field}: {finding.words} → {finding.remedy}", finding.wrong)
-    for gap in target_check.not_looked_at(fields, bool(tree)):
-        stderr.print(f"not looked at: {gap}", markup=False, soft_wrap=True)
-    wrong = [finding.field for finding in findings if finding.wrong]
-    if wrong:
+    gaps = target_check.not_looked_at(fields, bool(tree))
+    if as_json:
+        document = {"findings": [dataclasses.asdict(finding) for finding in findings], "not_looked_at": list(gaps)}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        _show(findings, gaps)
+    if wrong := [finding.field for finding in findings if finding.wrong]:
         raise UsageProblem(
             f"{file} contradicts the source: {', '.join(dict.fromkeys(wrong))}",
             "the lines with an arrow say what to do",
         )
-    stderr.print(
-        "nothing found" if not findings else "nothing that contradicts the source; see the notes", markup=False
-    )
+
+
+def _show(findings: list[Finding], gaps: Iterable[str]) -> None:
+    """What was found, what wasn't looked at, and that nothing is wrong if nothing is."""
+    for finding in findings:
+        _tell(stdout, f"{finding.field}: {finding.words} → {finding.remedy}", finding.wrong)
+    for gap in gaps:
+        stdout.say(f"not looked at: {gap}")
+    if not any(finding.wrong for finding in findings):
+        stdout.say("nothing that contradicts the source; see the notes" if findings else "nothing found")
 
 
 def _readable(directory: Path, how: str = "") -> Path:
@@ -107,7 +118,7 @@ def _as_named(root: Path, beside: Path) -> str:
     return str(root) if relative.startswith("../../..") else relative
 
 
-def _tell(words: str, wrong: bool = False) -> None:
+def _tell(screen: Screen, words: str, wrong: bool = False) -> None:
     """One line for a person."""
     sign, style = SIGNS[wrong]
-    stderr.print(f"{sign} {words}", style=style, markup=False, soft_wrap=True)
+    screen.say(f"{sign} {words}", style=style)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from vexlab.report.screen import Screen
 from vexlab.results.model import Stage, Verdict
 
 STYLES = {
@@ -26,29 +25,8 @@ STYLES = {
     Verdict.NOT_RUN: ("·", "dim"),
 }
 COUNTED = {str(v): v for v in (Verdict.PASSED, Verdict.FAILED, Verdict.XFAILED, Verdict.SKIPPED)}
-NO_END = 100_000  # columns that no line needs
 PLAIN_EVERY = 30.0  # seconds between two lines about one step, where there is no terminal
-
-
-class Screen(Console):
-    """Standard output or standard error, for people to read.
-
-    On a terminal no word is broken: a path that is too long for a line can still be copied. Elsewhere nothing is
-    wrapped at all, so that a line is a line for whoever searches it.
-    """
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        """Write to one of the two; whether it is a terminal is asked now."""
-        is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
-        width, height = (None, None) if is_terminal else (NO_END, 25)
-        super().__init__(stderr=stderr, highlight=False, width=width, height=height)
-
-    def say(self, text: str, style: str = "", indent: int = 0) -> None:
-        """Print text as it is, indented by so many columns."""
-        for line in text.split("\n"):
-            words = textwrap.wrap(line, self.width - indent, break_long_words=False, break_on_hyphens=False) or [""]
-            for part in words:
-                self.print(Text(" " * indent + part, style), crop=False, no_wrap=True, overflow="ignore")
+LONG = 20.0  # seconds after which a person wonders whether a step goes on
 
 
 def clock(seconds: float) -> str:
@@ -59,18 +37,23 @@ def clock(seconds: float) -> str:
 class Progress:
     """Steps of a run, one at a time. Everything goes to the console's stream, which is stderr."""
 
-    def __init__(self, console: Console) -> None:
-        """Write to this console."""
+    def __init__(self, console: Screen, *, follows: bool = False) -> None:
+        """Write to this console; `follows`: what is written to a log that is named is shown at once."""
         self.console = console
         self._step = ""
         self._began = 0.0
         self._detail: Callable[[], str] = str
         self._said = 0.0
+        self._known = ""  # the detail when it was last another one
+        self._since = 0.0  # when that was
+        self._follows = follows
+        self._log: Path | None = None
+        self._read = 0
         self._live: Live | None = None
 
     def __enter__(self) -> Progress:
         """Begin to show."""
-        if self.console.is_terminal:
+        if self.console.is_live:
             self._live = Live(console=self.console, refresh_per_second=4, transient=True, get_renderable=self._render)
             self._live.start()
         return self
@@ -79,47 +62,92 @@ class Progress:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the terminal as it was."""
+        self._show_log()
         if self._live is not None:
             self._live.stop()
 
     def begin(self, step: str, detail: Callable[[], str] = str) -> None:
         """A step begins; `detail` is asked a few times a second how far it is."""
+        self.wait_for(step, detail)
+        if self.console.for_programs:
+            self.console.event("begin", step=step)
+        elif self._live is None:
+            self.console.say(f"{step}: begins")
+
+    def wait_for(self, step: str, detail: Callable[[], str] = str) -> None:
+        """A step begins that is over in a moment, mostly: without a terminal it is named when it takes long."""
         self._step, self._detail = step, detail
-        self._began = self._said = time.monotonic()
-        if self._live is None:
-            self.console.print(f"{step}: begins", highlight=False, markup=False)
+        self._began = self._since = time.monotonic()
+        self._said = self._began - PLAIN_EVERY + LONG
+        self._known = ""
+
+    def follow(self, log: Path) -> None:
+        """Show what is written to a log from now on, if that was asked for."""
+        self._show_log()
+        self._log, self._read = log, log.stat().st_size if log.is_file() else 0
 
     def tick(self) -> None:
         """Called often while a step runs; without a terminal a line appears now and then."""
-        if self._live is None and self._step and time.monotonic() - self._said >= PLAIN_EVERY:
-            self._said = time.monotonic()
-            detail = self._detail()
-            self.console.print(
-                f"{self._step}: {clock(self._said - self._began)}{', ' if detail else ''}{detail}",
-                highlight=False, markup=False,
-            )  # fmt: skip
+        self._show_log()
+        now = time.monotonic()
+        if self._live is not None or not self._step or now - self._said < PLAIN_EVERY:
+            return
+        self._said = now
+        detail, seconds = self._told(now), now - self._began
+        if self.console.for_programs:
+            self.console.event("runs", step=self._step, seconds=round(seconds, 1), detail=detail)
+        else:
+            self.console.say(f"{self._step}: {clock(seconds)}{', ' if detail else ''}{detail}")
 
     def end(self, step: str, note: str = "") -> None:
         """A step that has no verdict ended well."""
         seconds = time.monotonic() - self._began
         self._step = ""
-        self.console.print(_line("✔", "green", step, seconds, note))
+        self.console.event("end", step=step, seconds=round(seconds, 1), note=note)
+        self._print("✔", "green", step, seconds, note)
 
     def stage(self, stage: Stage) -> None:
         """A stage ended, with its verdict."""
         self._step = ""
+        facts = {"verdict": stage.verdict, "seconds": stage.seconds, "reason": stage.reason}
+        self.console.event("stage", stage=stage.name, **facts)
         sign, style = STYLES[stage.verdict]
-        self.console.print(_line(sign, style, stage.name, stage.seconds, summary(stage)))
+        self._print(sign, style, stage.name, stage.seconds, summary(stage))
 
     def say(self, text: str) -> None:
         """A remark between steps."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.say(text)
+
+    def _print(self, sign: str, style: str, step: str, seconds: float, note: str) -> None:
+        """Print the line of a step that is over; where the screen ends, it is cut."""
+        if not self.console.for_programs:
+            self.console.print(_line(sign, style, step, seconds, note), no_wrap=True, overflow="ellipsis")
+
+    def _told(self, now: float) -> str:
+        """How far the step is; that it waits for nobody, where it has had nothing new to say for long."""
+        detail = self._detail()
+        if detail != self._known:
+            self._known, self._since = detail, now
+        silent = now - self._since >= LONG
+        return ", ".join(filter(None, (detail, "it needs no input" if silent else "")))
+
+    def _show_log(self) -> None:
+        """Show what was written to the log meanwhile."""
+        if not self._follows or self._log is None or not self._log.is_file():
+            return
+        with self._log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(self._read)
+            text = log.read()
+            self._read = log.tell()
+        for line in text.splitlines():
+            self.console.say(line, style="dim")
 
     def _render(self) -> Text | Spinner:
         if not self._step:
             return Text("")
-        line = Text(f"{self._step:<10} {clock(time.monotonic() - self._began):>8}  ")
-        line.append(self._detail(), style="dim")
+        now = time.monotonic()
+        line = Text(f"{self._step:<10} {clock(now - self._began):>8}  ")
+        line.append(self._told(now), style="dim")
         line.truncate(max(20, self.console.width - 3), overflow="ellipsis")
         return Spinner("line", line)
 

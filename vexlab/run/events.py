@@ -28,6 +28,7 @@ class TaskStarted(Struct, frozen=True, tag=True):
     at: float
     role: str
     action: str
+    task: str = ""
 
 
 class TaskEnded(Struct, frozen=True, tag=True, omit_defaults=True):
@@ -103,7 +104,7 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
     action = str(data.get("task_action") or "")
     kind = raw["event"]
     if kind == "playbook_on_task_start":
-        return TaskStarted(at, role, action)
+        return TaskStarted(at, role, action, str(data.get("task") or ""))
     outcome = kind.removeprefix("runner_on_")
     if kind == outcome or outcome not in ("ok", "failed", "unreachable", "skipped") or data.get("ignore_errors"):
         return None

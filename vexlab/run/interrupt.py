@@ -30,6 +30,11 @@ def listen() -> None:
     atexit.register(lambda: [signal.signal(number, signal.SIG_IGN) for number in SIGNALS])
 
 
+def asked() -> bool:
+    """Whether a signal has asked this process to end."""
+    return _came
+
+
 @contextlib.contextmanager
 def told(tell: Callable[[], None]) -> Iterator[None]:
     """Have `tell` called of each signal meanwhile, instead of raising; nothing is told if one had come before.

@@ -13,34 +13,39 @@ from vexlab.errors import GuestProblem, HostProblem
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
 from vexlab.run.events import Event, TaskEnded
-from vexlab.run.playbook import Outcome, Playbook
+from vexlab.run.playbook import Outcome, Playbook, Take, pass_by
 from vexlab.run.run_display import image_detail
 
 
-def end_guest(lab: Lab, how: str, log: Path) -> list[str]:
+def shown_by(progress: Progress) -> Take:
+    """Return what takes events and has only the time shown that passes."""
+
+    def show(_event: Event) -> bool:
+        progress.tick()
+        return False
+
+    return show
+
+
+def end_guest(lab: Lab, how: str, log: Path, take: Take = pass_by) -> list[str]:
     """End the guest through the one playbook that does; returns the tasks that changed something."""
-    outcome = run_plain("guest_destroy", lab, {"vexlab_guest_end": how}, log)
+    outcome = run_plain("guest_destroy", lab, {"vexlab_guest_end": how}, log, take)
     if not outcome.ok:
         message = outcome.failure.message if outcome.failure else log.read_text()[-600:]
         raise GuestProblem(f"the guest of lab {lab.name} could not be ended: {message}")
     return list(outcome.changed)
 
 
-def run_plain(name: str, lab: Lab, variables: dict[str, Any], log: Path) -> Outcome:
-    """Run a playbook that has no stages, such as the one that destroys the guest."""
-    return Playbook(name, lab, variables, log).run()
+def run_plain(name: str, lab: Lab, variables: dict[str, Any], log: Path, take: Take = pass_by) -> Outcome:
+    """Run a playbook that has no stages, such as the one that destroys the guest; `take` gets its events."""
+    return Playbook(name, lab, variables, log).run(take)
 
 
 def build_image(lab: Lab, progress: Progress, log: Path) -> None:
     """Build the image that the lab's contract asks for; raises HostProblem when that fails."""
     since = time.time()
     progress.begin("image", lambda: image_detail(since))
-
-    def show(_event: Event) -> bool:
-        progress.tick()
-        return False
-
-    outcome = Playbook("image", lab, {}, log).run(show)
+    outcome = Playbook("image", lab, {}, log).run(shown_by(progress))
     if not outcome.ok:
         raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
     progress.end("image", "built" if outcome.changed else "there already")

@@ -18,7 +18,7 @@ from vexlab.guest.watch import Watch
 from vexlab.report.terminal import Progress
 from vexlab.results.stage_record import StageRecord
 from vexlab.run import events, tracker
-from vexlab.run.events import Clock, Event, Events, Interruption, RunEnded, WatchClosed
+from vexlab.run.events import Clock, Event, Events, Interruption, RunEnded, TaskStarted, WatchClosed
 from vexlab.run.examination import Examination
 from vexlab.run.playbook import Playbook
 from vexlab.run.replan import ExecutionResult, Plan
@@ -72,7 +72,9 @@ class PlaybookRun:
             "vexlab_clean": self.plan.clean,
             "vexlab_fail_fast": self.plan.fail_fast,
         }
-        playbook = Playbook(self.plan.playbook, self._lab, variables, self.directory / "ansible.log")
+        log = self.directory / "ansible.log"
+        self._progress.follow(log)
+        playbook = Playbook(self.plan.playbook, self._lab, variables, log)
         with (self.directory / "events.jsonl").open("ab", buffering=0) as self._log:
             try:
                 playbook.run(self._take, self._queue)
@@ -136,6 +138,8 @@ class PlaybookRun:
         self._happened(event)
         if isinstance(event, Clock):
             self._progress.tick()
+        elif isinstance(event, TaskStarted):
+            self._display.task(event.task)
         return self._state.end is not None
 
     def _happened(self, event: Event) -> None:

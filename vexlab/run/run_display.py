@@ -25,6 +25,11 @@ class RunDisplay:
         self._directory = directory
         self._state = state
         self._began = time.time()
+        self._task = ""  # of Ansible's, which goes on
+
+    def task(self, name: str) -> None:
+        """Take note of the task that begins."""
+        self._task = name
 
     def show(self, before: State, after: State) -> None:
         """Show what of the preparation ended or begins, and a stage that begins."""
@@ -56,7 +61,7 @@ class RunDisplay:
             return ""
         has_role = any(stage.has_role for stage in state.planned if stage.name == current.name)
         if current.role_ok is None and has_role:
-            return "applying the role"
+            return self._task or "applying the role"
         done, planned = StageRecord(self._directory, current.name).counts()
         return f"{done} of {planned} checks" if planned else "starting the checks"
 
