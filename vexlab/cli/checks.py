@@ -7,6 +7,7 @@ import json
 
 import click
 
+from vexlab.cli import completion
 from vexlab.cli.common import json_option, lab_option, stage_option, stdout
 from vexlab.config import settings, stage_list
 from vexlab.config.check_list import CheckSpec
@@ -16,15 +17,15 @@ from vexlab.run import selection
 
 
 @click.command("checks")
-@click.argument("names", metavar="[STAGE/CHECK]...", nargs=-1)
+@click.argument("names", metavar="[STAGE/CHECK]...", nargs=-1, shell_complete=completion.check_names)
 @lab_option
 @stage_option("Only the checks of this stage; may be given more than once.")
-@click.option("--target", metavar="FILE", help="Target file that is asked what it claims; default: that of the lab.")
+@click.option("--target", metavar="FILE", help="Target file that says what is skipped, instead of that of the lab.")
 @json_option
 def checks_command(
     names: tuple[str, ...], name: str, chosen: tuple[str, ...], target: str | None, as_json: bool
 ) -> None:
-    """List the checks, what each promises, and what the target lacks for it.
+    """List the checks with what each promises, and which are skipped.
 
     STAGE/CHECK chooses among them, as --check of `vexlab test` does; * stands for any text. No guest is needed.
     """

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from vexlab.cli import completion
 from vexlab.config import installation
 from vexlab.config.settings import Options
 from vexlab.errors import HostProblem, UsageProblem
@@ -29,14 +30,23 @@ stdout = Screen()
 Command = Callable[..., Any]
 WHILE_IT_RUNS = 2  # how often -v is given to see Ansible's output at once
 SOURCE = (
-    click.option("--source", metavar="DIR", help="Source tree to test, instead of the one that the target names."),
-    click.option("--target", metavar="FILE", help="Target file (docs/targets.md); default: the bundled VexFS."),
-    click.option("--variant", metavar="NAME", help="Which build, by its name in the target file."),
+    click.option(
+        "--source", metavar="DIR", help="Directory of the source tree, instead of the one that the target names."
+    ),
+    click.option("--target", metavar="FILE", help="Target file: what is tested. Without one it is the bundled VexFS."),
+    click.option(
+        "--variant", metavar="NAME", help="Which of the target's builds is tested, by its name in the target file."
+    ),
 )
 AMOUNTS = (
-    click.option("--cycles", type=click.IntRange(min=1), metavar="N", help="How often stage stress loads, and mounts."),
     click.option(
-        "--seed", type=click.IntRange(min=1), metavar="N", help="Seed of stage stress, to repeat what failed."
+        "--cycles", type=click.IntRange(min=1), metavar="N", help="How many times stage stress loads, and mounts."
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Seed of what is random in stage stress, to repeat a run.",
     ),
 )
 BUILDERS = ("auto", *installation.role_choices("vexfs_build", "vexfs_build_builder"))
@@ -72,7 +82,10 @@ progress_option = click.option(
 def lab_option(command: Command) -> Command:
     """`--name LAB`."""
     default = installation.contract_defaults()["vexlab_lab"]
-    return click.option("--name", default=default, show_default=True, metavar="LAB", help="Name of the lab.")(command)
+    return click.option(
+        "--name", default=default, show_default=True, metavar="LAB", help="Name of the lab.",
+        shell_complete=completion.lab_names,
+    )(command)  # fmt: skip
 
 
 def json_option(command: Command) -> Command:
@@ -87,7 +100,9 @@ def clean_option(command: Command) -> Command:
 
 def stage_option(meaning: str) -> Callable[[Command], Command]:
     """`--stage STAGE`, which may be given more than once."""
-    return click.option("--stage", "chosen", multiple=True, metavar="STAGE", help=meaning)
+    return click.option(
+        "--stage", "chosen", multiple=True, metavar="STAGE", help=meaning, shell_complete=completion.stage_names
+    )
 
 
 def choice_options(stages: str) -> Callable[[Command], Command]:
@@ -97,6 +112,7 @@ def choice_options(stages: str) -> Callable[[Command], Command]:
         click.option(
             "--check", "checks", multiple=True, metavar="STAGE/CHECK",
             help="Only the checks of this name; * stands for any text. May be given more than once.",
+            shell_complete=completion.check_names,
         ),
         click.option("--failed", is_flag=True, help="Only what failed in the last run of the lab."),
     ]  # fmt: skip
@@ -129,14 +145,32 @@ def target_options(command: Command) -> Command:
         *SOURCE,
         click.option("--kernel", metavar="SUITE", help="Debian suite that kernel and root filesystem come from."),
         click.option(
-            "--accelerator", type=click.Choice(installation.role_choices("vexlab_guest", "vexlab_guest_accelerator"))
+            "--accelerator",
+            type=click.Choice(installation.role_choices("vexlab_guest", "vexlab_guest_accelerator")),
+            help="What runs the guest: kvm, tcg (emulation), or auto for the faster one that works.",
         ),
-        click.option("--memory", "memory_mb", type=click.IntRange(min=512), metavar="MIB", help="Memory of the guest."),
-        click.option("--cpus", type=click.IntRange(min=1), help="CPUs of the guest."),
-        click.option("--ssh-port", type=click.IntRange(1024, 65535), help="First port tried for ssh on 127.0.0.1."),
-        click.option("--boot-deadline", type=click.IntRange(min=1), metavar="SECONDS", help="Until ssh must answer."),
-        click.option("--warm/--cold", default=None, help="Start from a saved guest (default), or boot."),
-        click.option("--builder", type=click.Choice(BUILDERS), help="Where the module is built."),
+        click.option(
+            "--memory", "memory_mb", type=click.IntRange(min=512), metavar="MIB", help="Memory of the guest in MiB."
+        ),
+        click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Number of CPUs of the guest."),
+        click.option(
+            "--ssh-port",
+            type=click.IntRange(1024, 65535),
+            metavar="PORT",
+            help="First port of 127.0.0.1 that is tried for ssh.",
+        ),
+        click.option(
+            "--boot-deadline",
+            type=click.IntRange(min=1),
+            metavar="SECONDS",
+            help="Seconds after its start in which the guest must answer by ssh.",
+        ),
+        click.option("--warm/--cold", default=None, help="Start from a saved guest, which is the default, or boot."),
+        click.option(
+            "--builder",
+            type=click.Choice(BUILDERS),
+            help="Where the module is built: in the guest, in a sandbox here, or auto for the faster one.",
+        ),
         click.option("--vmcore", is_flag=True, default=None, help="Keep the memory of a guest that crashes or hangs."),
         verbose_option,
     ]

@@ -19,6 +19,7 @@ from vexlab.cli.common import (
     verbose_option,
     with_all,
 )
+from vexlab.cli.first_screen import WholeSentences
 from vexlab.config import phases
 from vexlab.config.settings import Options
 from vexlab.errors import StageFailed, UsageProblem
@@ -52,22 +53,29 @@ def disk_options(command: Command) -> Command:
 
     options = [
         click.option("--inventory", required=True, metavar="FILE", help="Ansible inventory with a group `hardware`."),
-        click.option("--host", metavar="NAME", help="The host; needed when the group has more than one."),
-        click.option("--device", "by_id", required=True, metavar="/dev/disk/by-id/NAME", help="The whole disk."),
-        click.option("--serial", required=True, help="Its serial number, as you read it off the disk."),
+        click.option(
+            "--host", metavar="NAME", help="The host of that group; it may be left out when there is only one."
+        ),
+        click.option(
+            "--device", "by_id", required=True, metavar="/dev/disk/by-id/NAME", help="Path of the whole disk."
+        ),
+        click.option("--serial", required=True, help="Serial number of the disk, as you read it off it."),
         verbose_option,
     ]
     return with_all(options, wrapper)
 
 
 overwrite_option = click.option(
-    "--overwrite", multiple=True, metavar="TYPE", help="A signature that the device may lose, such as ext4."
+    "--overwrite",
+    multiple=True,
+    metavar="TYPE",
+    help="A signature that the device may lose, such as ext4; may be given more than once.",
 )
 
 
-@click.group("device")
+@click.group("device", cls=WholeSentences)
 def device_group() -> None:
-    """Test on a disk that nobody needs, in three phases: check, backup, test, restore."""
+    """Test on a disk that nobody needs, in three phases."""
 
 
 @device_group.command()
@@ -89,7 +97,7 @@ def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
 
 @device_group.command()
 @disk_options
-@click.option("--to", "directory", metavar="DIR", help="Directory of the host for the backup.")
+@click.option("--to", "directory", metavar="DIR", help="Directory of the host in which the backup is written.")
 @click.option("--json", "as_json", is_flag=True, help="Print the backup's record on stdout.")
 def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
     """Back the device up into a file on its own host, and read that back."""
@@ -105,7 +113,7 @@ def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
 
 @device_group.command()
 @disk_options
-@click.option("--backup", "file", required=True, metavar="FILE", help="The backup, on the device's host.")
+@click.option("--backup", "file", required=True, metavar="FILE", help="Path of the backup on the device's host.")
 def restore(disk: Disk, file: str) -> None:
     """Overwrite the device with its backup, and read it back."""
     record = play("device_restore", disk, None, vexlab_device_backup=file)["vexlab_backup_result"]
@@ -114,14 +122,24 @@ def restore(disk: Disk, file: str) -> None:
 
 @device_group.command()
 @disk_options
-@click.option("--phase", type=click.IntRange(1, 3), required=True, help="1 read-only, 2 read-write, 3 stress.")
-@click.option("--backup", "file", metavar="FILE", help="The device's backup, on its host.")
-@click.option("--no-backup", is_flag=True, help="Nobody wants the content of the device back.")
-@click.option("--readiness", metavar="FILE", help="The module's readiness file; vexlab gate writes it.")
+@click.option(
+    "--phase",
+    type=click.IntRange(1, 3),
+    required=True,
+    help="Number of the phase: 1 is read-only, 2 read-write, 3 stress.",
+)
+@click.option("--backup", "file", metavar="FILE", help="Path of the device's backup on its host.")
+@click.option("--no-backup", is_flag=True, help="Do without a backup: nobody wants the content back.")
+@click.option("--readiness", metavar="FILE", help="Readiness file of the module, as vexlab gate writes it.")
 @overwrite_option
 @source_options
 @amount_options
-@click.option("--quick", is_flag=True, default=None, help="Do less in stage stress. Counts for no later phase.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    default=None,
+    help="Do a quarter of everything in stage stress; the run counts for no later phase.",
+)
 @json_option
 def test(
     *, disk: Disk, phase: int, file: str | None, no_backup: bool, readiness: str | None, overwrite: tuple[str, ...],

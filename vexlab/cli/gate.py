@@ -12,7 +12,9 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from rich.table import Table
 
+from vexlab.cli import completion
 from vexlab.cli.common import Command, chosen_run, json_option, stderr, stdout, with_all
+from vexlab.cli.first_screen import WholeSentences
 from vexlab.config import installation
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import evidence, readiness_file, run_criteria, setbacks, sign_offs
@@ -25,34 +27,49 @@ def subject_options(command: Command) -> Command:
     """Which module is asked about: a file, that of a run, or that of a lab's last run."""
     default = installation.contract_defaults()["vexlab_lab"]
     options = [
-        click.option("--module", type=click.Path(path_type=Path), metavar="FILE", help="This module file."),
-        click.option("--run", metavar="RUN", help="The module of this run; no other run in the VM counts then."),
-        click.option("--name", default=default, show_default=True, metavar="LAB", help="That of this lab's last run."),
+        click.option(
+            "--module", type=click.Path(path_type=Path), metavar="FILE", help="The module file that is asked about."
+        ),
+        click.option(
+            "--run",
+            metavar="RUN",
+            help="Ask about the module of this run; no other run in the VM counts then.",
+            shell_complete=completion.run_names,
+        ),
+        click.option(
+            "--name",
+            default=default,
+            show_default=True,
+            metavar="LAB",
+            help="Ask about the module of the last run of this lab.",
+            shell_complete=completion.lab_names,
+        ),
     ]
     return with_all(options, command)
 
 
 level_option = click.option(
     "--for", "level", type=click.Choice(LEVELS[1:]), default="vm", show_default=True,
-    help="What the module has to be ready for: its level.",
+    help="The level that the module has to reach.",
 )  # fmt: skip
 
 
-@click.group("gate", invoke_without_command=True)
+@click.group("gate", cls=WholeSentences, invoke_without_command=True)
 @click.pass_context
 @subject_options
 @level_option
 @click.option(
     "--max-age", type=click.IntRange(1, OLDEST_DAYS), default=MAX_AGE_DAYS, show_default=True, metavar="DAYS",
-    help="How long evidence and statements count.",
+    help="For how many days evidence and statements count.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the readiness file on stdout.")
 def gate_group(
     context: click.Context, *, module: Path | None, run: str | None, name: str, level: str, max_age: int, as_json: bool
 ) -> None:
-    """Compute from the evidence whether a module may leave the VM; ends with 0 when it reached the level, else with 1.
+    """Compute from evidence whether a module may leave the VM.
 
-    The readiness file is written each time, with the level that was reached.
+    The exit code is 0 when the module reached the level, else 1. The readiness file is written each time, with the
+    level that was reached.
     """
     if context.invoked_subcommand is not None:
         given = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
@@ -86,13 +103,13 @@ def _how_to_sign(unmet: list[Criterion], module: Path | None, run: str | None, n
 
 @gate_group.command("sign")
 @click.argument("criterion", metavar=f"[{'|'.join(run_criteria.PROTOCOL)}]")
-@click.option("--operator", required=True, metavar="NAME", help="Who vouches for it.")
+@click.option("--operator", required=True, metavar="NAME", help="The person who vouches for it.")
 @click.option("--note", required=True, metavar="TEXT", help="What was done, and where it is written down.")
 @subject_options
 def sign(*, criterion: str, operator: str, note: str, module: Path | None, run: str | None, name: str) -> None:
-    """Vouch, by name and as of now, for something about a module that no run can show.
+    """Vouch by name for what no run can show of a module.
 
-    It holds for this very module, and for as long as evidence does.
+    It is said as of now. It holds for this very module, and for as long as evidence does.
     """
     subject = find_subject(module, run, name)
     sign_offs.sign(subject.sha256, criterion, operator, note, datetime.now(UTC))
@@ -100,13 +117,14 @@ def sign(*, criterion: str, operator: str, note: str, module: Path | None, run: 
 
 
 @gate_group.command("excuse")
-@click.argument("run")
-@click.option("--operator", required=True, metavar="NAME", help="Who says so.")
+@click.argument("run", shell_complete=completion.run_names)
+@click.option("--operator", required=True, metavar="NAME", help="The person who says so.")
 @click.option("--note", required=True, metavar="TEXT", help="What was to blame, and how that is known.")
 def excuse(*, run: str, operator: str, note: str) -> None:
-    """Vouch, by name and as of now, that the module is not to blame for what went wrong in a run.
+    """Vouch by name that a module is not to blame for a run.
 
-    It holds for as long as evidence does. A complete run must have passed since; nothing takes its place.
+    It is said as of now. It holds for as long as evidence does. A complete run must have passed since; nothing takes
+    its place.
     """
     entry = next((entry for entry in evidence.entries() if entry.run == run), None)
     if entry is None:
@@ -122,11 +140,16 @@ def excuse(*, run: str, operator: str, note: str) -> None:
 
 @gate_group.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--module", type=click.Path(path_type=Path), metavar="FILE", help="It must be about this module file.")
+@click.option(
+    "--module", type=click.Path(path_type=Path), metavar="FILE", help="The module file that it must be about."
+)
 @level_option
 @json_option
 def check(file: Path, module: Path | None, level: str, as_json: bool) -> None:
-    """Check a readiness file as role vexfs_load does, and against the evidence as far as that is here."""
+    """Check a readiness file as role vexfs_load does.
+
+    It is compared with the evidence as well, as far as that is here.
+    """
     wanted = {"level": level}
     if module is not None:
         about = module_subject(module)

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from vexlab.cli.common import WHILE_IT_RUNS, json_option, lab_option, show_log, stderr, stdout, target_options
+from vexlab.cli.first_screen import WholeSentences
 from vexlab.cli.stages import take_order
 from vexlab.config import installation, user_directories
 from vexlab.config.settings import Options, Settings
@@ -19,9 +20,9 @@ from vexlab.report.terminal import Progress
 from vexlab.run import plain_playbooks, scratch
 
 
-@click.group("image")
+@click.group("image", cls=WholeSentences)
 def image_group() -> None:
-    """Disk images of guests."""
+    """Build, list and remove disk images of guests."""
 
 
 @image_group.command("build")
@@ -46,7 +47,7 @@ def image_build(name: str, verbose: int, **given: Any) -> None:
 @image_group.command("list")
 @json_option
 def image_list(as_json: bool) -> None:
-    """List the images in the cache and the states of booted guests beside them, with their sizes."""
+    """List the images and the saved guests beside them, with their sizes."""
     entries: list[dict[str, Any]] = []
     for manifest in sorted(user_directories.cache_directory().glob("*/manifest.json")):
         try:
@@ -80,10 +81,15 @@ def _mib(directory: Path) -> int:
 
 
 @image_group.command("prune")
-@click.option("--all", "everything", is_flag=True, help="Also images that a lab used last, if no guest is up on them.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Remove images that a lab used last as well, if no guest is up on them."
+)
 @json_option
 def image_prune(everything: bool, as_json: bool) -> None:
-    """Remove the images that no lab used last, that no guest runs on and that nobody builds."""
+    """Remove the images that no lab used last.
+
+    What a guest runs on, or somebody builds, stays.
+    """
     keep = [] if everything else sorted({lab.image() for lab in labs.all_labs()} - {""})
     with scratch.directory() as directory:
         stand_in = Lab("prune", directory)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from vexlab.cli import completion
 from vexlab.cli.common import existing, json_option, lab_option, stderr, stdout
 from vexlab.errors import UsageProblem
 from vexlab.guest import console_log
@@ -21,11 +22,20 @@ QEMU = "qemu"
 
 @click.command("logs")
 @click.argument("which", type=click.Choice([*logs.KINDS, QEMU]), required=False)
-@click.option("--run", metavar="RUN", help="Name of the run; default: the last one.")
-@click.option("--name", metavar="LAB", help="The last run of this lab, instead of the last of all.")
+@click.option(
+    "--run", metavar="RUN", help="Name of the run, instead of the last one.", shell_complete=completion.run_names
+)
+@click.option(
+    "--name",
+    metavar="LAB",
+    help="Take the last run of this lab, instead of the last of all.",
+    shell_complete=completion.lab_names,
+)
 @json_option
 def logs_command(which: str | None, run: str | None, name: str | None, as_json: bool) -> None:
-    """Print a log of a run; by default the one that tells of what went wrong in it.
+    """Print a log of a run.
+
+    By default it is the one that tells what went wrong first.
 
     The kernel's messages and traces come stage by stage. The logs of a run stay when its lab is destroyed.
     """
@@ -88,7 +98,15 @@ def _text(log: Log) -> str:
 @click.command()
 @lab_option
 @click.option("-f", "--follow", is_flag=True, help="Go on as the console does, until Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=40, show_default=True, help="Lines to begin with.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=40,
+    show_default=True,
+    help="Number of lines to begin with.",
+)
 def console(name: str, follow: bool, lines: int) -> None:
     """Show the guest's serial console."""
     path = labs.find(name).directory / "console.log"

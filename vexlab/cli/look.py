@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from vexlab.cli import completion
 from vexlab.cli.common import (
     chosen_run,
     existing,
@@ -39,7 +40,7 @@ from vexlab.run import plain_playbooks, scratch
 @click.option("--install", is_flag=True, help="Install what is missing; needs root or sudo without a password.")
 @json_option
 def doctor_command(install: bool, as_json: bool) -> None:
-    """Tell whether this machine can run the lab, and what is missing."""
+    """Tell whether this machine can run the lab, and what it lacks."""
     findings = doctor.examine()
     if install and doctor.missing_packages(findings):
         _install()
@@ -72,10 +73,10 @@ def _install() -> None:
 
 
 @click.command()
-@click.option("--name", metavar="LAB", help="Only this lab.")
+@click.option("--name", metavar="LAB", help="Tell of this lab only.", shell_complete=completion.lab_names)
 @json_option
 def status(name: str | None, as_json: bool) -> None:
-    """Tell of each lab: its guest, and the verdict of each stage of its last run."""
+    """Tell of each lab: its guest, and the verdicts of its last run."""
     chosen = [existing(name)] if name else labs.all_labs()
     documents = [_status(lab) for lab in chosen]
     if as_json:
@@ -142,10 +143,20 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
 
 
 @click.command("report")
-@click.argument("run", required=False)
-@click.option("--name", metavar="LAB", help="The last run of this lab, instead of the last of all.")
+@click.argument("run", required=False, shell_complete=completion.run_names)
 @click.option(
-    "--format", "kind", type=click.Choice(["markdown", "json", "junit"]), default="markdown", show_default=True
+    "--name",
+    metavar="LAB",
+    help="Take the last run of this lab, instead of the last of all.",
+    shell_complete=completion.lab_names,
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["markdown", "json", "junit"]),
+    default="markdown",
+    show_default=True,
+    help="The form of the report.",
 )
 def report_command(run: str | None, name: str | None, kind: str) -> None:
     """Print the report of RUN, or of the last run."""
@@ -163,7 +174,7 @@ def report_command(run: str | None, name: str | None, kind: str) -> None:
 
 
 @click.command("runs")
-@click.option("--name", metavar="LAB", help="Only runs of this lab.")
+@click.option("--name", metavar="LAB", help="List the runs of this lab only.", shell_complete=completion.lab_names)
 @json_option
 def runs_command(name: str | None, as_json: bool) -> None:
     """List the runs, the oldest first."""

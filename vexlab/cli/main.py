@@ -9,6 +9,8 @@ import click
 from vexlab import __version__
 from vexlab.cli import checks, device, gate, image, logs, look, recover, stages, target
 from vexlab.cli.common import end_guest, lab_option, stderr
+from vexlab.cli.completion import completion
+from vexlab.cli.first_screen import FirstScreen
 from vexlab.config import installation
 from vexlab.config.settings import Settings
 from vexlab.guest import lab as labs
@@ -16,16 +18,25 @@ from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
 from vexlab.run import plain_playbooks, scratch
 
+BY_USE = {
+    "Work": ("init", "target", "checks", "up", "test", "verify"),
+    "Look": ("status", "runs", "report", "logs", "console", "ssh"),
+    "Gate and hardware": ("gate", "device", "recover"),
+    "Housekeeping": ("doctor", "down", "destroy", "image", "completion"),
+}
+EXAMPLES = {
+    "vexlab up": "ends with the filesystem mounted in a guest, and a verdict for each stage on the way.",
+    "vexlab test --target vexlab.yml --name mine": "runs every stage of another filesystem on a pristine guest.",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(
+    cls=FirstScreen, by_use=BY_USE, examples=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)  # fmt: skip
 @click.version_option(__version__, prog_name="vexlab")
 def cli() -> None:
-    r"""Test a Linux filesystem that is a kernel module, in a VM that may crash.
-
-    \b
-    vexlab up    ends with the filesystem mounted in a guest and a verdict for each stage on the way.
-    vexlab test  runs every stage on a pristine guest, stress and errors too.
-    """
+    """Test a Linux filesystem that is a kernel module, in a VM that may crash."""
 
 
 @cli.command()
@@ -77,6 +88,6 @@ for command in (
     stages.up, stages.test, stages.verify, checks.checks_command, look.doctor_command, look.status, look.ssh,
     logs.console, logs.logs_command, look.report_command, look.runs_command, image.image_group,
     gate.gate_group, device.device_group, recover.recover, target.init,
-    target.target_group,
+    target.target_group, completion,
 ):  # fmt: skip
     cli.add_command(command)

@@ -44,24 +44,31 @@ class Asked:
 
 
 @click.command()
-@click.option("--name", metavar="LAB", help="A lab's guest; the default lab, unless an inventory is given.")
-@click.option("--inventory", metavar="FILE", help="Inventory of test hardware, instead of a lab.")
-@click.option("--host", metavar="NAME", help="The host of its group `hardware`.")
-@click.option("--module", metavar="NAME", help="The module, where it isn't known what the lab brought about.")
-@click.option("--type", "kind", metavar="TYPE", help="Its filesystem's type; together with --module.")
+@click.option(
+    "--name", metavar="LAB", help="Recover the guest of this lab; without an inventory it is the default lab."
+)
+@click.option(
+    "--inventory", metavar="FILE", help="Ansible inventory of test hardware, to recover that instead of a lab."
+)
+@click.option("--host", metavar="NAME", help="The host of the inventory's group `hardware`.")
+@click.option("--module", metavar="NAME", help="Name of the module, where it isn't known what the lab brought about.")
+@click.option("--type", "kind", metavar="TYPE", help="Type of the module's filesystem; it belongs to --module.")
 @click.option("--lazy", is_flag=True, help="Unmount what is busy out of sight; it stays in use until its users end.")
 @click.option("--sysrq", is_flag=True, help="Have the kernel log its blocked tasks and CPUs first.")
-@click.option("--restore", "file", metavar="FILE", help="Then restore the device from this backup.")
-@click.option("--device", "by_id", metavar="/dev/disk/by-id/NAME", help="The device, for --restore.")
-@click.option("--serial", help="Its serial number, for --restore.")
-@click.option("--take-over", is_flag=True, help="The machine is in use by a controller that is gone for good.")
+@click.option("--restore", "file", metavar="FILE", help="Restore the device from this backup afterwards.")
+@click.option("--device", "by_id", metavar="/dev/disk/by-id/NAME", help="The device that --restore writes.")
+@click.option("--serial", help="Serial number of the device that --restore writes.")
+@click.option("--take-over", is_flag=True, help="Free a machine that is in use by a controller that is gone for good.")
 @verbose_option
 def recover(
     *, name: str | None, inventory: str | None, host: str | None, module: str | None, kind: str | None, lazy: bool,
     sysrq: bool, file: str | None, by_id: str | None, serial: str | None, take_over: bool,
     verbose: bool,
 ) -> None:  # fmt: skip
-    """Unmount, unload, detach, collect evidence, and tell what is left of a filesystem that went wrong."""
+    """Take down a filesystem that went wrong, and tell what is left.
+
+    It unmounts, detaches and unloads, and keeps what the kernel has said.
+    """
     if name and inventory:
         raise UsageProblem("both --name and --inventory are given", "recover one machine at a time")
     if bool(module) != bool(kind):

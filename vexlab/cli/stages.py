@@ -51,7 +51,9 @@ from vexlab.run.selection import Selection
 @progress_option
 @with_options
 def up(name: str, as_json: bool, clean: bool, options: Options, verbose: int) -> None:
-    """Bring up a guest with the filesystem built, loaded, formatted and mounted in it.
+    """Bring up a guest with the filesystem built and mounted in it.
+
+    Each stage on the way is judged: structure, build, load, mkfs, mount.
 
     On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed.
     """
@@ -95,10 +97,17 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
 @choice_options("Only this stage, and those before it that it can't do without; may be given more than once.")
 @amount_options
-@click.option("--quick", is_flag=True, default=None, help="Do less of everything in stage stress; the same checks.")
+@click.option(
+    "--quick", is_flag=True, default=None, help="Do a quarter of everything in stage stress, with the same checks."
+)
 @fail_fast_option
 @click.option("--keep-going", is_flag=True, hidden=True, help="What is done anyway; for the scripts that say so.")
-@click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Run the check that went wrong N times again.")
+@click.option(
+    "--rerun",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many times the first check that went wrong is run again.",
+)
 @clean_option
 @progress_option
 @with_options
@@ -117,10 +126,10 @@ def test(
     options: Options,
     verbose: int,
 ) -> None:
-    """Run every stage on a pristine guest, and take the guest down at the end.
+    """Run every stage on a pristine guest.
 
-    A stage is held back only by what isn't there: a module that wasn't built or loaded, an image that wasn't formatted.
-    After a crash, what is left is run on another guest.
+    The guest is taken down at the end. A stage is held back only by what isn't there: a module that wasn't built or
+    loaded, an image that wasn't formatted. After a crash, what is left is run on another guest.
     """
     if fail_fast and keep_going:
         raise UsageProblem("--fail-fast and --keep-going exclude each other", "give one of them")
@@ -160,7 +169,7 @@ def _ending(lab: Lab) -> Iterator[None]:
 @click.command()
 @lab_option
 @json_option
-@choice_options("This stage; may be given more than once.")
+@choice_options("Only this stage; may be given more than once.")
 @fail_fast_option
 @progress_option
 @verbose_option
@@ -174,7 +183,7 @@ def verify(
     fail_fast: bool,
     verbose: int,
 ) -> None:
-    """Judge a lab that is up once more, without changing anything in it."""
+    """Judge a lab that is up once more, and change nothing in it."""
     known = stage_list.stages_for(())
     stage_list.stages_for(chosen)  # raises when one is unknown
     lab = existing(name)

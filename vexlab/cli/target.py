@@ -13,6 +13,7 @@ import click
 import yaml
 
 from vexlab.cli.common import json_option, stderr, stdout
+from vexlab.cli.first_screen import WholeSentences
 from vexlab.config import installation, settings, source_tree, target
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import UsageProblem
@@ -28,12 +29,12 @@ SIGNS = {True: ("✘", "red"), False: ("!", "yellow")}
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".")
 @click.option(
-    "--output", metavar="FILE", default="vexlab.yml", show_default=True, help="Where to write it; - is stdout."
+    "--output", metavar="FILE", default="vexlab.yml", show_default=True, help="File that is written; - is stdout."
 )
-@click.option("--module", metavar="NAME", help="Which module, where several register a filesystem: its name or path.")
+@click.option("--module", metavar="NAME", help="Name or path of the module, where several register a filesystem.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def init(directory: str, output: str, module: str | None, force: bool) -> None:
-    """Write a target file for the filesystem whose source is in DIR.
+    """Write a target file for a filesystem, from its source in DIR.
 
     The source is read; nothing of it is built or run. What can't be told is marked in the file.
     """
@@ -66,17 +67,20 @@ def init(directory: str, output: str, module: str | None, force: bool) -> None:
         stderr.say(f"written: {output}; next: vexlab up --target {output}")
 
 
-@click.group("target")
+@click.group("target", cls=WholeSentences)
 def target_group() -> None:
-    """Target files: what is under test."""
+    """Look at target files, which say what is under test."""
 
 
 @target_group.command("check")
 @click.argument("file", metavar="FILE")
-@click.option("--source", metavar="DIR", help="The source tree, instead of the one that the file names.")
+@click.option("--source", metavar="DIR", help="Directory of the source tree, instead of the one that the file names.")
 @json_option
 def check(file: str, source: str | None, as_json: bool) -> None:
-    """Say all that can be said of a target file without a guest: by its schema, and against the source."""
+    """Say what is wrong with a target file, without a guest.
+
+    The file is compared with its schema and with its source.
+    """
     from vexlab.source import target_check  # noqa: PLC0415
 
     fields = target.load_target(Path(file))
