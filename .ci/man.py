@@ -1,4 +1,4 @@
-"""Writes the manual pages in docs/man from the help of the commands; tests/unit/test_help.py demands that they are so."""
+"""Writes the manual pages in docs/man from the help of the commands; tests/unit/test_help.py demands that they fit."""
 
 from __future__ import annotations
 
