@@ -8,7 +8,8 @@ import json
 import click
 
 from vexlab.cli import completion
-from vexlab.cli.common import json_option, lab_option, stage_option, stdout
+from vexlab.cli.common import json_option, stage_option, stdout
+from vexlab.cli.options import lab_option, of_settings_file
 from vexlab.config import settings, stage_list
 from vexlab.config.check_list import CheckSpec
 from vexlab.config.settings import Options
@@ -30,7 +31,9 @@ def checks_command(
     STAGE/CHECK chooses among them, as --check of `vexlab test` does; * stands for any text. No guest is needed.
     """
     stage_list.stages_for(chosen)  # raises when one is unknown
-    options = Options(target=target).absolute().over(labs.find(name).remembered())
+    lab, settings_of = labs.find(name), of_settings_file()
+    of_file = settings_of.options if settings_of.file else lab.of_settings_file()
+    options = Options(target=target).absolute().over(lab.remembered()).over(of_file)
     contract = settings.of_target(options.target)
     stages = chosen or [spec.name for spec in stage_list.stages()]
     found = selection.listed(names or ["*"], stages, contract)

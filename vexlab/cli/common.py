@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
 
 from vexlab.cli import completion
-from vexlab.config import installation
-from vexlab.config.settings import Options
+from vexlab.cli.options import Command, with_all
 from vexlab.errors import HostProblem, UsageProblem
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
@@ -27,29 +24,7 @@ from vexlab.run import plain_playbooks, scratch
 
 stderr = Screen(stderr=True)
 stdout = Screen()
-Command = Callable[..., Any]
 WHILE_IT_RUNS = 2  # how often -v is given to see Ansible's output at once
-SOURCE = (
-    click.option(
-        "--source", metavar="DIR", help="Directory of the source tree, instead of the one that the target names."
-    ),
-    click.option("--target", metavar="FILE", help="Target file: what is tested. Without one it is the bundled VexFS."),
-    click.option(
-        "--variant", metavar="NAME", help="Which of the target's builds is tested, by its name in the target file."
-    ),
-)
-AMOUNTS = (
-    click.option(
-        "--cycles", type=click.IntRange(min=1), metavar="N", help="How many times stage stress loads, and mounts."
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Seed of what is random in stage stress, to repeat a run.",
-    ),
-)
-BUILDERS = ("auto", *installation.role_choices("vexfs_build", "vexfs_build_builder"))
 
 
 def _be_quiet(_: click.Context, __: click.Parameter, value: bool) -> None:
@@ -77,15 +52,6 @@ progress_option = click.option(
     "--progress", type=click.Choice(["text", "json"]), default="text", show_default=True, expose_value=False,
     callback=_tell_programs, help="How stderr tells how far it is: for people, or as one JSON object per line.",
 )  # fmt: skip
-
-
-def lab_option(command: Command) -> Command:
-    """`--name LAB`."""
-    default = installation.contract_defaults()["vexlab_lab"]
-    return click.option(
-        "--name", default=default, show_default=True, metavar="LAB", help="Name of the lab.",
-        shell_complete=completion.lab_names,
-    )(command)  # fmt: skip
 
 
 def json_option(command: Command) -> Command:
@@ -120,73 +86,6 @@ def choice_options(stages: str) -> Callable[[Command], Command]:
 
 
 fail_fast_option = click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first stage that isn't passed.")
-
-
-def with_all(options: Sequence[Command], command: Command) -> Command:
-    """The command with these options, in this order."""
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def source_options(command: Command) -> Command:
-    """What is tested: `--source`, `--target`, `--variant`."""
-    return with_all(SOURCE, command)
-
-
-def amount_options(command: Command) -> Command:
-    """How much stage stress does, and by which seed: `--cycles`, `--seed`."""
-    return with_all(AMOUNTS, command)
-
-
-def target_options(command: Command) -> Command:
-    """What may be asked of a lab; the lab remembers it until it is destroyed."""
-    options = [
-        *SOURCE,
-        click.option("--kernel", metavar="SUITE", help="Debian suite that kernel and root filesystem come from."),
-        click.option(
-            "--accelerator",
-            type=click.Choice(installation.role_choices("vexlab_guest", "vexlab_guest_accelerator")),
-            help="What runs the guest: kvm, tcg (emulation), or auto for the faster one that works.",
-        ),
-        click.option(
-            "--memory", "memory_mb", type=click.IntRange(min=512), metavar="MIB", help="Memory of the guest in MiB."
-        ),
-        click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Number of CPUs of the guest."),
-        click.option(
-            "--ssh-port",
-            type=click.IntRange(1024, 65535),
-            metavar="PORT",
-            help="First port of 127.0.0.1 that is tried for ssh.",
-        ),
-        click.option(
-            "--boot-deadline",
-            type=click.IntRange(min=1),
-            metavar="SECONDS",
-            help="Seconds after its start in which the guest must answer by ssh.",
-        ),
-        click.option("--warm/--cold", default=None, help="Start from a saved guest, which is the default, or boot."),
-        click.option(
-            "--builder",
-            type=click.Choice(BUILDERS),
-            help="Where the module is built: in the guest, in a sandbox here, or auto for the faster one.",
-        ),
-        click.option("--vmcore", is_flag=True, default=None, help="Keep the memory of a guest that crashes or hangs."),
-        verbose_option,
-    ]
-    return with_all(options, command)
-
-
-def with_options(command: Command) -> Command:
-    """Collect the target options into one `Options`."""
-    names = [field.name for field in dataclasses.fields(Options)]
-
-    @functools.wraps(command)
-    def wrapper(**given: Any) -> None:
-        options = Options(**{name: given.pop(name, None) for name in names}).absolute()
-        command(options=options, **given)
-
-    return target_options(wrapper)
 
 
 def verdict_table(run: Run) -> Table:

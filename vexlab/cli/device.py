@@ -9,17 +9,9 @@ from typing import Any
 
 import click
 
-from vexlab.cli.common import (
-    Command,
-    amount_options,
-    json_option,
-    name_unreadable,
-    source_options,
-    stderr,
-    verbose_option,
-    with_all,
-)
+from vexlab.cli.common import json_option, name_unreadable, stderr, verbose_option
 from vexlab.cli.first_screen import WholeSentences
+from vexlab.cli.options import Command, amount_options, source_options, with_all
 from vexlab.config import phases
 from vexlab.config.settings import Options
 from vexlab.errors import StageFailed, UsageProblem

@@ -13,9 +13,9 @@ from elftools.elf.elffile import ELFFile
 from rich.table import Table
 
 from vexlab.cli import completion
-from vexlab.cli.common import Command, chosen_run, json_option, stderr, stdout, with_all
+from vexlab.cli.common import chosen_run, json_option, stderr, stdout
 from vexlab.cli.first_screen import WholeSentences
-from vexlab.config import installation
+from vexlab.cli.options import Command, lab_named, with_all
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import evidence, readiness_file, run_criteria, setbacks, sign_offs
 from vexlab.gate.decision import LEVELS, MAX_AGE_DAYS, OLDEST_DAYS, Criterion, Decision, Subject
@@ -25,7 +25,6 @@ from vexlab.guest.lab import name_option
 
 def subject_options(command: Command) -> Command:
     """Which module is asked about: a file, that of a run, or that of a lab's last run."""
-    default = installation.contract_defaults()["vexlab_lab"]
     options = [
         click.option(
             "--module", type=click.Path(path_type=Path), metavar="FILE", help="The module file that is asked about."
@@ -36,14 +35,7 @@ def subject_options(command: Command) -> Command:
             help="Ask about the module of this run; no other run in the VM counts then.",
             shell_complete=completion.run_names,
         ),
-        click.option(
-            "--name",
-            default=default,
-            show_default=True,
-            metavar="LAB",
-            help="Ask about the module of the last run of this lab.",
-            shell_complete=completion.lab_names,
-        ),
+        lab_named("Ask about the module of the last run of this lab."),
     ]
     return with_all(options, command)
 
@@ -72,7 +64,7 @@ def gate_group(
     level that was reached.
     """
     if context.invoked_subcommand is not None:
-        given = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+        given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
             raise UsageProblem(
                 f"the options stand before {context.invoked_subcommand}, where they mean nothing",

@@ -9,8 +9,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from vexlab.cli.common import WHILE_IT_RUNS, json_option, lab_option, show_log, stderr, stdout, target_options
+from vexlab.cli.common import WHILE_IT_RUNS, json_option, show_log, stderr, stdout, verbose_option
 from vexlab.cli.first_screen import WholeSentences
+from vexlab.cli.options import lab_option, with_options
 from vexlab.cli.stages import take_order
 from vexlab.config import installation, user_directories
 from vexlab.config.settings import Options, Settings
@@ -26,11 +27,12 @@ def image_group() -> None:
 
 
 @image_group.command("build")
-@target_options
+@verbose_option
+@with_options
 @lab_option
-def image_build(name: str, verbose: int, **given: Any) -> None:
+def image_build(name: str, verbose: int, options: Options) -> None:
     """Build the image that a lab would use, unless it is there."""
-    order = take_order(name, Options(**given).absolute(), as_json=False, verbose=verbose)
+    order = take_order(name, options, as_json=False, verbose=verbose)
     lab = order.lab
     with lab.held():
         plain_playbooks.prepare(lab, order.settings)

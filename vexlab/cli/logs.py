@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from vexlab.cli import completion
-from vexlab.cli.common import existing, json_option, lab_option, stderr, stdout
+from vexlab.cli.common import existing, json_option, stderr, stdout
+from vexlab.cli.options import lab_option
 from vexlab.errors import UsageProblem
 from vexlab.guest import console_log
 from vexlab.guest import lab as labs

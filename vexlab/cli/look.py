@@ -12,17 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vexlab.cli import completion
-from vexlab.cli.common import (
-    chosen_run,
-    existing,
-    json_option,
-    lab_option,
-    name_unreadable,
-    plain,
-    stderr,
-    stdout,
-    verdict_table,
-)
+from vexlab.cli.common import chosen_run, existing, json_option, name_unreadable, plain, stderr, stdout, verdict_table
+from vexlab.cli.options import lab_option
 from vexlab.config import installation
 from vexlab.config.settings import Settings
 from vexlab.errors import HostProblem

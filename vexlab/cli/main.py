@@ -7,10 +7,11 @@ import shutil
 import click
 
 from vexlab import __version__
-from vexlab.cli import checks, device, gate, image, logs, look, recover, stages, target
-from vexlab.cli.common import end_guest, lab_option, stderr
+from vexlab.cli import checks, config, device, gate, image, logs, look, recover, stages, target
+from vexlab.cli.common import end_guest, stderr
 from vexlab.cli.completion import completion
 from vexlab.cli.first_screen import FirstScreen
+from vexlab.cli.options import lab_option
 from vexlab.config import installation
 from vexlab.config.settings import Settings
 from vexlab.guest import lab as labs
@@ -22,7 +23,7 @@ BY_USE = {
     "Work": ("init", "target", "checks", "up", "test", "verify"),
     "Look": ("status", "runs", "report", "logs", "console", "ssh"),
     "Gate and hardware": ("gate", "device", "recover"),
-    "Housekeeping": ("doctor", "down", "destroy", "image", "completion"),
+    "Housekeeping": ("doctor", "config", "down", "destroy", "image", "completion"),
 }
 EXAMPLES = {
     "vexlab up": "ends with the filesystem mounted in a guest, and a verdict for each stage on the way.",
@@ -85,7 +86,8 @@ def _identity(lab: Lab) -> dict[str, str]:
 
 
 for command in (
-    stages.up, stages.test, stages.verify, checks.checks_command, look.doctor_command, look.status, look.ssh,
+    stages.up, stages.test, stages.verify, checks.checks_command, config.config,
+    look.doctor_command, look.status, look.ssh,
     logs.console, logs.logs_command, look.report_command, look.runs_command, image.image_group,
     gate.gate_group, device.device_group, recover.recover, target.init,
     target.target_group, completion,

@@ -14,14 +14,12 @@ import click
 
 from vexlab.cli.common import (
     WHILE_IT_RUNS,
-    amount_options,
     choice_options,
     clean_option,
     end_guest,
     existing,
     fail_fast_option,
     json_option,
-    lab_option,
     name_unreadable,
     progress_option,
     require_host,
@@ -29,8 +27,8 @@ from vexlab.cli.common import (
     stderr,
     verbose_option,
     verdict_table,
-    with_options,
 )
+from vexlab.cli.options import FromFile, amount_options, lab_option, of_settings_file, with_options
 from vexlab.config import stage_list
 from vexlab.config.settings import Options, Settings, make
 from vexlab.errors import Interrupted, StageFailed, UsageProblem, VexlabError
@@ -49,6 +47,7 @@ from vexlab.run.selection import Selection
 @json_option
 @clean_option
 @progress_option
+@verbose_option
 @with_options
 def up(name: str, as_json: bool, clean: bool, options: Options, verbose: int) -> None:
     """Bring up a guest with the filesystem built and mounted in it.
@@ -110,6 +109,7 @@ def _show_unchanged(order: Order, run: Run) -> None:
 )
 @clean_option
 @progress_option
+@verbose_option
 @with_options
 def test(
     *,
@@ -191,7 +191,7 @@ def verify(
         lab.ssh_command()  # raises when no guest is up
         usual = [spec.name for spec in stage_list.stages() if spec.up]
         whole = Selection(tuple(stage for stage in known if stage in (chosen or usual)))
-        order = take_order(name, Options(), as_json=as_json, verbose=verbose)
+        order = take_order(name, Options(), as_json=as_json, verbose=verbose, as_it_is=True)
         selected = select(order, chosen or known, checks, failed=failed) or whole
         selected = dataclasses.replace(selected, applied=())  # nothing is brought about
         memory = up_to_date.forget(lab)
@@ -201,22 +201,31 @@ def verify(
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be run, checked as far as it can be without touching anything."""
+    """What is to be run, checked as far as it can be without touching anything.
+
+    `options` were given, now or to the lab before; `of_file` are those of a settings file.
+    """
 
     lab: Lab
     options: Options
+    of_file: Options
     settings: Settings
     as_json: bool
     verbose: int
 
 
-def take_order(name: str, given: Options, *, as_json: bool, verbose: int) -> Order:
-    """Check what was asked for, and the machine; nothing is made or changed when something is wrong with them."""
+def take_order(name: str, given: Options, *, as_json: bool, verbose: int, as_it_is: bool = False) -> Order:
+    """Check what was asked for, and the machine; nothing is made or changed when something is wrong with them.
+
+    `as_it_is`: a lab that is up is judged as it was brought up, whatever a settings file says now.
+    """
     lab = labs.find(name)
     options = given.over(lab.remembered())
-    settings = make(name, options)
+    found = FromFile() if as_it_is else of_settings_file()
+    of_file = found.options if found.file else lab.of_settings_file()
+    settings = make(name, options.over(of_file))
     require_host()
-    return Order(lab, options, settings, as_json, verbose)
+    return Order(lab, options, of_file, settings, as_json, verbose)
 
 
 def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed: bool) -> Selection | None:
@@ -246,7 +255,7 @@ def run_stages(
     up_to_date.forget(lab)
     was_up = lab.is_up()
     plain_playbooks.prepare(lab, settings)
-    lab.remember(order.options.to_remember())
+    lab.remember(order.options.to_remember(), order.of_file)
     _say_what(order)
     with Progress(stderr, follows=order.verbose >= WHILE_IT_RUNS) as progress:
         course = controller.RunController(

@@ -24,6 +24,7 @@ from vexlab.errors import GuestProblem, UsageProblem
 from vexlab.guest import reaper
 
 ANSWER_SECONDS = 30.0  # for a guest on a busy machine to run one command
+OF_FILE = "settings file"  # what is remembered of one, beside the options
 LEFTOVER_SECONDS = 60.0  # that the work of a command that was killed gets to end
 
 
@@ -66,9 +67,15 @@ class Lab:
         known = _read_json(self.directory / "options.json")
         return Options(**{name: value for name, value in known.items() if name in Options.__dataclass_fields__})
 
-    def remember(self, options: Options) -> None:
-        """Keep the options for the next `up`."""
-        replace_file(self.directory / "options.json", json.dumps(asdict(options), indent=1) + "\n")
+    def of_settings_file(self) -> Options:
+        """What a settings file gave when the lab was last brought up: it holds where there is no such file."""
+        known = _read_json(self.directory / "options.json").get(OF_FILE, {})
+        return Options(**{name: value for name, value in known.items() if name in Options.__dataclass_fields__})
+
+    def remember(self, options: Options, of_file: Options | None = None) -> None:
+        """Keep the options for the next `up`, and apart from them what a settings file gave."""
+        known = asdict(options) | {OF_FILE: asdict(of_file or Options())}
+        replace_file(self.directory / "options.json", json.dumps(known, indent=1) + "\n")
 
     def module(self) -> dict[str, Any]:
         """What the last build brought forth, as role vexfs_build told it; empty before the first build."""

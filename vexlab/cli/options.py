@@ -1,0 +1,187 @@
+"""The options that say what is tested and how, each of which a variable or a settings file may give as well."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vexlab.cli import completion
+from vexlab.config import installation, place, settings, settings_file
+from vexlab.config.settings import Options
+from vexlab.config.settings_file import SettingsFile
+from vexlab.errors import UsageProblem
+
+Command = Callable[..., Any]
+LAB = "name"  # the setting that names the lab
+BUILDERS = ("auto", *installation.role_choices("vexfs_build", "vexfs_build_builder"))
+
+
+def variable_of(option: str) -> str:
+    """The environment's variable that gives an option, by its long name without the dashes."""
+    return f"VEXLAB_{option.upper().replace('-', '_')}"
+
+
+def _option(name: str, *names: str, **how: Any) -> Command:
+    """An option that a variable may give as well."""
+    return click.option(name, *names, envvar=variable_of(name.partition("/")[0].lstrip("-")), **how)
+
+
+SOURCE = (
+    _option("--source", metavar="DIR", help="Directory of the source tree, instead of the one that the target names."),
+    _option("--target", metavar="FILE", help="Target file: what is tested. Without one it is the bundled VexFS."),
+    _option("--variant", metavar="NAME", help="Which of the target's builds is tested, by its name in the target file."),
+)
+AMOUNTS = (
+    _option("--cycles", type=click.IntRange(min=1), metavar="N", help="How many times stage stress loads, and mounts."),
+    _option(
+        "--seed", type=click.IntRange(min=1), metavar="N",
+        help="Seed of what is random in stage stress, to repeat a run.",
+    ),
+)  # fmt: skip
+TARGET = (
+    *SOURCE,
+    _option("--kernel", metavar="SUITE", help="Debian suite that kernel and root filesystem come from."),
+    _option(
+        "--accelerator", type=click.Choice(installation.role_choices("vexlab_guest", "vexlab_guest_accelerator")),
+        help="What runs the guest: kvm, tcg (emulation), or auto for the faster one that works.",
+    ),
+    _option("--memory", "memory_mb", type=click.IntRange(min=512), metavar="MIB", help="Memory of the guest in MiB."),
+    _option("--cpus", type=click.IntRange(min=1), metavar="N", help="Number of CPUs of the guest."),
+    _option(
+        "--ssh-port", type=click.IntRange(1024, 65535), metavar="PORT",
+        help="First port of 127.0.0.1 that is tried for ssh.",
+    ),
+    _option(
+        "--boot-deadline", type=click.IntRange(min=1), metavar="SECONDS",
+        help="Seconds after its start in which the guest must answer by ssh.",
+    ),
+    _option("--warm/--cold", default=None, help="Start from a saved guest, which is the default, or boot."),
+    _option(
+        "--builder", type=click.Choice(BUILDERS),
+        help="Where the module is built: in the guest, in a sandbox here, or auto for the faster one.",
+    ),
+    _option("--vmcore", is_flag=True, default=None, help="Keep the memory of a guest that crashes or hangs."),
+)  # fmt: skip
+
+
+def with_all(options: Sequence[Command], command: Command) -> Command:
+    """The command with these options, in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def source_options(command: Command) -> Command:
+    """What is tested: `--source`, `--target`, `--variant`."""
+    return with_all(SOURCE, command)
+
+
+def amount_options(command: Command) -> Command:
+    """How much stage stress does, and by which seed: `--cycles`, `--seed`."""
+    return with_all(AMOUNTS, command)
+
+
+def with_options(command: Command) -> Command:
+    """Collect the options of a lab, which it remembers until it is destroyed, into one `Options`."""
+    names = [each.name for each in dataclasses.fields(Options)]
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> None:
+        options = Options(**{name: given.pop(name, None) for name in names}).absolute()
+        command(options=options, **given)
+
+    return with_all(TARGET, wrapper)
+
+
+def lab_option(command: Command) -> Command:
+    """`--name LAB`."""
+    return with_all([lab_named("Name of the lab.")], command)
+
+
+def lab_named(meaning: str) -> Command:
+    """`--name LAB`, which has this meaning."""
+    return _option(
+        "--name", default=default_lab, show_default=str(installation.contract_defaults()["vexlab_lab"]),
+        metavar="LAB", help=meaning, shell_complete=completion.lab_names,
+    )  # fmt: skip
+
+
+def default_lab() -> str:
+    """The lab that is meant where none is named: that of the settings file, or THE default."""
+    return of_settings_file().lab or str(installation.contract_defaults()["vexlab_lab"])
+
+
+@dataclass(frozen=True)
+class FromFile:
+    """What a settings file says: options, and the name of the lab; empty where there is no file."""
+
+    options: Options = field(default_factory=Options)
+    lab: str = ""
+    file: SettingsFile | None = None
+
+
+def by_name() -> dict[str, click.Option]:
+    """The options that a settings file may give, by their long names."""
+    collected: list[click.Option] = with_all(TARGET, lambda: None).__click_params__  # type: ignore[attr-defined]
+    return {each.opts[0].lstrip("-"): each for each in reversed(collected)}
+
+
+def of_settings_file() -> FromFile:
+    """What the settings file that holds in the current directory says; raises UsageProblem with all that is wrong."""
+    file = settings_file.find(Path.cwd())
+    if file is None:
+        return FromFile()
+    known, given, findings = by_name(), {}, []
+    for name, value in file.values.items():
+        try:
+            if name == LAB:
+                _check_lab(value)
+            elif name in known:
+                given[known[name].name] = _converted(known[name], value)
+            else:
+                findings.append(file.finding(name, f"{name}: there is no such setting{_meant(name, known)}"))
+        except click.BadParameter as problem:
+            findings.append(
+                file.finding(name, f"{name}: {problem.message} {known[name].help if name in known else ''}")
+            )
+        except UsageProblem as problem:
+            findings.append(file.finding(name, f"{name}: {problem.message}; {problem.hint}"))
+    if findings:
+        raise place.problem(file.path, file.text, findings, settings_file.HINT)
+    return FromFile(_beside(file, Options(**given)), str(file.values.get(LAB, "")), file)
+
+
+def _meant(name: str, known: dict[str, click.Option]) -> str:
+    """The setting that somebody may have meant, as the end of a sentence."""
+    return place.did_you_mean(name.replace("_", "-"), [LAB, *known])
+
+
+def _check_lab(value: object) -> None:
+    if not isinstance(value, str):
+        raise click.BadParameter(f"{value!r} is not text.")
+    settings.check_lab_name(value)
+
+
+def _converted(option: click.Option, value: Any) -> Any:
+    """A value of a settings file as the option would have it; raises BadParameter for one that it wouldn't take."""
+    kinds: dict[type, str] = {bool: "true or false", int: "a whole number", str: "text"}
+    wanted = bool if option.is_flag else int if isinstance(option.type, click.IntRange) else str
+    if type(value) is not wanted:
+        raise click.BadParameter(f"{value!r} is not {kinds[wanted]}.")
+    return option.type.convert(value, option, None)
+
+
+def _beside(file: SettingsFile, options: Options) -> Options:
+    """The options with paths that are relative to the file made absolute."""
+
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else os.path.normpath(file.path.parent / Path(path).expanduser())
+
+    return dataclasses.replace(options, source=absolute(options.source), target=absolute(options.target))
