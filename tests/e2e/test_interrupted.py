@@ -42,8 +42,8 @@ def test_ctrl_c_in_a_stage_and_a_second_command_meanwhile(vexlab: Vexlab) -> Non
     assert "Traceback" not in done.stderr
     assert vexlab.processes() == []
     documents = vexlab("runs", "--json").document
-    assert documents[-1]["verdict"] == "not_run"
-    assert "passed" not in {stage["verdict"] for stage in documents[-1]["stages"] if stage["name"] in ("mkfs", "mount")}
+    assert documents[0]["verdict"] == "not_run"
+    assert "passed" not in {stage["verdict"] for stage in documents[0]["stages"] if stage["name"] in ("mkfs", "mount")}
 
 
 def test_qemu_killed_in_mid_run_is_lost(vexlab: Vexlab) -> None:
@@ -55,7 +55,7 @@ def test_qemu_killed_in_mid_run_is_lost(vexlab: Vexlab) -> None:
     done = vexlab.finish(process, patience=120)
     assert done.code == 1, done.stderr
     assert time.monotonic() - killed < 60
-    document = vexlab("runs", "--json").document[-1]
+    document = vexlab("runs", "--json").document[0]
     assert "lost" in {stage["verdict"] for stage in document["stages"]}
     assert document["verdict"] == "lost"
 
@@ -71,7 +71,7 @@ def test_qemu_stopped_from_outside_is_no_verdict(vexlab: Vexlab) -> None:
     done = vexlab.finish(process, patience=120)
     assert done.code == 3, done.stderr
     assert time.monotonic() - stopped < 60
-    document = vexlab("runs", "--json").document[-1]
+    document = vexlab("runs", "--json").document[0]
     assert document["verdict"] == "not_run"
     assert f"QEMU, process {pid}, was stopped from outside" in done.stderr
     assert vexlab("down").code == 0

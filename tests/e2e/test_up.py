@@ -122,8 +122,8 @@ def test_status_tells_what_the_guest_is(vexlab: Vexlab, first: Done) -> None:
     assert guest["accelerator"] in ("kvm", "tcg")
     assert guest["uptime_seconds"] > 0
     assert Path(f"/proc/{guest['pid']}").exists()
-    shown = vexlab("status").stderr
-    rows = ("QEMU", "memory", "CPUs", "accelerator", "ssh", "share")
+    shown = vexlab("status").stdout
+    rows = ("target", "variant", "source", "build", "QEMU", "memory", "CPUs", "accelerator", "ssh", "share")
     for word in (*rows, "structure", "mount", "passed"):
         assert word in shown
 

@@ -16,7 +16,7 @@ from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report.screen import Screen, cut
-from vexlab.report.terminal import STYLES, Progress, clock
+from vexlab.report.terminal import STYLES, Progress, clock, counts
 from vexlab.results import archive, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
@@ -89,17 +89,18 @@ fail_fast_option = click.option("-x", "--fail-fast", is_flag=True, help="Stop at
 
 
 def verdict_table(run: Run) -> Table:
-    """The verdict of each stage."""
+    """The verdict of each stage that was asked for, or that came to something all the same."""
     table = Table(box=None, pad_edge=False)
     for heading in ("stage", "verdict", "checks", "time"):
         table.add_column(heading, no_wrap=True)
     table.add_column("")
     for stage in run.stages:
+        if stage.name not in run.selected and stage.verdict is Verdict.NOT_RUN:
+            continue
         sign, style = STYLES[stage.verdict]
-        passed = sum(check.verdict is Verdict.PASSED for check in stage.checks)
-        checks = f"{passed} of {len(stage.checks)}" if stage.checks else ""
         seconds = clock(stage.seconds) if stage.verdict is not Verdict.NOT_RUN else ""
-        table.add_row(stage.name, f"[{style}]{sign} {stage.verdict}[/]", checks, seconds, cut(stage.reason))
+        verdict = f"[{style}]{sign} {stage.verdict}[/]"
+        table.add_row(stage.name, verdict, counts(stage), seconds, cut(stage.reason))
     return table
 
 

@@ -21,6 +21,7 @@ from vexlab.gate import evidence, readiness_file, run_criteria, setbacks, sign_o
 from vexlab.gate.decision import LEVELS, MAX_AGE_DAYS, OLDEST_DAYS, Criterion, Decision, Subject
 from vexlab.gate.promotion import Gate, subject_of
 from vexlab.guest.lab import name_option
+from vexlab.results import archive
 
 
 def subject_options(command: Command) -> Command:
@@ -118,9 +119,11 @@ def excuse(*, run: str, operator: str, note: str) -> None:
     It is said as of now. It holds for as long as evidence does. A complete run must have passed since; nothing takes
     its place.
     """
-    entry = next((entry for entry in evidence.entries() if entry.run == run), None)
-    if entry is None:
+    entries = {entry.run: entry for entry in evidence.entries()}
+    if not any(name.startswith(run) for name in entries):
         raise UsageProblem(f"no run {run!r} was sealed", "vexlab runs lists them; one that was killed was never sealed")
+    run = archive.meant(run, list(entries))
+    entry = entries[run]
     wrong = setbacks.went_wrong(entry)
     if not entry.module or not wrong:
         why = "nothing went wrong in it" if entry.module else "it is about no module"

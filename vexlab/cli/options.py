@@ -36,7 +36,9 @@ def _option(name: str, *names: str, **how: Any) -> Command:
 SOURCE = (
     _option("--source", metavar="DIR", help="Directory of the source tree, instead of the one that the target names."),
     _option("--target", metavar="FILE", help="Target file: what is tested. Without one it is the bundled VexFS."),
-    _option("--variant", metavar="NAME", help="Which of the target's builds is tested, by its name in the target file."),
+    _option(
+        "--variant", metavar="NAME", help="Which of the target's builds is tested, by its name in the target file."
+    ),
 )
 AMOUNTS = (
     _option("--cycles", type=click.IntRange(min=1), metavar="N", help="How many times stage stress loads, and mounts."),

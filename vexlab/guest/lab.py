@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from qemu.qmp import QMPClient, QMPError
 
 from vexlab.config import installation, literals, user_directories
@@ -101,6 +102,14 @@ class Lab:
         hosts = {"vexlab": {"children": {"hypervisors": {"hosts": {"localhost": local}}, "guests": {}}}}
         replace_file(self.inventory / "hypervisor.yml", literals.to_yaml(hosts))
         replace_file(variables / "vexlab.yml", literals.to_yaml(settings.contract))
+
+    def contract(self) -> dict[str, Any]:
+        """The contract that was written last; empty before the first time."""
+        path = self.inventory / "group_vars" / "vexlab.yml"
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+            document = installation.read_yaml(path)
+            return document if isinstance(document, dict) else {}
+        return {}
 
     def inventories(self) -> list[Path]:
         """The inventories that a playbook runs with; what the last one says counts."""

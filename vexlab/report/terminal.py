@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -12,7 +14,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from vexlab.report.screen import Screen
-from vexlab.results.model import Stage, Verdict
+from vexlab.results.model import DIED, Stage, Verdict
 
 STYLES = {
     Verdict.PASSED: ("✔", "green"),
@@ -24,7 +26,6 @@ STYLES = {
     Verdict.XFAILED: ("-", "yellow"),
     Verdict.NOT_RUN: ("·", "dim"),
 }
-COUNTED = {str(v): v for v in (Verdict.PASSED, Verdict.FAILED, Verdict.XFAILED, Verdict.SKIPPED)}
 PLAIN_EVERY = 30.0  # seconds between two lines about one step, where there is no terminal
 LONG = 20.0  # seconds after which a person wonders whether a step goes on
 
@@ -32,6 +33,18 @@ LONG = 20.0  # seconds after which a person wonders whether a step goes on
 def clock(seconds: float) -> str:
     """Seconds as people read them: 4.2 s, 1:05."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def age(moment: str) -> str:
+    """How long ago a moment was, ISO 8601 with an offset, in its largest unit; empty when it can't be read."""
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    except (ValueError, TypeError):
+        return ""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
 
 
 class Progress:
@@ -154,13 +167,15 @@ class Progress:
 
 def summary(stage: Stage) -> str:
     """A stage in a few words: its counts and, when it didn't pass, why."""
-    counts = [
-        f"{number} {word}"
-        for word, verdict in COUNTED.items()
-        if (number := sum(check.verdict is verdict for check in stage.checks))
-    ]
-    verdict = "" if stage.verdict is Verdict.PASSED else f"{stage.verdict}"
-    return ", ".join([part for part in (verdict, *counts) if part]) + (f": {stage.reason}" if stage.reason else "")
+    verdict = "" if stage.verdict is Verdict.PASSED else str(stage.verdict)
+    return ", ".join(filter(None, (verdict, counts(stage)))) + (f": {stage.reason}" if stage.reason else "")
+
+
+def counts(stage: Stage) -> str:
+    """Return how many checks of a stage came to what: 7 passed, 1 skipped; those that were not reached too."""
+    words = {verdict: str(verdict).replace("_", " ") for verdict in Verdict} | dict.fromkeys(DIED, "died")
+    numbers = Counter(words[check.verdict] for check in stage.checks)
+    return ", ".join(f"{numbers[word]} {word}" for word in dict.fromkeys(words.values()) if numbers[word])
 
 
 def _line(sign: str, style: str, step: str, seconds: float, note: str) -> Text:

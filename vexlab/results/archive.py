@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from vexlab.results.model import Run
 from vexlab.results.results_file import read
 
 RESULTS = "results.json"
+SHOWN = 5  # runs that are named to somebody who named more than one
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,30 @@ def last(lab: str | None = None) -> tuple[Run | None, list[Unreadable]]:
 
 
 def find(name: str | None, lab: str | None = None) -> Path:
-    """Directory of a run by its name, or of the last one, readable or not; raises UsageProblem when there is none."""
+    """Directory of a run by its name or how that begins, or of the last one, readable or not.
+
+    Raises UsageProblem when there is none, or when more than one begins like that.
+    """
     if name is not None:
-        path = user_directories.runs_directory() / name
-        if not _has_results(path):
-            raise UsageProblem(f"there is no run {name!r}", "vexlab runs lists them")
-        return path
+        return user_directories.runs_directory() / meant(name, [path.name for path in directories()])
     found = directories(lab)
     if not found:
         raise no_run(lab)
     return found[-1]
+
+
+def meant(beginning: str, names: Sequence[str]) -> str:
+    """Return the one of these names of runs, the oldest first, that is this one or begins like that.
+
+    Raises UsageProblem when there is none, or when more than one begins like that.
+    """
+    found = [name for name in names if name == beginning] or [name for name in names if name.startswith(beginning)]
+    if not beginning or not found:
+        raise UsageProblem(f"there is no run {beginning!r}", "vexlab runs lists them")
+    if len(found) > 1:
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise UsageProblem(f"{len(found)} runs begin with {beginning!r}", f"{', '.join(found[-SHOWN:])}{more}")
+    return found[0]
 
 
 def no_run(lab: str | None) -> UsageProblem:

@@ -61,7 +61,6 @@ class RunController:
         names by which they were asked for.
         """
         self.directory = new_directory(lab.name)
-        (self.directory / "lab").write_text(f"{lab.name}\n")
         self._lab = lab
         self._settings = settings
         self._selected = tuple(selected)

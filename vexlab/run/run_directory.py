@@ -1,12 +1,14 @@
-"""The directory of a new run."""
+"""The directory of a run: made for a new one, and whether the command that writes to it is still at work."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vexlab.config import user_directories
 from vexlab.errors import VexlabError
+from vexlab.guest.lab import started
 
 
 def new_directory(lab: str) -> Path:
@@ -18,5 +20,16 @@ def new_directory(lab: str) -> Path:
             path.mkdir(mode=0o700, parents=True)
         except FileExistsError:
             continue
+        (path / "lab").write_text(f"{lab}\n")
+        (path / "process").write_text(f"{os.getpid()} {started(os.getpid())}\n")
         return path
     raise VexlabError(f"{stem} can't be made unique in {user_directories.runs_directory()}")
+
+
+def is_running(path: Path) -> bool:
+    """Whether the command that made a run's directory is still there; one that was killed is not."""
+    try:
+        pid, since = (path / "process").read_text().split()
+        return started(int(pid)) == since
+    except (OSError, ValueError):
+        return False

@@ -77,6 +77,13 @@ def last_run(lab: Lab, settings: Settings, inputs: str) -> Run | None:
     return None
 
 
+def run_of(lab: Lab) -> str:
+    """Return the name of the run whose verdicts a lab remembers; empty when it remembers none."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return str(json.loads(_record(lab).read_text())["run"])
+    return ""
+
+
 def inputs_of(settings: Settings) -> str:
     """One hash over all that decides what `up` does: the lab's contract, the source, and vexlab itself.
 

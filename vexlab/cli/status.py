@@ -1,0 +1,105 @@
+"""`vexlab status`: what each lab tests, how its guest is, and what its last run came to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from vexlab.cli.common import existing, json_option, name_unreadable, plain, stderr, stdout, verdict_table
+from vexlab.guest import lab as labs
+from vexlab.guest.lab import Lab, name_option
+from vexlab.report.terminal import age, clock
+from vexlab.results import archive, results_file
+from vexlab.run import run_directory
+
+
+@click.command()
+@click.option("--name", metavar="LAB", help="Only this lab.")
+@json_option
+def status(name: str | None, as_json: bool) -> None:
+    """Tell of each lab: what it tests, its guest, and the verdict of each stage of its last run."""
+    chosen = [existing(name)] if name else labs.all_labs()
+    documents = [_status(lab) for lab in chosen]
+    if as_json:
+        click.echo(json.dumps(documents, indent=2))
+        return
+    if not documents:
+        stderr.print("there is no lab; `vexlab up` makes one")
+    for lab, document in zip(chosen, documents, strict=True):
+        _show(stdout, lab, document)
+
+
+def _status(lab: Lab) -> dict[str, Any]:
+    record = lab.record()
+    pid = labs.guest_pid(record)
+    document: dict[str, Any] = {"lab": lab.name, "up": pid is not None, "tests": _tests(lab), "guest": None}
+    if pid is not None:
+        document["guest"] = {
+            "pid": pid, "state": labs.guest_status(record) or "silent", "accelerator": record["accelerator"],
+            "accelerator_reason": record["accelerator_reason"], "qemu": record["qemu"],
+            "sandbox": record.get("sandbox", False), "sandbox_reason": record.get("sandbox_reason", ""),
+            "memory_mb": record["parameters"]["memory_mb"], "cpus": record["parameters"]["cpus"],
+            "ssh_port": record.get("port"), "share": record["source"], **labs.process_facts(pid),
+        }  # fmt: skip
+    run, unreadable = archive.last(lab.name)
+    name_unreadable(unreadable)
+    return document | {"run": results_file.to_document(run) if run is not None else None}
+
+
+def _tests(lab: Lab) -> dict[str, Any] | None:
+    """What the lab was last brought up to test, and the module that was built last; None before that."""
+    contract, module = lab.contract(), lab.module()
+    if "vexlab_target_name" not in contract:
+        return None
+    return {
+        "target": contract["vexlab_target_name"], "target_file": contract["vexlab_target_file"],
+        "variant": contract["vexlab_variant"],
+        "source": contract["vexlab_source"] or contract["vexlab_source_in_guest"], "module": module or None,
+    }  # fmt: skip
+
+
+def _show(output: Console, lab: Lab, document: dict[str, Any]) -> None:
+    output.print(f"lab {lab.name}", style="bold")
+    facts = Table(box=None, pad_edge=False, show_header=False)
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for row in [*_rows_of_tests(document["tests"]), *_rows_of_guest(lab, document["guest"])]:
+        facts.add_row(*row)
+    output.print(facts)
+    if document["run"]:
+        run = results_file.from_document(document["run"])
+        goes_on = run.finished is None and run_directory.is_running(archive.find(run.run))
+        output.print(f"last run {run.run}, {age(run.started)} ago: {'running' if goes_on else run.verdict}")
+        output.print(verdict_table(run))
+
+
+def _rows_of_tests(tests: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if tests is None:
+        return []
+    module = tests["module"]
+    built = (
+        f"{module['name']}, sha256 {module['sha256'][:12]}…, srcversion {module['srcversion']}" if module else "none"
+    )
+    return [
+        ("target", plain(f"{tests['target']} ({tests['target_file']})")), ("variant", plain(tests["variant"])),
+        ("source", plain(tests["source"] or "the kernel's own module")), ("build", plain(built)),
+    ]  # fmt: skip
+
+
+def _rows_of_guest(lab: Lab, guest: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if guest is None:
+        return [("guest", f"not up; vexlab up{name_option(lab.name)}")]
+    without = f"off ({guest['sandbox_reason']})" if guest["sandbox_reason"] else "off"
+    return [
+        ("QEMU", f"process {guest['pid']}, {guest['state']}, up {clock(guest['uptime_seconds'])}, {guest['qemu']}"),
+        ("memory", f"{guest['memory_mb']} MiB; the process holds {guest['memory_mib']:.0f} MiB"),
+        ("CPUs", str(guest["cpus"])),
+        ("accelerator", plain(f"{guest['accelerator']} ({guest['accelerator_reason']})")),
+        ("QEMU's sandbox", plain("on" if guest["sandbox"] else without)),
+        ("ssh", f"127.0.0.1:{guest['ssh_port']} → 22; vexlab ssh{name_option(lab.name)}"),
+        ("share", plain(f"{guest['share']} (read-only)" if guest["share"] else "none")),
+    ]
