@@ -131,6 +131,7 @@ def test_report_names_what_was_not_run() -> None:
     text = markdown.render_markdown(cut_short())
     rows = section(text, "Not run").splitlines()
     assert "- **load**: it was not selected" in rows
+    assert "| load |" not in section(text, "Completed Stages")
     assert "- **stress**: it needs stage mkfs, whose verdict is failed" in rows
     [row] = [row for row in rows if row.startswith("- **mount**")]
     assert row.startswith("- **mount**: 58 of its 60 checks were not reached: `files.number_0`, `files.number_1`,")

@@ -17,7 +17,7 @@ from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report.screen import Screen, cut
 from vexlab.report.terminal import STYLES, Progress, clock, counts
-from vexlab.results import archive, results_file
+from vexlab.results import archive, model, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
 from vexlab.run import plain_playbooks, scratch
@@ -94,9 +94,7 @@ def verdict_table(run: Run) -> Table:
     for heading in ("stage", "verdict", "checks", "time"):
         table.add_column(heading, no_wrap=True)
     table.add_column("")
-    for stage in run.stages:
-        if stage.name not in run.selected and stage.verdict is Verdict.NOT_RUN:
-            continue
+    for stage in model.asked_for(run):
         sign, style = STYLES[stage.verdict]
         seconds = clock(stage.seconds) if stage.verdict is not Verdict.NOT_RUN else ""
         verdict = f"[{style}]{sign} {stage.verdict}[/]"

@@ -13,6 +13,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from vexlab.cli import completion
 from vexlab.cli.common import json_option, name_unreadable, stderr, stdout
 from vexlab.errors import UsageProblem
 from vexlab.report.terminal import STYLES, age
@@ -57,7 +58,7 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
 
 
 @click.group("runs", invoke_without_command=True)
-@click.option("--name", metavar="LAB", help="Only runs of this lab.")
+@click.option("--name", metavar="LAB", help="List the runs of this lab only.", shell_complete=completion.lab_names)
 @click.option("-n", "number", type=click.IntRange(min=0), default=LISTED, show_default=True, help="How many; 0: all.")
 @json_option
 @click.pass_context
@@ -86,7 +87,7 @@ def runs_group(context: click.Context, name: str | None, number: int, as_json: b
 @runs_group.command("prune")
 @click.option("--keep", type=click.IntRange(min=1), default=KEPT, show_default=True, help="Newest runs of each lab.")
 @click.option("--older-than", "days", type=click.IntRange(min=0), default=0, metavar="DAYS", help="Only older ones.")
-@click.option("--name", metavar="LAB", help="Only runs of this lab.")
+@click.option("--name", metavar="LAB", help="Remove runs of this lab only.", shell_complete=completion.lab_names)
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
 @json_option

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from vexlab.cli import completion
 from vexlab.cli.common import existing, json_option, name_unreadable, plain, stderr, stdout, verdict_table
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
@@ -18,7 +19,7 @@ from vexlab.run import run_directory
 
 
 @click.command()
-@click.option("--name", metavar="LAB", help="Only this lab.")
+@click.option("--name", metavar="LAB", help="Tell of this lab only.", shell_complete=completion.lab_names)
 @json_option
 def status(name: str | None, as_json: bool) -> None:
     """Tell of each lab: what it tests, its guest, and the verdict of each stage of its last run."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from vexlab.report.markdown import cell, fence
 from vexlab.report.terminal import summary as stage_summary
 from vexlab.report.text import _QUIET, _clean, place_of
-from vexlab.results.model import Run, Stage, Verdict
+from vexlab.results.model import Run, Stage, Verdict, asked_for
 
 _SHOWN = 10
 """Annotations that GitHub shows of one step."""
@@ -47,7 +47,7 @@ def error(title: str, message: str, place: tuple[str, int] | None, workspace: st
 def step_summary(run: Run) -> str:
     """Return a run in Markdown, as short as can be: each stage with its counts and its reason."""
     lines = [f"### vexlab: {cell(run.target)} {run.verdict}", "", "| stage | verdict | |", "|---|---|---|"]
-    asked = [stage for stage in run.stages if stage.name in run.selected or stage.verdict not in _QUIET]
+    asked = asked_for(run)
     lines += [f"| {cell(stage.name)} | {stage.verdict} | {cell(stage_summary(stage))} |" for stage in asked]
     for stage in asked:
         if stage.details:

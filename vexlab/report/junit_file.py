@@ -10,7 +10,7 @@ from junitparser import Attr, Error, Failure, IntAttr, JUnitXml, Skipped, TestCa
 from vexlab.config import atomic_file
 from vexlab.report.markdown import _summary
 from vexlab.report.text import _QUIET, _clean, place_of
-from vexlab.results.model import DIED, Check, Run, Stage, Verdict
+from vexlab.results.model import DIED, Check, Run, Stage, Verdict, asked_for
 
 _KERNEL_LINES = 200
 """Lines of the kernel's messages in a stage, the last ones, that a red case has; kernel.log has them all."""
@@ -31,10 +31,9 @@ def write_junit(run: Run, path: Path, directory: Path) -> None:
     look green.
     """
     document = JUnitXml(f"vexlab {_clean(run.target)}")
-    for stage in run.stages:
-        if stage.name in run.selected or stage.checks or stage.verdict not in _QUIET:
-            cases = [_case(run, stage, check, directory) for check in stage.checks] + _own(run, stage, directory)
-            document.add_testsuite(_suite(run, stage.name, cases))
+    for stage in asked_for(run):
+        cases = [_case(run, stage, check, directory) for check in stage.checks] + _own(run, stage, directory)
+        document.add_testsuite(_suite(run, stage.name, cases))
     if run.verdict is not Verdict.PASSED and not any(stage.verdict not in _QUIET for stage in run.stages):
         blame = Check("verdict", run.verdict, 0.0, _summary(run))
         document.add_testsuite(_suite(run, "run", [_case(run, Stage("run"), blame, directory, red=True)]))

@@ -59,7 +59,9 @@ def render_markdown(
         date=run.started.partition("T")[0],
         time=_time(run),
         summary=_summary(run),
-        stages=[{"stage": stage, "word": _word(stage.verdict), **_counts(stage.checks)} for stage in run.stages],
+        stages=[
+            {"stage": stage, "word": _word(stage.verdict), **_counts(stage.checks)} for stage in model.asked_for(run)
+        ],
         completed=sum(stage.verdict is Verdict.PASSED for stage in run.stages if stage.name in run.selected),
         totals=_counts([check for _, check in checks]),
         categories=_categories(run),

@@ -188,6 +188,11 @@ def stages_lacking(run: Run) -> dict[str, str]:
     return {stage.name: stage.reason for stage in skipped if stage.name not in run.selected}
 
 
+def asked_for(run: Run) -> list[Stage]:
+    """Return the stages that were asked for, and those that came to something all the same."""
+    return [stage for stage in run.stages if stage.name in run.selected or stage.verdict is not Verdict.NOT_RUN]
+
+
 def known_failures(run: Run) -> list[tuple[Stage, Check]]:
     """Return the checks that failed as expected, with their stages; the first line of a message is the reason."""
     return [(stage, check) for stage in run.stages for check in stage.checks if check.verdict is Verdict.XFAILED]
