@@ -81,14 +81,12 @@ def _show(output: Console, lab: Lab, document: dict[str, Any]) -> None:
 def _rows_of_tests(tests: dict[str, Any] | None) -> list[tuple[str, str]]:
     if tests is None:
         return []
+    target = ("target", plain(f"{tests['target']} ({tests['target_file']})"))
+    if not tests["source"]:
+        return [target, ("source", "the kernel's own module")]
     module = tests["module"]
-    built = (
-        f"{module['name']}, sha256 {module['sha256'][:12]}…, srcversion {module['srcversion']}" if module else "none"
-    )
-    return [
-        ("target", plain(f"{tests['target']} ({tests['target_file']})")), ("variant", plain(tests["variant"])),
-        ("source", plain(tests["source"] or "the kernel's own module")), ("build", plain(built)),
-    ]  # fmt: skip
+    built = f"sha256 {module['sha256'][:12]}…, srcversion {module['srcversion']}" if module else "none yet"
+    return [target, ("variant", tests["variant"]), ("source", plain(tests["source"])), ("build", built)]
 
 
 def _rows_of_guest(lab: Lab, guest: dict[str, Any] | None) -> list[tuple[str, str]]:
