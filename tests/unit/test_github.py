@@ -21,6 +21,7 @@ def test_compiler_error_is_at_its_place_in_the_repository(tmp_path: Path) -> Non
     [line] = github.commands(run, str(tmp_path))
     assert line == f"::error file=kernel/super.c,line=157,title=stage build failed::{reason}"
     assert f"```text\n{reason}\n  157 | stats\n```" in github.step_summary(run)
+    assert github.step_summary(run).count(reason) == 1
 
 
 def test_check_that_failed_tells_its_reason(tmp_path: Path) -> None:

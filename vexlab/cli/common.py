@@ -16,7 +16,7 @@ from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report.screen import Screen, cut
-from vexlab.report.terminal import STYLES, Progress, clock, counts
+from vexlab.report.terminal import STYLES, Progress, clock, counts, reason
 from vexlab.results import archive, model, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
@@ -98,7 +98,7 @@ def verdict_table(run: Run) -> Table:
         sign, style = STYLES[stage.verdict]
         seconds = clock(stage.seconds) if stage.verdict is not Verdict.NOT_RUN else ""
         verdict = f"[{style}]{sign} {stage.verdict}[/]"
-        table.add_row(stage.name, verdict, counts(stage), seconds, cut(stage.reason))
+        table.add_row(stage.name, verdict, counts(stage), seconds, cut(reason(stage)))
     return table
 
 

@@ -168,7 +168,13 @@ class Progress:
 def summary(stage: Stage) -> str:
     """A stage in a few words: its counts and, when it didn't pass, why."""
     verdict = "" if stage.verdict is Verdict.PASSED else str(stage.verdict)
-    return ", ".join(filter(None, (verdict, counts(stage)))) + (f": {stage.reason}" if stage.reason else "")
+    why = reason(stage)
+    return ", ".join(filter(None, (verdict, counts(stage)))) + (f": {why}" if why else "")
+
+
+def reason(stage: Stage) -> str:
+    """Why a stage did not pass, for a line of it; what is shown at length afterwards is not said before."""
+    return "its errors are below" if stage.details else stage.reason
 
 
 def counts(stage: Stage) -> str:
