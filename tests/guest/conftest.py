@@ -407,8 +407,6 @@ def mounted(scratch: Scratch) -> Scratch:
 @pytest.fixture(scope="session")
 def corruptible(guest: Guest, lab: Lab) -> Iterator[Corruptible]:
     """A filesystem with content that may be damaged, and that is whole again before each trial; one for the stage."""
-    if reason := lab.lacks("device"):
-        pytest.skip(f"{reason}; there is nothing to damage")
     resource = Corruptible(guest, lab)
     try:
         resource.create()

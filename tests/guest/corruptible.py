@@ -1,4 +1,7 @@
-"""A filesystem to be damaged: made once, put back before each trial, tried in the guest."""
+"""A filesystem to be damaged: made once, put back before each trial, tried in the guest.
+
+Without a device there is nothing to damage and to put back; what is mounted is tried as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from guest import Guest, Lab
-from inside import damage
+from inside import damage, images
 from inside.filesystem import Filesystem
 from scratch import Scratch
 
@@ -61,7 +64,7 @@ class Corruptible(Scratch):
     def __init__(self, guest: Guest, lab: Lab) -> None:
         """Name the resources; nothing is made yet."""
         super().__init__(guest, lab, "corruptible", on_image=True, whole=False)
-        self.master = f"{self.image}.master"
+        self.master = "" if lab.lacks("device") else f"{self.image}.master"
 
     def create(self, label: str = "vexlab") -> None:
         """Make it, fill it as far as the target can, unmount it, keep a copy."""
@@ -70,11 +73,12 @@ class Corruptible(Scratch):
             self.mount()
             self.call(damage.fill, self.lab.capabilities)
             self.unmount()
-        self.call(Filesystem.keep, self.master)
+        if self.master:
+            self.call(Filesystem.keep, self.master)
 
     def remove(self) -> None:
         """Take everything down, the copy too."""
-        self.guest.ok(f"rm -f {self.master}")
+        self.guest.call(images.remove, self.master)
         super().remove()
 
     def is_whole(self) -> None:

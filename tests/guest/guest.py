@@ -275,12 +275,6 @@ class Lab:
         """Whether scratch filesystems are on the device under test: not while nothing but mkfs may write to it."""
         return bool(self.device) and self.phase != READ_ONLY_PHASE
 
-    @property
-    def insmod_command(self) -> str:
-        """The command that loads the built module, what it depends on first."""
-        parts = [f"modprobe --all {shlex.join(self.module_dependencies)} &&"] if self.module_dependencies else []
-        return " ".join([*parts, "insmod", shlex.quote(self.module_path), self.module_parameters]).strip()
-
     def mkfs(self, device: str, label: str = "vexlab", *, force: bool = False) -> str:
         """The target's mkfs command for a device, as a script; `force`: the one for a device that isn't blank."""
         command = (force and self.mkfs_force_command) or self.mkfs_command

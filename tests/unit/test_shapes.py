@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
 from guest import Lab
+from needs import NEEDS
 
 GUEST = Path(__file__).parents[1] / "guest"
 
@@ -27,7 +28,7 @@ def lab(**fields: str) -> Lab:
     [
         ({}, "", "", ""),
         ({"device_kind": "none"}, "target toyfs is mounted without a device", "", ""),
-        ({"device_kind": "directory"}, "target toyfs is mounted over a directory", "", ""),
+        ({"device_kind": "directory"}, "target toyfs is mounted without a device", "", ""),
         ({"module_source": "kernel"}, "", "the module of target toyfs comes with the kernel", ""),
         ({"module_source": "kernel", "module_name": ""}, "", "comes with the kernel", "is no module, but a part of"),
     ],
@@ -41,6 +42,15 @@ def test_what_a_target_lacks_is_said(fields: dict[str, str], device: str, module
 
 def test_what_mke2fs_makes_is_not_strange_to_a_module_of_another_name_for_its_format() -> None:
     assert lab(filesystem_type="myext4", blkid_type="ext4").lacks("other-than-ext4")
+
+
+@pytest.mark.parametrize(
+    ("kind", "lasting", "directory"), [("block", True, False), ("none", False, False), ("directory", True, True)]
+)
+def test_what_lasts_from_one_mount_to_the_next(kind: str, lasting: bool, directory: bool) -> None:
+    """An image and a directory are there again; what is in memory is not."""
+    assert (lab(device_kind=kind).lacks("lasting") == "") == lasting
+    assert (lab(device_kind=kind).lacks("directory") == "") == directory
 
 
 @pytest.mark.parametrize(("kind", "strange"), [("toy", True), ("ext4", False), ("ext2", False), ("ext4plus", True)])
@@ -59,4 +69,4 @@ def test_each_check_that_needs_something_needs_what_can_be_told() -> None:
     )
     marks = set(found.stdout.split("\n")) - {""}
     assert marks
-    assert marks <= {f'mark.needs("{what}")' for what in ("device", "module", "loadable", "other-than-ext4", "fsck")}
+    assert marks <= {f'mark.needs("{what}")' for what in NEEDS}

@@ -32,14 +32,12 @@ def must_be_refused_under_a_mount(lab: Lab, corruptible: Corruptible, command: s
     assert goes_on == [before, True, "done"]
 
 
-@pytest.mark.needs("device")
 def test_loaded_twice(lab: Lab, corruptible: Corruptible) -> None:
     """EEXIST, and what is mounted goes on."""
     insmod = f"insmod {shlex.quote(lab.module_path)} {lab.module_parameters}"
     must_be_refused_under_a_mount(lab, corruptible, insmod, "exists")
 
 
-@pytest.mark.needs("device")
 def test_unloaded_while_mounted(lab: Lab, corruptible: Corruptible) -> None:
     """Refused: code that a mounted filesystem needs must not go. What is mounted goes on."""
     must_be_refused_under_a_mount(lab, corruptible, f"rmmod {lab.module_name}", "in use")

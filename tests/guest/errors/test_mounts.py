@@ -9,8 +9,6 @@ from corruptible import Corruptible
 from guest import Lab
 from inside import images, refused_mounts
 
-pytestmark = pytest.mark.needs("device")
-
 OPTIONS = {
     "unknown": "vexlab-no-such-option",
     "unknown with a value": "vexlab-no-such-option=1",
@@ -25,6 +23,13 @@ NO_DEVICE = {
 }
 
 
+NO_DIRECTORY = {
+    "missing": ("/var/lib/vexlab-no-such-directory", {"ENOENT"}),
+    "file": ("/etc/hostname", {"ENOTDIR", "EINVAL"}),
+    "device": ("/dev/null", {"ENOTDIR", "EINVAL"}),
+}
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_option_that_nobody_knows(corruptible: Corruptible, option: str) -> None:
     """A typing error in an option must not mount with the option left out."""
@@ -32,10 +37,21 @@ def test_option_that_nobody_knows(corruptible: Corruptible, option: str) -> None
     corruptible.trial(f"option {option}", mounts=mounts).must_be_refused()
 
 
+@pytest.mark.needs("device")
 @pytest.mark.parametrize("kind", NO_DEVICE)
 def test_what_is_no_device(corruptible: Corruptible, kind: str) -> None:
     """With the errno that says so."""
     path, allowed = NO_DEVICE[kind]
+    outcome = corruptible.trial(kind, device=path)
+    outcome.must_be_safe()
+    assert {tried.mount for tried in outcome.attempts} <= allowed
+
+
+@pytest.mark.needs("directory")
+@pytest.mark.parametrize("kind", NO_DIRECTORY)
+def test_what_is_no_directory(corruptible: Corruptible, kind: str) -> None:
+    """There is nothing to lie over; the errno says what is wrong with it."""
+    path, allowed = NO_DIRECTORY[kind]
     outcome = corruptible.trial(kind, device=path)
     outcome.must_be_safe()
     assert {tried.mount for tried in outcome.attempts} <= allowed
@@ -49,6 +65,7 @@ def read_only_device(corruptible: Corruptible) -> Iterator[str]:
     corruptible.guest.call(images.detach, device)
 
 
+@pytest.mark.needs("device")
 @pytest.mark.requires("read-write")
 def test_read_only_device_mounted_for_writing(lab: Lab, corruptible: Corruptible, read_only_device: str) -> None:
     """Refused with an errno that mount(8) knows to fall back from; a read-only mount of it is fine."""
@@ -59,6 +76,7 @@ def test_read_only_device_mounted_for_writing(lab: Lab, corruptible: Corruptible
     assert seen[lab.mount_options_rw] in ("EACCES", "EROFS")
 
 
+@pytest.mark.needs("device")
 @pytest.mark.requires("read-write", "remount")
 def test_read_only_device_made_writable_by_a_remount(corruptible: Corruptible, read_only_device: str) -> None:
     """The other way to the same: refused too, and the mount stays as it was."""
@@ -66,6 +84,7 @@ def test_read_only_device_made_writable_by_a_remount(corruptible: Corruptible, r
     assert (came in ("EACCES", "EROFS"), wrote) == (True, "EROFS"), f"remount: {came}, write: {wrote}"
 
 
+@pytest.mark.needs("lasting")
 @pytest.mark.requires("read-write")
 def test_mounted_twice(lab: Lab, corruptible: Corruptible) -> None:
     """On the same directory and elsewhere, in another mode: refused, or the same filesystem. Nothing may be lost."""

@@ -7,8 +7,6 @@ from corruptible import Corruptible
 from guest import Guest, Lab
 from reload import module_reloads
 
-pytestmark = pytest.mark.needs("device")
-
 
 def test_what_is_whole_still_mounts(corruptible: Corruptible) -> None:
     """And can be read, written and unmounted."""

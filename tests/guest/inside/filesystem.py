@@ -131,7 +131,9 @@ class Filesystem:
             self.mount()
 
     def digest(self) -> str:
-        """Size and hash of the whole image, for telling whether a byte of it changed."""
+        """Size and hash of the whole image, for telling whether a byte of it changed; empty without a device."""
+        if self.shape != "block":
+            return ""
         with open(self.device, "rb") as device:
             os.fsync(device)
         return digest(self.image)

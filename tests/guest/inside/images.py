@@ -116,5 +116,6 @@ def bytes_at(path: str, offset: int, length: int) -> str:
 
 
 def remove(path: str) -> None:
-    """Remove a file if it is there."""
-    Path(path).unlink(missing_ok=True)
+    """Remove a file if it is there; nothing for no path."""
+    if path:
+        Path(path).unlink(missing_ok=True)

@@ -9,9 +9,8 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from inside.attempts import shell
 from inside.filesystem import Filesystem
-from inside.system import read, write
+from inside.system import load, registered, unload, write
 
 MODES = (0o600, 0o644, 0o755, 0o4711)
 
@@ -80,12 +79,12 @@ def read_only(fs: Filesystem, can: Collection[str]) -> list[str]:
     return found
 
 
-def after_a_reload(fs: Filesystem, can: Collection[str], module: str, insmod: str) -> list[str]:
-    """The manifest after the module was unloaded and loaded again with this command."""
+def after_a_reload(fs: Filesystem, can: Collection[str], module: str, path: str, parameters: str) -> list[str]:
+    """The manifest after the module was unloaded and loaded again from this file."""
     fs.unmount()
-    shell(f"rmmod {module}")
-    assert not os.path.exists(f"/sys/module/{module}"), "the module is still there after rmmod"
-    assert fs.kind not in read("/proc/filesystems").split(), "the filesystem's type is still registered after rmmod"
-    shell(insmod)
+    unload(module)
+    assert not os.path.exists(f"/sys/module/{module}"), "the module is still there after it was unloaded"
+    assert not registered(fs.kind), "the filesystem's type is still registered after the module was unloaded"
+    load(path, parameters)
     fs.mount()
     return manifest(can)

@@ -32,5 +32,6 @@ def test_tree_is_the_same_read_only(lab: Lab, mounted: Scratch, planted: list[st
 @pytest.mark.usefixtures("lab_taken_down")
 def test_tree_is_the_same_after_the_module_was_reloaded(lab: Lab, mounted: Scratch, planted: list[str]) -> None:
     """What a module keeps in memory of its own isn't on the disk; and an idle module must go, and come back."""
-    found = mounted.call(trees.after_a_reload, lab.capabilities, lab.module_name, lab.insmod_command)
+    module = (lab.module_name, lab.module_path, lab.module_parameters)
+    found = mounted.call(trees.after_a_reload, lab.capabilities, *module)
     assert found == planted

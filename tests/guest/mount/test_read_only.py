@@ -8,7 +8,7 @@ import pytest
 from inside import read_only as inside_read_only
 from scratch import Scratch
 
-pytestmark = [pytest.mark.needs("device"), pytest.mark.requires("read-write")]
+pytestmark = [pytest.mark.needs("lasting"), pytest.mark.requires("read-write")]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def test_content_reads(read_only: Scratch) -> None:
     assert read_only.call(inside_read_only.content) == ["content", ["empty", "file"]]
 
 
+@pytest.mark.needs("device")
 def test_device_is_left_alone(read_only: Scratch) -> None:
     """Evidence on a damaged disk must not change because somebody looked at it, not even to be changed back later."""
     before, after = read_only.call(inside_read_only.look_at_everything)
