@@ -6,6 +6,7 @@ And they find what is made wrong. What needs a filesystem under test, or root, i
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
-from inside import churn, directories, files, limits, links, names, rename, space, trees, truncate, writers
+from inside import churn, content, directories, files, limits, links, names, rename, space, trees, truncate, writers
 from inside.attempts import ended, outcome, outcomes, shell
 from inside.calls import name_of, named
 from inside.filesystem import Filesystem
@@ -70,6 +71,29 @@ def test_files(fs: Filesystem) -> None:
     assert files.rewrite(fs) == [5, "short"]
     assert files.delete(fs) == [False, False, "y"]
     assert files.read_without_a_name(fs) == [False, "mine"]
+
+
+def test_content_is_what_the_directory_holds(tmp_path: Path) -> None:
+    """Told in the words of the first thing that differs."""
+    source, there = tmp_path / "source", tmp_path / "there"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "file").write_bytes(os.urandom(50000))
+    (source / "link").symlink_to("deep/file")
+    shutil.copytree(source, there, symlinks=True)
+    both, can = (str(there), str(source)), ("permissions", "timestamps")
+    assert content.compare(*both, can) == []
+    (there / "deep" / "file").chmod(0o600)
+    assert content.compare(*both, ()) == []
+    assert content.compare(*both, can) == ["deep/file: mode 600, and not mode 644"]
+    (there / "link").unlink()
+    (there / "more").touch()
+    (there / "deep" / "file").write_text("short")
+    assert content.compare(*both, ()) == [
+        "link is missing", f"more was not in {source}", "deep/file: size 5, and not size 50000",
+    ]  # fmt: skip
+    assert sorted(content.names(str(source))) == ["deep", "link"]
+    with pytest.raises(AssertionError, match="there is no directory /nowhere in the tree that was built"):
+        content.names("/nowhere")
 
 
 def test_room_that_comes_back_late_is_waited_for_as_long_as_the_target_says(fs: Filesystem) -> None:

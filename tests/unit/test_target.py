@@ -190,6 +190,8 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_modules": [{"name": "a"}, {"name": "a"}]}, "vexlab_modules: a is there twice"),
         ({"vexlab_modules": [{"name": "toyfs"}]}, "vexlab_modules: toyfs is the module itself, which"),
         ({"vexlab_taints": ["D"]}, "vexlab_taints[0]: 'D' is none of P, C, K, N, X"),
+        ({"vexlab_content_directory": "../x"}, "vexlab_content_directory: '../x' doesn't fit. Directory that mkfs"),
+        ({"vexlab_content_directory": "x"}, "vexlab_content_directory: is for a filesystem that is never"),
         ({"vexlab_mkfs_refusal_codes": [0]}, "vexlab_mkfs_refusal_codes[0]: 0 is out of range (minimum 1). Exit codes"),
         ({"vexlab_mkfs_refusal_codes": ["1"]}, "vexlab_mkfs_refusal_codes[0]: must be a whole number, not text. Exit"),
         ({"vexlab_mkfs_refusal_codes": []}, "vexlab_mkfs_refusal_codes: [] doesn't fit. Exit codes with which mkfs"),

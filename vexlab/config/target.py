@@ -212,6 +212,8 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
     if isinstance(capabilities, list):
         if "label" in capabilities and "vexlab_superblock_label_offset" not in target:
             yield "vexlab_capabilities: label is claimed, so vexlab_superblock_label_offset must say where the label is"
+        if "vexlab_content_directory" in target and "read-write" in capabilities:
+            yield "vexlab_content_directory: is for a filesystem that is never written; read-write is claimed"
         if "persistent" in capabilities and "read-write" not in capabilities:
             yield "vexlab_capabilities: persistent is claimed without read-write"
     if "vexlab_blkid_type" in target and target["vexlab_blkid_type"] == target.get("vexlab_filesystem_type"):
@@ -236,6 +238,7 @@ _ABOUT_DEVICE = (
     "vexlab_checksum_command",
     "vexlab_fsck_command",
     "vexlab_blkid_type",
+    "vexlab_content_directory",
     "vexlab_damage",
     "vexlab_device_size_mb",
 )
