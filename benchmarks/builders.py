@@ -15,6 +15,7 @@ from benchmarks.table import Row, at_most, ratio, seconds
 from vexlab.config import installation
 
 ROLE = ROOT / "roles" / "vexfs_build"
+UTILS = ROOT / "plugins" / "module_utils"
 SANDBOX, CHROOT, GUEST = "sandbox", "make in a chroot", "guest"
 
 
@@ -57,8 +58,8 @@ class Builders:
         """The role's sandbox."""
         work = self.bench.new_directory("work")
         inputs = sandbox_inputs(self.bench, self.source, work)
-        script: Command = ["python3", ROLE / "files" / "sandbox.py", json.dumps(inputs)]
-        took = run(script, env=self.bench.environment, stdin=ROLE / "files" / "build.py").seconds
+        script: Command = ["python3", UTILS / "sandbox.py", json.dumps(inputs)]
+        took = run(script, env=self.bench.environment, stdin=UTILS / "build.py").seconds
         self._note(SANDBOX, self._digest(work / "build"))
         shutil.rmtree(work)
         return took
@@ -82,7 +83,7 @@ class Builders:
         self._in_guest(f"rm -rf {source} {destination} {self.inputs['record']} && cp -a {self._share()} {source}")
         command = ["python3", "-", "build", json.dumps(self.inputs)]
         build = [*self.ssh, shlex.join(command)]
-        took = run(build, env=self.bench.environment, stdin=ROLE / "files" / "build.py").seconds
+        took = run(build, env=self.bench.environment, stdin=UTILS / "build.py").seconds
         module = self._in_guest(f"sha256sum {destination}/{self.inputs['module_file']}").split()[0]
         self._note(GUEST, module)
         return took

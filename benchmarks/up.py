@@ -7,7 +7,7 @@ import shlex
 import shutil
 
 from benchmarks.bare import BareGuest
-from benchmarks.builders import ROLE, sandbox_inputs
+from benchmarks.builders import UTILS, sandbox_inputs
 from benchmarks.labs import ROOT, Bench, mebibytes_of
 from benchmarks.measure import BenchmarkError, Command, Contestant, interleave, run
 from benchmarks.table import Row, at_most, mebibytes, ratio, seconds
@@ -74,7 +74,7 @@ class Floor:
         self.work = self.guest.directory / "work"
         contract = bench.contract
         for name in ("sandbox.py", "build.py"):
-            shutil.copy(ROLE / "files" / name, self.guest.directory)
+            shutil.copy(UTILS / name, self.guest.directory)
         (self.guest.directory / "build.json").write_text(json.dumps(sandbox_inputs(bench, source, self.work)))
         words = {
             "SHARE": contract["vexlab_share_directory"], "POINT": contract["vexlab_mount_point"],

@@ -307,11 +307,11 @@ def main() -> int:
         with held(by_id):
             path = os.path.realpath(by_id, strict=True)
             if said := identity(Kernel().serial(number_of(Path(path).stat().st_rdev)), serial):
-                print(f"{by_id}: {said[0]}", file=sys.stderr)  # noqa: T201  it is a program here
+                print(f"{by_id}: {said[0]}", file=sys.stderr)
                 return 1
             return subprocess.run([path if word == "{}" else word for word in command], check=False).returncode
     except OSError as problem:
-        print(f"{by_id}: {problem.strerror}", file=sys.stderr)  # noqa: T201  it is a program here
+        print(f"{by_id}: {problem.strerror}", file=sys.stderr)
         return 1
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -34,6 +36,16 @@ def options_of(documented: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def documentation(module: ModuleType) -> dict[str, Any]:
+    """A module's documentation, with what it shares with others."""
+    found: dict[str, Any] = yaml.safe_load(module.DOCUMENTATION)
+    for fragment in found.get("extends_documentation_fragment", []):
+        place = fragment.replace("vexfs.vexlab.", "ansible_collections.vexfs.vexlab.plugins.doc_fragments.")
+        shared = yaml.safe_load(import_module(place).ModuleDocFragment.DOCUMENTATION)
+        found["options"] = shared["options"] | found.get("options", {})
+    return found
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_documentation_is_the_argument_specification(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ansible checks arguments by the one, and people read the other."""
@@ -46,18 +58,18 @@ def test_documentation_is_the_argument_specification(name: str, monkeypatch: pyt
     with pytest.raises(SpecifiedError) as caught:
         module.main()
     given = caught.value.args[0]
-    documented = yaml.safe_load(module.DOCUMENTATION)
+    documented = documentation(module)
     assert documented["module"] == name
     assert options_of(documented["options"]) == options_of(given["argument_spec"])
     support = documented["attributes"]["check_mode"]["support"]
-    assert given["supports_check_mode"] is (support != "none")
+    assert given.get("supports_check_mode", False) is (support != "none")
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_use_options_that_exist(name: str) -> None:
     """And all that is required; each example is a task of the module."""
     module = import_module(f"{PLACE}.{name}")
-    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    options = documentation(module)["options"]
     tasks = yaml.safe_load(module.EXAMPLES)
     assert tasks
     for task in tasks:
@@ -66,7 +78,7 @@ def test_examples_use_options_that_exist(name: str) -> None:
     assert all("description" in of and "returned" in of for of in yaml.safe_load(module.RETURN).values())
 
 
-def run(module: str, arguments: dict[str, str], *options: str) -> dict[str, Any]:
+def run(module: str, arguments: dict[str, Any], *options: str, **environment: str) -> dict[str, Any]:
     """What a module answers, with `changed` and `failed` as Ansible understood them."""
     done = subprocess.run(
         [
@@ -74,7 +86,8 @@ def run(module: str, arguments: dict[str, str], *options: str) -> dict[str, Any]
             json.dumps(arguments), "-e", f"ansible_python_interpreter={sys.executable}", *options,
         ],
         capture_output=True, text=True, check=False, cwd=ROOT,
-        env=os.environ | {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"},
+        env=os.environ
+        | {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"} | environment,
     )  # fmt: skip
     word, _, answer = done.stdout.partition("=>")
     found: dict[str, Any] = json.loads(answer)
@@ -116,3 +129,20 @@ def test_without_a_stage_nothing_is_checked() -> None:
         "stage": "", "host": "guest", "inventory": "/i", "run_directory": "/r", "checks": "/c", "python": "/p",
     }  # fmt: skip
     assert judge.command(parameters) == ["/p", "/c/verifier.py", "/r", "ansible://guest", "/i"]
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+@pytest.mark.parametrize("strategy", ["linear", "mitogen_linear"])
+def test_what_is_run_in_the_sandbox_comes_along_with_the_module(tmp_path: Path, strategy: str) -> None:
+    """Whether Ansible packs it into one file or mitogen asks for it; the build gets as far as to miss its headers."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.c").touch()
+    arguments = {
+        "source": "/var/lib/vexlab/source", "destination": "/var/lib/vexlab/build",
+        "record": "/var/lib/vexlab/build.json", "module_file": "m.ko", "kernel_release": "none", "root": "/",
+        "work": str(tmp_path / "work"), "tree": str(tmp_path / "source"),
+    }  # fmt: skip
+    plugins = str(ROOT / "playbooks" / "strategy")
+    told = run("sandbox", arguments, ANSIBLE_STRATEGY=strategy, ANSIBLE_STRATEGY_PLUGINS=plugins)
+    assert told["msg"] == "there are no headers for kernel none; apt-get install linux-headers-none"
+    assert (told["failed"], told["log_written"], "host_problem" in told) == (True, False, False)

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from roles.vexfs_build.files import sandbox
+from ansible_collections.vexfs.vexlab.plugins.module_utils import sandbox
 
 SCRIPT = Path(sandbox.__file__).read_text()
 ESCAPES = Path(__file__).with_name("sandbox_escapes.py").read_text()
@@ -42,9 +41,9 @@ class Bench:
             os.chown(path, user, user if os.geteuid() == 0 else -1)
 
     def inputs(self, **other: Any) -> dict[str, Any]:
-        build = dict.fromkeys(sandbox.BUILD, "")
+        inputs = dict.fromkeys(sandbox.BUILD, "")
         lab = "/var/lib/vexlab"
-        return build | {
+        return inputs | {
             "source": f"{lab}/source", "destination": f"{lab}/build", "record": f"{lab}/build.json",
             "module_file": "m.ko", "before": [], "kernel_release": "none", "root": "/", "work": str(self.work),
             "tree": str(self.place / "source"), "source_in_guest": "", "exclude": [],

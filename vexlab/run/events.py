@@ -19,6 +19,9 @@ RawEvent = dict[str, Any]
 """An event of ansible-runner."""
 STAGE = "vexfs.vexlab.stage"  # the module by which a playbook announces a stage
 JUDGE = "vexfs.vexlab.judge"  # and the one by which it has its checks run
+BUILDERS = ("vexfs.vexlab.build", "vexfs.vexlab.sandbox")  # they tell what was built
+BUILD = "vexfs_build_result"
+"""Among the facts, what a builder told: the module, or `host_problem` where this machine could not try."""
 _OURS = ("vexfs_", "vexlab_")  # what the names of facts begin with that are told to vexlab
 
 
@@ -112,6 +115,9 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
     wrong = outcome in ("failed", "unreachable")
     exit_code = result.get("rc")
     facts = {name: value for name, value in (result.get("ansible_facts") or {}).items() if name.startswith(_OURS)}
+    if action in BUILDERS:
+        told = {name: result[name] for name in ("module", "host_problem") if name in result}
+        facts |= {BUILD: told} if told else {}
     return TaskEnded(
         at, outcome, role, str(data.get("task") or ""), action, bool(result.get("changed")),
         exit_code if isinstance(exit_code, int) else None,

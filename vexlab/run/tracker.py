@@ -14,6 +14,7 @@ from vexlab.errors import VexlabError
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import DIED, Verdict
 from vexlab.run.events import (
+    BUILD,
     JUDGE,
     STAGE,
     Clock,
@@ -177,6 +178,10 @@ def _task_ended(state: State, event: TaskEnded) -> State:
     current, judges = state.open, event.action == JUDGE
     if event.announced and current is not None and event.announced != current.name:
         raise VexlabError(f"the playbook began stage {event.announced} where {current.name} was next")
+    build = event.facts.get(BUILD, {})
+    if "host_problem" in build:
+        hint = "mend that, or build in the guest: --builder guest"
+        return _with_end(state, MachineProblem(str(build["host_problem"]), hint))
     if event.went_wrong:
         state = replace(state, failure=state.failure or event)
         return _with_stage(state, **({"checks_ok": event.exit_code == 0} if judges else {"role_ok": False}))
@@ -187,12 +192,7 @@ def _task_ended(state: State, event: TaskEnded) -> State:
         state = _with_stage(replace(state, prepared_anew=state.prepared_anew or bool(state.preparing)), changed=True)
     if "vexlab_image_result" in event.facts:
         state = replace(state, image=event.facts["vexlab_image_result"])
-    if (build := event.facts.get("vexfs_build_result")) is None:
-        return state
-    if "host_problem" in build:
-        hint = "mend that, or build in the guest: --builder guest"
-        return _with_end(state, MachineProblem(str(build["host_problem"]), hint))
-    return replace(state, build=build)
+    return replace(state, build=build) if "module" in build else state
 
 
 def _at(state: State, at: float) -> State:

@@ -1,11 +1,7 @@
-#!/usr/bin/env python3
-"""Build a kernel module from a copy of its source; standard library only.
+"""Builds a kernel module from a copy of its source; standard library only.
 
-Usage: build.py build|plan JSON
-
-JSON holds the inputs of role vexfs_build without their prefix. The last line on stdout is a JSON object with
-`rebuilt`, `changed` (the module's bytes differ from the last build's), `module` and `stamp`, or, with exit code 1,
-`error`. `plan` tells what `build` would do.
+Run as a program in the sandbox: build.py build|plan JSON, with the inputs of OPTIONS. The last line on stdout is then a
+JSON object, what `build` returns or, with exit code 1, {"error", "log_written"}.
 """
 
 from __future__ import annotations
@@ -26,6 +22,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# Both modules take these; their documentation is in plugins/doc_fragments/build.py.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "source": {"type": "str", "required": True},
+    "destination": {"type": "str", "required": True},
+    "record": {"type": "str", "required": True},
+    "directory": {"type": "str", "default": "."},
+    "before": {"type": "list", "elements": "str", "default": []},
+    "command": {"type": "str", "default": "make"},
+    "variant": {"type": "str", "choices": ["c-only", "full"], "default": "c-only"},
+    "module_file": {"type": "str", "required": True},
+    "kernel_release": {"type": "str", "default": ""},
+    "jobs": {"type": "int", "default": 0},
+    "clean": {"type": "bool", "default": False},
+    "deadline": {"type": "int", "default": 840},
+}
+KERNELS = Path("/lib/modules")
 ERRORS_QUOTED = 5
 BLOCK = 1 << 20  # bytes
 LISTING = ".vexlab-source.json"  # in the build directory: what was copied there, not made
@@ -208,7 +220,7 @@ def copy_source(inputs: dict[str, Any]) -> None:
 
 def run_commands(inputs: dict[str, Any], release: str, log: Path) -> None:
     """Run the commands one after the other under one deadline; raises BuildError with the first errors."""
-    kernel_build = Path(f"/lib/modules/{release}/build")
+    kernel_build = KERNELS / release / "build"
     if not kernel_build.is_dir():
         raise BuildError(f"there are no headers for kernel {release}; apt-get install linux-headers-{release}")
     directory = Path(inputs["destination"]) / inputs["directory"]
@@ -242,19 +254,18 @@ def run_commands(inputs: dict[str, Any], release: str, log: Path) -> None:
                 raise BuildError(f"`{command}` failed with exit code {code}:\n{said}")
 
 
-def interrupted(*_: object) -> None:
-    """Turn a signal into an exception, so that the commands end with us."""
-    raise KeyboardInterrupt
+def build(inputs: dict[str, Any], *, plan: bool) -> dict[str, Any]:
+    """Build if need be; `plan` only tells what would be done. Raises BuildError, and OSError for what can't be read.
 
-
-def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Build if need be; returns the answer."""
+    Returns `rebuilt`, `changed` (the module's bytes are not those of the last build), `module` (see `module_facts`),
+    `stamp` (what it was built from) and `log_written`.
+    """
     release = inputs["kernel_release"] or os.uname().release
-    record, log = Path(inputs["record"]), Path(inputs["record"]).with_suffix(".log")
+    record, log = Path(inputs["record"]), log_of(inputs)
     module = Path(inputs["destination"]) / inputs["module_file"]
     if not Path(inputs["source"]).is_dir():
-        if verb == "plan":
-            return {"changed": True, "rebuilt": True, "module": {}, "stamp": ""}
+        if plan:
+            return {"changed": True, "rebuilt": True, "module": {}, "stamp": "", "log_written": False}
         raise BuildError(f"there is no source at {inputs['source']}; role vexfs_structure brings it there")
     wanted = stamp(inputs, release)
     try:
@@ -265,10 +276,10 @@ def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
     if trusted and known["stamp"] == wanted and not inputs["clean"]:
         return {
             "changed": False, "rebuilt": False, "module": known["module"], "stamp": wanted,
-            "log_written": verb == "build" and log.is_file(),
+            "log_written": not plan and log.is_file(),
         }  # fmt: skip
-    if verb == "plan":
-        return {"changed": True, "rebuilt": True, "module": {}, "stamp": wanted}
+    if plan:
+        return {"changed": True, "rebuilt": True, "module": {}, "stamp": wanted, "log_written": False}
     before = digest(module)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
@@ -290,17 +301,18 @@ def build(verb: str, inputs: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def log_of(inputs: dict[str, Any]) -> Path:
+    """The log of the last build."""
+    return Path(inputs["record"]).with_suffix(".log")
+
+
 def main() -> int:
-    """Run one verb; the answer is one JSON line on stdout."""
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
+    """Build or plan, as a program; the answer is one JSON line on stdout."""
     inputs = json.loads(sys.argv[2])
-    log = Path(inputs["record"]).with_suffix(".log")
     try:
-        answer = build(sys.argv[1], inputs)
+        answer = build(inputs, plan=sys.argv[1] == "plan")
     except (BuildError, OSError) as problem:
-        said = os.fsencode(str(problem)).decode(errors="backslashreplace")  # of a name that isn't UTF-8, too
-        print(json.dumps({"error": said, "log_written": log.is_file()}))
+        print(json.dumps({"error": str(problem), "log_written": log_of(inputs).is_file()}))
         return 1
     print(json.dumps(answer))
     return 0

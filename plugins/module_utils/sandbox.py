@@ -1,7 +1,4 @@
-#!/usr/bin/env python3
-"""Build in the guest's own user space, on the machine that runs the guest; standard library only.
-
-Usage: sandbox.py JSON, with the text of build.py on standard input.
+"""Builds in the guest's own user space, on the machine that runs the guest; standard library only.
 
 An emulated guest takes thirty times as long for the same build. So the build script runs here, under bubblewrap: /usr
 and /etc are the guest's, unpacked and read-only; there is no network, and nothing of this machine is to be seen but the
@@ -12,13 +9,13 @@ Nothing inside is root: the kernel lets user 0 write /proc/sys without any capab
 as nobody. What is left to a build: the time until its deadline, LIMITS, and the memory and disk of this machine, which
 nothing here bounds as a whole.
 
-JSON holds what build.py takes, and of this machine: `root` (the unpacked user space), `work` (directory that is the
-parent of `record` inside), `tree` (the source on this machine; empty when it is in the user space, at
-`source_in_guest`), and `exclude` (rsync patterns). The answer is that of build.py.
+Run as a program: sandbox.py JSON, with the text of build.py on standard input, and its answer on standard output. JSON
+holds the inputs of build.py and those of OPTIONS.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -28,9 +25,18 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+# Beside those of build.py; documented in plugins/modules/sandbox.py.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "root": {"type": "str", "required": True},
+    "work": {"type": "str", "required": True},
+    "tree": {"type": "str", "default": ""},
+    "source_in_guest": {"type": "str", "default": ""},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+}
 # build.py is on standard input. Whoever reads the source may read all of it, whoever builds has no privilege left.
 SCRIPT = """\
 set -eu
@@ -58,16 +64,13 @@ BUILD = (
 )
 
 
-def fail(message: str) -> int:
-    """Print the answer of a build that could not be tried."""
-    print(json.dumps({"error": message, "log_written": False}))
-    return 1
+class SandboxError(Exception):
+    """Why no build was tried, as a sentence. `of_host`: the machine that runs the guest is why, and not the source."""
 
-
-def cannot_build(message: str) -> int:
-    """The same where the machine that runs the guest is why: it says nothing of the source."""
-    print(json.dumps({"error": message, "log_written": False, "host_problem": message}))
-    return 1
+    def __init__(self, message: str, *, of_host: bool = False) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.of_host = of_host
 
 
 def is_mapped(number: int, kind: str) -> bool:
@@ -208,43 +211,77 @@ def release_of_headers(root: Path) -> str:
     return releases[0] if len(releases) == 1 else ""
 
 
-def main() -> int:
-    """Build; what the build script says is passed on."""
-    inputs = json.loads(sys.argv[1])
+@contextlib.contextmanager
+def held(work: Path) -> Iterator[None]:
+    """Make the work directory, and have it alone: who waited finds what it wants made.
+
+    What is made meanwhile can be read by everybody, since others than we build there.
+    """
+    umask = os.umask(0o022)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = os.open(work, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+    finally:
+        os.umask(umask)
+
+
+def run(inputs: dict[str, Any], script: str) -> dict[str, Any]:
+    """Run the text of build.py in the sandbox, whose directory is held; returns its answer. Raises SandboxError."""
     release = inputs["kernel_release"] or release_of_headers(Path(inputs["root"]))
     if not release:
-        return cannot_build(
-            f"{inputs['root']} holds no user space with the headers of one kernel; build the image again"
+        raise SandboxError(
+            f"{inputs['root']} holds no user space with the headers of one kernel; build the image again", of_host=True
         )
     work = Path(inputs["work"])
-    work.mkdir(parents=True, exist_ok=True)
-    lock = os.open(work, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time: who waited finds what it wants made
     hand_over(work)
-    seccomp = in_memory("seccomp", seccomp_filter())
-    script = in_memory("build.py", sys.stdin.buffer.read())
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaints:
-        try:
-            code = subprocess.run(
-                arguments(inputs, release, seccomp), pass_fds=(seccomp,), stdin=script, stdout=said, stderr=complaints,
-                check=False,
-            ).returncode  # fmt: skip
-        except FileNotFoundError:
-            return cannot_build(
-                "bubblewrap is not installed on the machine that runs the guest; apt-get install bubblewrap"
-            )
-        answer = last_words(said, ANSWER_BYTES).rpartition("\n")[2]
-        problem = last_words(complaints, 800)
+    answer, problem = run_confined(inputs, release, script)
     module = work / Path(inputs["destination"]).name / inputs["module_file"]
     for path in (module, work / f"{Path(inputs['record']).stem}.log"):
         if leads_out(work, path):
-            return fail(f"the build left {path} as something else than a file of its own; have it make a regular file")
+            raise SandboxError(
+                f"the build left {path} as something else than a file of its own; have it make a regular file"
+            )
     if not answer.startswith("{"):
-        return cannot_build(f"the sandbox did not run the build: {problem or code}")
-    print(answer)
-    return code
+        raise SandboxError(f"the sandbox did not run the build: {problem}", of_host=True)
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+def run_confined(inputs: dict[str, Any], release: str, script: str) -> tuple[str, str]:
+    """Run it under bubblewrap; the last line that it printed, and what it complained of, or its exit code."""
+    seccomp, text = in_memory("seccomp", seccomp_filter()), in_memory("build.py", script.encode())
+    try:
+        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaints:
+            code = subprocess.run(
+                arguments(inputs, release, seccomp), pass_fds=(seccomp,), stdin=text, stdout=said, stderr=complaints,
+                check=False,
+            ).returncode  # fmt: skip
+            return last_words(said, ANSWER_BYTES).rpartition("\n")[2], last_words(complaints, 800) or str(code)
+    except FileNotFoundError:
+        raise SandboxError(
+            "bubblewrap is not installed on the machine that runs the guest; apt-get install bubblewrap", of_host=True
+        ) from None
+    finally:
+        os.close(seccomp)
+        os.close(text)
+
+
+def main() -> int:
+    """Build, as a program; the answer is one JSON line on stdout."""
+    inputs = json.loads(sys.argv[1])
+    try:
+        with held(Path(inputs["work"])):
+            answer = run(inputs, sys.stdin.read())
+    except SandboxError as problem:
+        answer = {"error": str(problem), "log_written": False}
+    print(json.dumps(answer))
+    return 1 if "error" in answer else 0
 
 
 if __name__ == "__main__":
-    os.umask(0o022)
     sys.exit(main())
