@@ -87,7 +87,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vexfs.vexlab.plugins.module_utils import device as devices
@@ -134,8 +134,8 @@ def content(descriptor: int, size: int) -> Iterator[bytes]:
 def unpacked(file: Path, tool: str) -> Iterator[bytes]:
     """The content of an image, decompressed."""
     with subprocess.Popen([tool, "-d", "-c", str(file)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        while block := process.stdout.read(STEP):
+        stdout = cast("IO[bytes]", process.stdout)
+        while block := stdout.read(STEP):
             yield block
     if process.returncode:
         raise devices.DeviceError(f"{file} can't be read: {tool} failed with {process.returncode}.")
@@ -202,21 +202,20 @@ def write_image(path: Path, tool: str, blocks: Iterator[bytes]) -> tuple[int, st
     total, length = hashlib.sha256(), 0
     with path.open("wb") as image:
         process = subprocess.Popen([tool, "-c", "-1"], stdin=subprocess.PIPE, stdout=image, stderr=subprocess.PIPE)
-        assert process.stdin is not None
-        assert process.stderr is not None
+        stdin, stderr = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stderr)
         try:
             for block in blocks:
-                process.stdin.write(block)
+                stdin.write(block)
                 total.update(block)
                 length += len(block)
-            process.stdin.close()
+            stdin.close()
         except BrokenPipeError:
             pass  # its own words come below
         except BaseException:
             process.kill()
             process.wait()
             raise
-        said = process.stderr.read().decode(errors="replace").strip()
+        said = stderr.read().decode(errors="replace").strip()
         if process.wait():
             raise devices.DeviceError(f"{path} can't be written: {said}")
         os.fsync(image.fileno())
