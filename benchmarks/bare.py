@@ -14,11 +14,12 @@ import time
 import uuid
 from pathlib import Path
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import accelerator, process, qemu, snapshot, ssh
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
+
 from benchmarks.labs import ROOT, Bench
 from benchmarks.measure import run
-from roles.vexlab_guest.files import accelerator, process, qemu, snapshot, ssh
-from roles.vexlab_guest.files.lab import Lab
-from roles.vexlab_guest.files.private import private_directory
 
 SAVE_SECONDS = 60.0
 # QEMU reads these from its standard input; the guest runs when it was running as it was saved.

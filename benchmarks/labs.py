@@ -20,7 +20,7 @@ from roles.vexlab_image.files.image_store import Spec
 from vexlab.config import installation, settings, user_directories
 
 ROOT = Path(__file__).resolve().parent.parent
-GUEST = [sys.executable, "-m", "roles.vexlab_guest.files.guest"]
+GUEST = [sys.executable, "-m", "ansible_collections.vexfs.vexlab.plugins.modules.guest"]
 # What marks the processes of a run; not named VEXLAB_…, since vexlab keeps such variables from guests.
 MARK = "BENCHMARK_MARK"
 
@@ -91,9 +91,9 @@ class Bench:
         }  # fmt: skip
         inputs = self._inputs("first", parameters)
         try:
-            record: dict[str, Any] = self.guest("start", inputs)[1]["guest"]
+            record: dict[str, Any] = self.guest("running", inputs)[1]["guest"]
         finally:
-            self.guest("destroy", inputs)
+            self.guest("absent", inputs)
         if not record["warm"]:
             raise BenchmarkError(f"guests can't be saved and restored here: {record['warm_reason']}")
         return record
@@ -103,7 +103,7 @@ class Bench:
         """Directory of the image."""
         return Path(self.prepared["parameters"]["image"])
 
-    # --- guests without a lab, by the script that vexlab starts them with
+    # --- guests without a lab, by the module that vexlab starts them with
 
     def guest_inputs(self, name: str, **changes: Any) -> dict[str, Any]:
         """Inputs of role vexlab_guest for a guest in the scratch directory."""
@@ -117,9 +117,10 @@ class Bench:
             "boot_deadline": self.contract["vexlab_boot_deadline"], **parameters,
         }  # fmt: skip
 
-    def guest(self, verb: str, inputs: dict[str, Any]) -> tuple[Finished, dict[str, Any]]:
-        """Run a verb of the script; returns its answer, too."""
-        finished = run([*GUEST, verb, json.dumps(inputs)], env=self.environment, cwd=ROOT)
+    def guest(self, state: str, inputs: dict[str, Any]) -> tuple[Finished, dict[str, Any]]:
+        """Have the module bring a state about; returns its answer, too."""
+        arguments = {"ANSIBLE_MODULE_ARGS": {**inputs, "state": state}}
+        finished = run([*GUEST, json.dumps(arguments)], env=self.environment, cwd=ROOT)
         answer: dict[str, Any] = json.loads(finished.stdout)
         return finished, answer
 
@@ -128,13 +129,13 @@ class Bench:
         """Start a guest, and end it afterwards; gives what the start took and the guest's record."""
         inputs = self.guest_inputs(name, **changes)
         try:
-            finished, answer = self.guest("start", inputs)
+            finished, answer = self.guest("running", inputs)
             record = answer["guest"]
             if record["warm"] is not inputs["warm"]:
                 raise BenchmarkError(f"the guest is not as it was to be started: {record['warm_reason']}")
             yield finished, record
         finally:
-            self.guest("destroy", inputs)
+            self.guest("absent", inputs)
 
     def clear_away(self) -> None:
         """End every guest that was started from the scratch directory."""
@@ -145,7 +146,7 @@ class Bench:
                 **known["parameters"], "lab": known["lab"], "directory": str(record.parent), "boot_deadline": 60,
                 "runtime_directory": str(Path(known["control_path"]).parent),
             }  # fmt: skip
-            self.guest("destroy", inputs)
+            self.guest("absent", inputs)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.fingerprint import fingerprint
 
-from roles.vexlab_guest.files.fingerprint import fingerprint
 from tests.e2e.harness import Done, Vexlab
 
 LABS = ("one", "two")

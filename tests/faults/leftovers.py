@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vexlab.guest import lab as labs
 
-KEEPER = Path(__file__).parents[2] / "roles/vexlab_guest/files/console.py"  # it runs from its text
+KEEPER = Path(__file__).parents[2] / "plugins/module_utils/guest/console.py"  # it runs from its text
 PATIENCE = 15.0  # seconds for processes that were told to end
 
 

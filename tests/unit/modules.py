@@ -22,11 +22,13 @@ def arguments(values: Mapping[str, Any], *, check: bool = False) -> str:
     return json.dumps({"ANSIBLE_MODULE_ARGS": {**values, "_ansible_check_mode": check}})
 
 
-def run(name: str, values: Mapping[str, Any], *, check: bool = False, **environment: str) -> dict[str, Any]:
+def run(
+    name: str, values: Mapping[str, Any], *, check: bool = False, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What a module answers; `failed` is there whether it did or not."""
     done = subprocess.run(
         command(name), input=arguments(values, check=check), capture_output=True, text=True, check=False,
-        env=os.environ | environment,
+        env=os.environ | (env or {}),
     )  # fmt: skip
     assert done.stdout, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import console, keeper, ssh
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
 
-from roles.vexlab_guest.files import console, ssh
-from roles.vexlab_guest.files.lab import GuestError, Lab
 from tests.unit.test_warm_key import INPUTS
 from vexlab.guest import console_log
 from vexlab.guest.forensics import stage_log
@@ -114,7 +114,7 @@ def test_keeper_works_while_the_process_lives_and_ends_with_it(tmp_path: Path) -
     log.touch()
     guest = subprocess.Popen(["sleep", "300"])
     try:
-        console.start(guest.pid, [log, tmp_path / "missing"], {"PATH": os.environ["PATH"]})
+        keeper.start(guest.pid, [log, tmp_path / "missing"], {"PATH": os.environ["PATH"]})
         flood(log, 100 << 20)
         wait_until(lambda: room(log) <= console.BEGIN + console.END + console.SLACK)
         assert keepers(log)

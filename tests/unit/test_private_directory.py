@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from roles.vexlab_guest.files.accelerator import kvm_problem
-from roles.vexlab_guest.files.lab import GuestError, Lab, runtime_directory
-from roles.vexlab_guest.files.private import private_directory
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.accelerator import kvm_problem
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab, runtime_directory
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user")
 

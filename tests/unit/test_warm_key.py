@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from roles.vexlab_guest.files import qemu, snapshot, ssh
-from roles.vexlab_guest.files.lab import GuestError, Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import qemu, snapshot, ssh
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
 
 INPUTS: dict[str, Any] = {
     "lab": "x", "directory": "/labs/x", "runtime_directory": "/run/x", "image": "/images/1", "memory_mb": 2048,

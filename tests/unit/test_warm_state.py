@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import fingerprint, qemu, snapshot
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import Lab
 
-from roles.vexlab_guest.files import fingerprint, qemu, snapshot
-from roles.vexlab_guest.files.lab import Lab
 from tests.unit.test_warm_key import INPUTS
 
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""The console's log, in which the middle of a flood is a hole; see roles/vexlab_guest/files/console.py."""
+"""The console's log, in which the middle of a flood is a hole; see plugins/module_utils/guest/console.py."""
 
 from __future__ import annotations
 

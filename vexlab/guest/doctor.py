@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import shutil
 import subprocess
@@ -12,7 +11,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from vexlab.config import installation, user_directories
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import accelerator
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
+
+from vexlab.config import user_directories
 
 # Programs that the roles vexlab_image and vexlab_guest start, and the Debian package of each.
 TOOLS = {
@@ -103,21 +106,15 @@ def _user_namespaces() -> Finding:
 
 
 def _accelerator() -> Finding:
-    """Ask the guest's own script, which tries a boot sector on KVM."""
+    """Try a boot sector on KVM, as a guest's start does."""
     with tempfile.TemporaryDirectory() as scratch:
-        inputs = {
-            "lab": "doctor",
-            "directory": scratch,
-            "runtime_directory": f"{scratch}/run/lab",
-            "accelerator": "auto",
-        }
-        done = subprocess.run(
-            [sys.executable, "-B", "-m", "roles.vexlab_guest.files.guest", "probe", json.dumps(inputs)],
-            cwd=installation.root(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    answer = json.loads(done.stdout or "{}")
-    if done.returncode:
-        return Finding("QEMU", False, answer.get("error", done.stderr.strip()), answer.get("hint", ""))
-    kvm = answer["accelerator"] == "kvm"
-    detail = f"KVM ({answer['reason']})" if kvm else f"emulation, about 10 times slower: {answer['reason']}"
-    return Finding("accelerator", True if kvm else None, f"{detail}; QEMU {answer['qemu']}")
+        lab = Lab({"lab": "doctor", "directory": scratch, "runtime_directory": f"{scratch}/run/lab"})
+        try:
+            private_directory(lab.runtime)
+            version = accelerator.qemu_version()
+            chosen, reason = accelerator.accelerator("auto", lab, version)
+        except GuestError as problem:
+            return Finding("QEMU", False, problem.message, problem.hint)
+    kvm = chosen == "kvm"
+    detail = f"KVM ({reason})" if kvm else f"emulation, about 10 times slower: {reason}"
+    return Finding("accelerator", True if kvm else None, f"{detail}; QEMU {version}")

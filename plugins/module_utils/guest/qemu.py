@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import console
+from . import keeper
 from .accelerator import QEMU, SANDBOX, qemu_version, sandbox_problem
 from .lab import GuestError, Lab
 from .process import lasting_environment, qmp_command
@@ -113,7 +113,7 @@ def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | N
         arguments = command_line(lab, image, identity, chosen, port=port, memory=memory)
         process = _start(lab, [*arguments, *confined(), "-pidfile", str(lab.pid_file)])
         if _has_begun(lab, process):
-            console.start(process.pid, [lab.console, lab.qemu_log], lasting_environment())
+            keeper.start(process.pid, [lab.console, lab.qemu_log], lasting_environment())
             return port, process
         said = words(lab)
         if not any("host forwarding" in line for line in said):
@@ -133,18 +133,25 @@ def _start(lab: Lab, arguments: list[str]) -> Process:
 
 
 def _has_begun(lab: Lab, process: Process) -> bool:
-    """Wait until QEMU answers, which it does when all its devices are there; False when it ended instead."""
+    """Wait until QEMU answers, which it does when all its devices are there; False when it ended instead.
+
+    One that nobody waits for any more is ended here: it may not have written its pid yet.
+    """
     deadline = time.monotonic() + float(lab.inputs["boot_deadline"])
-    while process.poll() is None:
-        if time.monotonic() > deadline:
-            process.kill()
-            raise GuestError("QEMU was started and does not answer", f"its messages are in {lab.qemu_log}")
-        try:
-            qmp_command(lab.qmp_control, "query-status")
-        except (OSError, ValueError):
-            time.sleep(0.01)
-        else:
-            return True
+    try:
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                raise GuestError("QEMU was started and does not answer", f"its messages are in {lab.qemu_log}")
+            try:
+                qmp_command(lab.qmp_control, "query-status")
+            except (OSError, ValueError):
+                time.sleep(0.01)
+            else:
+                return True
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     return False
 
 

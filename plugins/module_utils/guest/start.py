@@ -1,37 +1,19 @@
-"""Start and stop the QEMU guest of a lab; standard library only, so that it runs on any host that has QEMU.
-
-Usage: guest.py start|stop|destroy|plan-start|plan-stop|plan-destroy|probe JSON
-
-JSON is one object with the inputs of role vexlab_guest (see its argument specification). The last line on stdout is
-a JSON object: {"changed", "reason", ...} or, with exit code 1, {"error", "hint"}.
-
-One lock is held from the first look at the lab to its end, and everything that could race is done by the one process
-that owns it: QEMU itself binds the forwarded port, so two labs can't both believe that a port is free.
-"""
+"""Bringing up the guest of a lab: the one that is wanted, from a saved one where there is one."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
 import shutil
-import signal
-import sys
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from . import qemu, snapshot, ssh
 from .accelerator import accelerator, qemu_version, sandbox_problem
 from .lab import SOCKET_PATH_MAXIMUM, GuestError, Lab
-from .private import private_directory
 from .process import end_process, open_guest_process, qmp_command, stop_guest, wait_for_end
-
-ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def wanted_parameters(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -178,79 +160,3 @@ def check_inputs(lab: Lab) -> None:
             f"{lab.runtime} is too long for sockets in it ({longest} of {SOCKET_PATH_MAXIMUM} bytes)",
             "set vexlab_guest_runtime_directory, or XDG_RUNTIME_DIR, to a shorter one",
         )
-
-
-@contextlib.contextmanager
-def locked(lab: Lab) -> Iterator[None]:
-    """Hold the lab; raises GuestError when somebody else holds it for longer than a start takes."""
-    with (lab.directory / "guest.lock").open("w") as handle:
-        os.set_inheritable(handle.fileno(), False)
-        deadline = time.monotonic() + float(lab.inputs["boot_deadline"])
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise GuestError(f"another run holds the guest of lab {lab.name}", "wait for it to end") from None
-                time.sleep(0.5)
-        yield
-
-
-def perform(verb: str, lab: Lab) -> dict[str, Any]:  # noqa: PLR0911  a verb each
-    """Do one of the verbs of the command line; returns the answer to print."""
-    if verb == "plan-start":
-        reason = difference(lab) if lab.directory.exists() else "there was no guest"
-        return {"changed": bool(reason), "reason": reason or "the guest is up", "guest": lab.record()}
-    if verb == "probe":
-        private_directory(lab.runtime)
-        version = qemu_version()
-        chosen, why = accelerator(lab.inputs["accelerator"], lab, version)
-        return {"changed": False, "reason": why, "accelerator": chosen, "qemu": version}
-    if verb.startswith("plan-"):
-        process = open_guest_process(lab, lab.record())
-        there = lab.directory.exists() if verb == "plan-destroy" else process is not None
-        return {"changed": there, "reason": "it would be ended" if there else "nothing to end"}
-    if verb in ("stop", "destroy") and not lab.directory.exists():
-        return {"changed": False, "reason": "there is no such lab"}
-    private_directory(lab.directory)
-    private_directory(lab.runtime)
-    with locked(lab):
-        if verb == "start":
-            return start(lab)
-        was_up = stop_guest(lab)
-        if verb == "destroy":
-            shutil.rmtree(lab.directory)
-            shutil.rmtree(lab.runtime, ignore_errors=True)
-            return {"changed": True, "reason": "guest stopped, lab removed" if was_up else "lab removed"}
-        return {"changed": was_up, "reason": "guest stopped" if was_up else "the guest was not up"}
-
-
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """End what is under way, and clean up after it; another signal must not cut that short."""
-    for other in ENDS:
-        signal.signal(other, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def main() -> int:
-    """Run one verb; the answer is one JSON line on stdout."""
-    verb, inputs = sys.argv[1], json.loads(sys.argv[2])
-    for number in ENDS:
-        signal.signal(number, interrupt)
-    try:
-        answer = perform(verb, Lab(inputs))
-    except GuestError as problem:
-        print(json.dumps({"error": problem.message, "hint": problem.hint}))
-        return 1
-    except OSError as problem:
-        print(json.dumps({"error": f"{problem.strerror}: {problem.filename}", "hint": ""}))
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    print(json.dumps(answer))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,13 +3,13 @@
 Usage: console.py PIDFD FILE...
 
 Of each file the first and the last bytes stay; what is between them becomes a hole. The file keeps its size, so that
-whoever reads it from an offset goes on. Standard library only, and nothing of this package: it is run from its text.
+whoever reads it from an offset goes on. Standard library only, and nothing of this package: keeper.py has it run from
+its text.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import subprocess
 import sys
@@ -38,19 +38,6 @@ def keep(process: int, paths: list[Path]) -> None:
         for path in paths:
             with contextlib.suppress(OSError):
                 cut(path)
-
-
-def start(process: int, paths: list[Path], environment: dict[str, str]) -> None:
-    """Start that for a process; it outlives us."""
-    descriptor = os.pidfd_open(process)
-    try:
-        subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", Path(__file__).read_text(), str(descriptor), *map(str, paths)],
-            pass_fds=(descriptor,), env=environment, cwd="/", start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-    finally:
-        os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from plugins.module_utils import kernel_messages
+from ansible_collections.vexfs.vexlab.plugins.module_utils import kernel_messages
 
 from .lab import GuestError, Lab
 from .process import lasting_environment
@@ -59,7 +59,7 @@ def converse(lab: Lab, message: str, answer: str, deadline: float, alive: Callab
                 raise too_late(lab, "its provisioning service is silent")
             try:
                 said += port.recv(4096)
-            except TimeoutError:
+            except socket.timeout:  # which is no TimeoutError before Python 3.10
                 continue
 
 
