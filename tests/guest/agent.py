@@ -22,6 +22,7 @@ that was killed at its deadline. A call has "outcome" too, unless its process en
 and code 1, and then "stderr" ends in the traceback. "where" names function, file and line from the outside to the
 inside.
 
+"where" tells of a command that was killed at its deadline where its processes were then, and whether they went on;
 "stuck" is there too when even SIGKILL didn't end a command, which means that the kernel hangs, and tells where;
 "killed" when somebody else ended the process that ran the function, and is its number; "full" when one of the disks has
 no room left, and is its directory.
@@ -173,14 +174,14 @@ class Worker:
         os.close(ends)
         self._pidfd = os.pidfd_open(self.process)
 
-    def run(self, order: dict[str, Any]) -> tuple[int, str, bool]:
-        """Call a function: the exit code, where it is stuck, and whether this process can call another."""
+    def run(self, order: dict[str, Any]) -> tuple[int, dict[str, str], bool]:
+        """Call a function: the exit code, where it was if it didn't end, and whether this process can call another."""
         deadline = time.monotonic() + order["seconds"]
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._orders, "wb", closefd=False) as pipe:
             pipe.write(json.dumps(order).encode() + b"\n")  # if somebody has killed it meanwhile, its end tells
         ready = select.select([self._ends, ORDERS], [], [], order["seconds"])[0]
         if self._ends in ready and os.read(self._ends, 1):
-            return 0, "", True
+            return 0, {}, True
         return *ended(self.process, self._pidfd, deadline), False
 
     def close(self) -> None:
@@ -197,7 +198,7 @@ class Runner:
         self._worker = Worker()
 
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Run one command: its exit code, as a shell would tell it, its two streams, and where it is stuck if it is."""
+        """Run one command: its exit code, as a shell tells it, its two streams, and where it was at its deadline."""
         return self._script(order) if "script" in order else self._call(order)
 
     def _script(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -215,8 +216,8 @@ class Runner:
         return answer
 
     def _call(self, order: dict[str, Any]) -> dict[str, Any]:
-        code, stuck, can_go_on = self._worker.run(order)
-        answer = told(code, stuck, self._worker.streams)
+        code, where, can_go_on = self._worker.run(order)
+        answer = told(code, where, self._worker.streams)
         if can_go_on:
             for stream in self._worker.streams:
                 os.ftruncate(stream, 0)
@@ -229,20 +230,28 @@ class Runner:
         return answer
 
 
-def ended(child: int, pidfd: int, deadline: float) -> tuple[int, str]:
-    """Wait for a child until its deadline: its exit code, as a shell would tell it, and where it is stuck if it is.
+def ended(child: int, pidfd: int, deadline: float) -> tuple[int, dict[str, str]]:
+    """Wait for a child until its deadline: its exit code, as a shell would tell it, and if it didn't end where it was.
 
     Nobody sends an order before the last one is answered: what comes meanwhile is the end of whoever waits for it, and
     of this process and the child with that.
     """
     ready = select.select([pidfd, ORDERS], [], [], max(0.0, deadline - time.monotonic()))[0]
     if pidfd not in ready:
+        where = {} if ready else {"where": sit(child)}
         stuck = kill(child)
         if ready:
             sys.exit(f"nobody waits for the answer any more{stuck and '; '}{stuck}")
-        return 124, stuck
+        return 124, where | ({"stuck": stuck} if stuck else {})
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return code if code >= 0 else 128 - code, ""
+    return code if code >= 0 else 128 - code, {}
+
+
+def sit(child: int) -> str:
+    """Where a command and all that it started are."""
+    from inside import processes
+
+    return processes.sit(child)
 
 
 def ends(stream: int) -> bytes:
@@ -254,13 +263,13 @@ def ends(stream: int) -> bytes:
     return os.pread(stream, half, 0) + left_out + os.pread(stream, half, size - half)
 
 
-def told(code: int, stuck: str, streams: list[int]) -> dict[str, Any]:
+def told(code: int, where: dict[str, str], streams: list[int]) -> dict[str, Any]:
     """What a command came to, for whoever asked."""
     said = {
         name: ends(stream).decode(errors="replace")
         for name, stream in zip(("stdout", "stderr", "outcome"), streams, strict=False)
     }
-    return {"code": code, **said, **({"stuck": stuck} if stuck else {})}
+    return {"code": code, **said, **where}
 
 
 def kill(child: int) -> str:
@@ -275,34 +284,13 @@ def kill(child: int) -> str:
         except ProcessLookupError:
             return ""
         time.sleep(0.05)
-    found = [place(path) for path in Path("/proc").glob("[0-9]*") if group(path) == child]
+    from inside import processes
+
+    found = [processes.place(path) for path in processes.of_group(child)]
     stuck = "; ".join(found) or f"process group {child}"
     with contextlib.suppress(OSError):
         Path("/dev/kmsg").write_text(f"vexlab: SIGKILL does not end {stuck}\n"[:900])
     return stuck
-
-
-def fields(process: Path) -> list[str]:
-    """Fields of /proc/PID/stat from the process's state on; none when it is gone."""
-    try:
-        return (process / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def group(process: Path) -> int:
-    """The process group of a process; 0 when it is gone."""
-    return int((fields(process) or "000")[2])
-
-
-def place(process: Path) -> str:
-    """A process, its state, and where in the kernel it is: the first function of a module, or the innermost ones."""
-    name, stack = "", list[str]()
-    with contextlib.suppress(OSError):
-        name = (process / "comm").read_text().strip()
-        stack = [line.split(maxsplit=1)[1] for line in (process / "stack").read_text().splitlines()]
-    where = next((frame for frame in stack if frame.endswith("]")), "") or " < ".join(stack[:4]) or "no stack"
-    return f"{name} (process {process.name}, state {(fields(process) or '?')[0]}) in {where}"
 
 
 def full_disk(directories: list[str]) -> dict[str, str]:

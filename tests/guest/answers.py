@@ -5,13 +5,15 @@ agent.py describes the protocol.
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 from typing import Any
 
 # Each field of an answer and its type; list is one of text.
 FIELDS: dict[str, type] = {
     "ready": int, "code": int, "stdout": str, "stderr": str, "outcome": str, "kernel": list, "warnings": list,
-    "lost": int, "stuck": str, "killed": int, "full": str,
+    "lost": int, "where": str, "stuck": str, "killed": int, "full": str,
 }  # fmt: skip
 ALWAYS = {"code", "stdout", "stderr", "kernel", "warnings", "lost"}
 RAISED: dict[str, type] = {"type": str, "message": str, "where": list}
@@ -59,9 +61,19 @@ def misfits(found: dict[str, Any], types: dict[str, type]) -> str:
     return ""
 
 
-def words(raised: dict[str, Any]) -> str:
-    """An exception in a sentence: what an assertion says speaks for itself, all else says what it is and where."""
+OS_ERROR = re.compile(r"\[Errno (\d+)\] (.*?)(?:: '(.*)')?", re.DOTALL)  # as Python says it
+
+
+def words(raised: dict[str, Any], doing: str) -> str:
+    """An exception in a sentence: what an assertion says speaks for itself, all else says what was done, and where.
+
+    An error of a system call is told by its errno, as programs know it.
+    """
     if raised["type"] == "AssertionError" and raised["message"]:
         return str(raised["message"])
     where = f", in {', '.join(raised['where'])}" if raised["where"] else ""
-    return f"{raised['type']}: {raised['message']}{where}"
+    told = f"{raised['type']}: {raised['message']}"
+    if found := OS_ERROR.fullmatch(raised["message"]):
+        name = errno.errorcode.get(int(found[1]), f"errno {found[1]}")
+        told = f"{name} ({found[2]}){f' for {found[3]}' if found[3] else ''}"
+    return f"{doing}: {told}{where}"

@@ -1,9 +1,13 @@
-"""What the name of a check means that a person gave. vexlab reads this as well, so it has the standard library only."""
+"""Names of checks: as results have them, and what one means that a person gave.
+
+vexlab reads this as well, so it has the standard library only.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def meant(name: str, checks: Iterable[str]) -> list[str]:
@@ -18,3 +22,9 @@ def meant(name: str, checks: Iterable[str]) -> list[str]:
         for check in checks
         if any(map(pattern.fullmatch, (check, check.partition("[")[0], check.partition(".")[0])))
     ]
+
+
+def short_name(nodeid: str) -> str:
+    """`mkfs/test_superblock.py::test_magic` becomes `superblock.magic`; parameters stay."""
+    path, _, test = nodeid.partition("::")
+    return f"{Path(path).stem.removeprefix('test_')}.{test.removeprefix('test_')}"

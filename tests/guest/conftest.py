@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -23,12 +23,15 @@ import check_names
 import kernel_log
 import known_failures
 import on_device
+import renewal
 import target_checks
+from check_names import short_name
 from connection import UnusableError
 from corruptible import Corruptible
 from guest import READ_ONLY_PHASE, Guest, Lab, contract, host_variables
 from inside import images
 from reload import taken_down
+from renewal import Renewal
 from scratch import Master, Scratch
 
 MACHINE_EXIT = 74  # exit code when the record of the checks can't be written; vexlab/run/examination.py knows it
@@ -52,16 +55,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Record each check as it ends, so that what was seen survives a run that is cut short."""
     directory: Path = config.getoption("--run-directory") / "stages" / config.getoption("--stage")
     directory.mkdir(parents=True, exist_ok=True)
-    config.pluginmanager.register(Recorder(directory / "checks.jsonl"), "vexlab-recorder")
+    config.pluginmanager.register(Recorder(directory / "checks.jsonl", config), "vexlab-recorder")
+    config.pluginmanager.register(Renewal(lambda: config.stash.get(CONNECTION, None)), renewal.PLUGIN)
     config.stash[EXECUTED] = 0
 
 
 class Recorder:
-    """Writes one JSON object per finished check: name, verdict, seconds, message, advice."""
+    """Writes one JSON object per finished check: name, verdict, seconds, message, advice, promise."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, config: pytest.Config) -> None:
         """Start an empty record."""
         self.path = path
+        self.config = config
+        self.promises: dict[str, str] = {}  # the docstring of each check, by its name
         self.reports: dict[str, list[pytest.TestReport]] = {}
         self.failed = False
         self.out_of_date = known_failures.OutOfDate()
@@ -79,8 +85,9 @@ class Recorder:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say which checks there will be, for whoever shows progress, or tells what was not run."""
-        names = [short_name(item.nodeid) for item in session.items]
-        self.keep(self.path.with_name("planned"), "".join(f"{name}\n" for name in names), "w")
+        functions = {short_name(item.nodeid): getattr(item, "function", None) for item in session.items}
+        self.promises = {name: " ".join((function.__doc__ or "").split()) for name, function in functions.items()}
+        self.keep(self.path.with_name("planned"), "".join(f"{name}\n" for name in functions), "w")
 
     def pytest_runtest_setup(self) -> None:
         """Skip what comes after a guest became unusable; it isn't written down, since it did not run."""
@@ -131,6 +138,8 @@ class Recorder:
         elif not any(report.when == "call" for report in reports):
             verdict, message = "failed", "the check did not run"
         advice = [str(text) for name, text in (reports[-1].user_properties if reports else ()) if name == "advice"]
+        if CONNECTION in self.config.stash:
+            advice += self.config.stash[CONNECTION].new_notes()
         seconds = sum(report.duration for report in reports)
         told = "; ".join(advice)
         self.write(short_name(nodeid), verdict, message, seconds=seconds, advice=told, place=place_of(reports))
@@ -144,15 +153,9 @@ class Recorder:
         self.out_of_date.ended(name, verdict)
         line = {
             "name": name, "verdict": verdict, "seconds": round(seconds, 3), "message": message, "advice": advice,
-            "place": place,
+            "place": place, "promise": self.promises.get(name, ""),
         }  # fmt: skip
         self.keep(self.path, json.dumps(line) + "\n", "a")
-
-
-def short_name(nodeid: str) -> str:
-    """`mkfs/test_superblock.py::test_magic` becomes `superblock.magic`; parameters stay."""
-    path, _, test = nodeid.partition("::")
-    return f"{Path(path).stem.removeprefix('test_')}.{test.removeprefix('test_')}"
 
 
 def place_of(reports: list[pytest.TestReport]) -> str:
@@ -166,6 +169,8 @@ def message_of(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     said = str(crash.message if crash is not None else report.longrepr).strip()
     said = re.sub(r"^(?:AssertionError|Failed|connection\.\w+): ", "", said)
+    if late := re.fullmatch(r"Timeout \(>([\d.]+)s\) from pytest-timeout\.", said):
+        said = f"it did not end within {float(late[1]):.0f} s"
     if said.startswith(UNEXPECTED):
         said = f"it passed, and vexlab_known_failures says that it fails: {said.removeprefix(UNEXPECTED)}"
     return said
@@ -385,11 +390,17 @@ def master(guest: Guest, lab: Lab) -> Iterator[Master]:
         guest.call(images.remove, made.path)
 
 
+def renewed(request: pytest.FixtureRequest) -> Renewal:
+    """What knows whether a filesystem has to have another name than the one before."""
+    found: Any = request.config.pluginmanager.get_plugin(renewal.PLUGIN)
+    return cast(Renewal, found)
+
+
 @pytest.fixture(scope="module")
 def scratch(request: pytest.FixtureRequest, guest: Guest, lab: Lab, master: Master) -> Iterator[Scratch]:
     """A formatted image of its own on a loop device, with a mount point; removed with everything on it."""
     skip_unclaimed(request.node, lab)  # what a whole module requires, before anything is made
-    resource = Scratch(guest, lab)
+    resource = Scratch(guest, lab, renewed(request).name("scratch"))
     try:
         resource.create_from(master)
         yield resource
@@ -405,9 +416,9 @@ def mounted(scratch: Scratch) -> Scratch:
 
 
 @pytest.fixture(scope="session")
-def corruptible(guest: Guest, lab: Lab) -> Iterator[Corruptible]:
+def corruptible(request: pytest.FixtureRequest, guest: Guest, lab: Lab) -> Iterator[Corruptible]:
     """A filesystem with content that may be damaged, and that is whole again before each trial; one for the stage."""
-    resource = Corruptible(guest, lab)
+    resource = Corruptible(guest, lab, renewed(request).name("corruptible"))
     try:
         resource.create()
         yield resource

@@ -87,7 +87,7 @@ class Agent:
         self._send({"sources": sources(), "disks": ["/", *filter(None, [variables.get("vexlab_work_directory")])]})
 
     def _send(self, order: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
+        assert self._process.stdin is not None, "the connection to the guest has no way in"
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
 
@@ -129,7 +129,7 @@ class Agent:
         return self._process.poll() is None
 
     def _read(self, seconds: float) -> dict[str, Any]:
-        assert self._process.stdout is not None
+        assert self._process.stdout is not None, "the connection to the guest has no way out"
         answer, stream, deadline = bytearray(), self._process.stdout.fileno(), time.monotonic() + seconds
         while not answer.endswith(b"\n"):  # the agent says nothing but what it was asked for
             if not select.select([stream], [], [], max(0.0, deadline - time.monotonic()))[0]:

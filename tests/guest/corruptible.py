@@ -61,9 +61,9 @@ class Outcome:
 class Corruptible(Scratch):
     """A scratch filesystem with content and a copy to go back to."""
 
-    def __init__(self, guest: Guest, lab: Lab) -> None:
+    def __init__(self, guest: Guest, lab: Lab, name: str = "corruptible") -> None:
         """Name the resources; nothing is made yet."""
-        super().__init__(guest, lab, "corruptible", on_image=True, whole=False)
+        super().__init__(guest, lab, name, on_image=True, whole=False)
         self.master = "" if lab.lacks("device") else f"{self.image}.master"
 
     def create(self, label: str = "vexlab") -> None:

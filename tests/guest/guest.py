@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -16,8 +17,10 @@ import needs
 import pytest
 import testinfra
 from connection import Agent, HungError, LostError, UnusableError
+from inside.amounts import NOTE
 from inside.attempts import crash
 from inside.calls import name_of
+from inside.filesystem import UNFIT
 
 Arguments = TypeVarTuple("Arguments")
 Value = TypeVar("Value")
@@ -40,11 +43,12 @@ class Result:
     code: int
     stdout: str
     stderr: str
+    where: str = ""  # it was at its deadline, if it did not end before
 
     @property
     def said(self) -> str:
-        """Both streams in a form for messages."""
-        return " ".join(f"{self.stderr} {self.stdout}".split())[-600:]
+        """Both streams in a form for messages, and where it was if it did not end."""
+        return " ".join(f"{self.where} {self.stderr} {self.stdout}".split())[-600:]
 
     @property
     def command(self) -> str:
@@ -53,11 +57,10 @@ class Result:
         return f"`{line if len(line) <= 300 else line[:300] + '…'}`"
 
 
-def shown(function: Callable[..., object], arguments: Sequence[object]) -> str:
-    """A call of a function in a form for messages."""
-    words = ", ".join(map(repr, arguments))
-    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-    return f"{name}({words if len(words) <= 200 else words[:200] + '…'})"
+def shown(function: Callable[..., object]) -> str:
+    """What a function of package `inside` does, in a form for messages: how its docstring begins."""
+    words = (function.__doc__ or function.__name__).strip()
+    return re.split(r"[;:.]\s|[;:.]?$", words, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def refused(result: Result, because: str = "") -> Result:
@@ -124,31 +127,36 @@ class Guest:
         self._lost = 0
         self._kernel: list[str] = []
         self._warnings: list[str] = []
+        self._notes: list[str] = []
+        self._noted: set[str] = set()
+        self.orders = 0  # that were answered
+        self.unfit = ""  # the state in which the last call left a filesystem, if that is no good for a check
 
     def run(self, script: str, seconds: int = 60) -> Result:
         """Run a script with `sh -eu`; killed after so many seconds, with exit code 124 then."""
         answer = self._order({"script": script, "seconds": seconds})
-        return Result(script, answer["code"], answer["stdout"], answer["stderr"])
+        return Result(script, answer["code"], answer["stdout"], answer["stderr"], answer.get("where", ""))
 
     def call(self, function: Callable[[*Arguments], Value], *arguments: *Arguments, seconds: int = 60) -> Value:
         """Call a function of package `inside` in the guest; returns what it returned.
 
         What it raises fails the check, and so does a process that ends, or that is killed after so many seconds.
         """
-        return cast(Value, self.returned(name_of(function), arguments, seconds, shown(function, arguments)))
+        return cast(Value, self.returned(name_of(function), arguments, seconds, shown(function)))
 
     def returned(self, name: str, arguments: Sequence[Any], seconds: int, called: str) -> Any:
-        """Call a function in the guest by its name; `called` is what messages say of the call."""
+        """Call a function in the guest by its name; `called` is what messages say that was done."""
         answer = self._order({"call": name, "arguments": arguments, "seconds": seconds})
         outcome = answer["outcome"]
         if answer["code"] == 124:
-            pytest.fail(f"{called} did not end in the guest within {seconds} s", pytrace=False)
+            where = f"; {answer['where']}" if answer.get("where") else ""
+            pytest.fail(f"{called}: it did not end within {seconds} s{where}", pytrace=False)
         if "raised" in outcome:
             sys.stderr.write(answer["stderr"])  # the traceback, which pytest shows below
-            pytest.fail(answers.words(outcome["raised"]), pytrace=False)
+            pytest.fail(answers.words(outcome["raised"], called), pytrace=False)
         if "value" not in outcome or answer["code"]:
             ended = crash(answer["code"]) or f"it ended with {answer['code']}"
-            pytest.fail(f"{called} did not return in the guest, {ended}: {answer['stderr'][-600:]}", pytrace=False)
+            pytest.fail(f"{called}: the process that did it is gone, {ended}: {answer['stderr'][-600:]}", pytrace=False)
         return outcome["value"]
 
     def _order(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -165,6 +173,10 @@ class Guest:
         except BaseException:
             self._agent = None
             raise
+        self.orders += 1
+        lines = answer["stdout"].splitlines()
+        self.unfit = next((line[len(UNFIT) :] for line in lines if line.startswith(UNFIT)), "")
+        self._notes += [line[len(NOTE) :] for line in lines if line.startswith(NOTE)]
         self._kernel += answer["kernel"]
         self._warnings += answer["warnings"]
         self._lost += answer["lost"]
@@ -177,6 +189,13 @@ class Guest:
             raise HungError(str(problem)) from None
         except ConnectionError as problem:
             raise LostError(str(problem)) from None
+
+    def new_notes(self) -> list[str]:
+        """What functions in the guest noted since the last call of this, each once in a session."""
+        notes, self._notes = list(dict.fromkeys(self._notes)), []
+        new = [note for note in notes if note not in self._noted]
+        self._noted |= set(new)
+        return new
 
     def new_kernel_messages(self) -> list[str]:
         """What the kernel logged since the last call, as far as commands have brought it along."""
@@ -204,7 +223,8 @@ class Guest:
 
     def _succeeded(self, result: Result, seconds: int) -> str:
         if result.code == 124:
-            pytest.fail(f"{result.command} did not end within {seconds} s", pytrace=False)
+            where = f"; {result.where}" if result.where else ""
+            pytest.fail(f"{result.command}: it did not end within {seconds} s{where}", pytrace=False)
         assert result.code == 0, f"{result.command} failed with {result.code}: {result.said}"
         return result.stdout.strip()
 

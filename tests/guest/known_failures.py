@@ -20,11 +20,11 @@ def applies(kernels: str, release: str) -> bool:
     A bound is compared with as many numbers as it has: 6.12.48 is `<=6.12`, and not `>6.12`.
     """
     found = re.match(r"\d+(\.\d+)*", release)
-    assert found, f"the kernel's release {release!r} does not begin with a number"
+    assert found, f"the kernel's release {release} does not begin with a number"
     numbers = [int(number) for number in found[0].split(".")]
     for bound in kernels.split(",") if kernels else []:
         match = BOUND.fullmatch(bound)
-        assert match, f"{bound!r} is no bound of a range of kernels"
+        assert match, f"{bound} is no bound of a range of kernels"
         limit = [int(number) for number in match[2].split(".")]
         if not COMPARE[match[1]](numbers[: len(limit)], limit):
             return False

@@ -86,6 +86,7 @@ class Scratch:
             shape=self.lab.device_kind, source=self.source,
             disk=[self.lab.device, self.lab.device_serial] if self.on_device else [], fsck=self.fsck,
             room_returns_seconds=self.lab.room_returns_seconds,
+            can=self.lab.capabilities, limits=self.lab.limits,
         )  # fmt: skip
 
     def call(
@@ -93,7 +94,7 @@ class Scratch:
     ) -> Value:
         """Call a function of package `inside` on it, as Guest.call does, in its mount point if that is there."""
         order = (asdict(self.seen_from_the_guest()), name_of(function), arguments)
-        return cast(Value, self.guest.returned(name_of(filesystem.on), order, seconds, shown(function, arguments)))
+        return cast(Value, self.guest.returned(name_of(filesystem.on), order, seconds, shown(function)))
 
     def create(self, label: str = "vexlab") -> None:
         """Make everything anew, and format it."""

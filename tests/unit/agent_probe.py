@@ -119,6 +119,15 @@ def wait(mark: str = "") -> None:
     time.sleep(60)
 
 
+def go_on(how: str, path: str) -> None:
+    """Write slowly, or compute, and don't end."""
+    with open(path, "wb", buffering=0) as file:
+        while True:
+            if how == "write":
+                file.write(bytes(4096))
+                time.sleep(0.05)
+
+
 def big(size: int) -> str:
     """So many characters."""
     return "x" * size

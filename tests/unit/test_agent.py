@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -182,8 +183,21 @@ def test_output_is_that_of_the_call_alone(runner: Runner) -> None:
 def test_call_is_killed_at_its_deadline_with_all_it_started(runner: Runner) -> None:
     seen = call(runner, "wait_with_a_child", seconds=1)
     assert (seen["code"], seen.get("stuck")) == (124, None)
+    assert re.search(
+        r"python\S* \(process \d+, state S\) in .*, [\d.]+ s of CPU time, .* it doesn't go on", seen["where"]
+    )
+    assert "sleep (process " in seen["where"]
     assert not Path(f"/proc/{int(seen['stdout'])}").exists()
     assert ask(runner, "echo", 1) == [1]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("write", r"slow: it goes on writing, \d+ KiB/s"), ("compute", "it goes on, and computes")]
+)
+def test_call_that_goes_on_at_its_deadline_is_told_as_slow(runner: Runner, tmp_path: Path, how: str, said: str) -> None:
+    """Nobody looks for a lock then that somebody holds."""
+    seen = call(runner, "go_on", how, str(tmp_path / "slow"), seconds=1)
+    assert re.search(said, seen["where"]), seen["where"]
 
 
 def test_a_worker_that_somebody_killed_is_replaced(runner: Runner) -> None:

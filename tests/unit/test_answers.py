@@ -134,6 +134,8 @@ def test_no_answer_makes_the_guest_lost(tmp_path: Path) -> None:
     assert came == "LostError: what the guest answered is no answer: it is no JSON object"
 
 
+SIZE = "Bytes of a file or of a block device"  # how the docstring of images.size_of begins
+
 # Has the guest call a function, and tells what came of it.
 CALL = """
 import json, sys
@@ -152,21 +154,29 @@ print(json.dumps(came))
     ("change", "came"),
     [
         ({"outcome": '{"value": 7}'}, 7),
-        ({"code": 124}, "images.size_of('/some/file') did not end in the guest within 1 s"),
+        ({"code": 124}, f"{SIZE}: it did not end within 1 s"),
+        ({"code": 124, "where": "python3 in x"}, f"{SIZE}: it did not end within 1 s; python3 in x"),
         (
             {"code": 139, "stderr": "last words"},
-            "images.size_of('/some/file') did not return in the guest, "
-            "a signal ended it (Segmentation fault): last words",
+            f"{SIZE}: the process that did it is gone, a signal ended it (Segmentation fault): last words",
         ),
         (
             {"code": 1, "outcome": json.dumps({"raised": RAISED | {"type": "AssertionError"}})}, "m",
         ),
         (
             {"code": 1, "outcome": json.dumps({"raised": RAISED | {"where": WHERE}})},
-            "OSError: m, in f (inside/x.py:1), g (inside/y.py:2)",
+            f"{SIZE}: OSError: m, in f (inside/x.py:1), g (inside/y.py:2)",
+        ),
+        (
+            {"code": 1, "outcome": json.dumps({"raised": RAISED | {"message": "[Errno 28] No space left: 'a b'"}})},
+            f"{SIZE}: ENOSPC (No space left) for a b",
+        ),
+        (
+            {"code": 1, "outcome": json.dumps({"raised": RAISED | {"message": "[Errno 27] File too large"}})},
+            f"{SIZE}: EFBIG (File too large)",
         ),
     ],
-    ids=["value", "deadline", "crash", "assertion", "exception"],
+    ids=["value", "deadline", "place", "crash", "assertion", "exception", "errno of a path", "errno"],
 )  # fmt: skip
 def test_what_a_call_comes_to_is_said_in_words(tmp_path: Path, change: dict[str, Any], came: object) -> None:
     (tmp_path / "answer").write_text(json.dumps(ANSWER | change) + "\n")

@@ -41,6 +41,7 @@ VEXFS_DIFFERS = {
     "vexlab_damages": HAND,
     "vexlab_checks": HAND,
     "vexlab_capabilities": "only those that the module's own words tell",
+    "vexlab_limits": "what limits there are, the module shows when it is mounted",
 }
 APFS_DIFFERS = {
     "vexlab_source": "the tree at hand; the example's is in the guest's image",
@@ -52,6 +53,7 @@ APFS_DIFFERS = {
     "vexlab_mkfs_command": "mkapfs is a program of another package",
     "vexlab_mount_options_rw": "that a plain mount is read-only, a mount shows",
     "vexlab_capabilities": "only those that the module's own words tell",
+    "vexlab_limits": "likewise, and its author says",
 }
 
 

@@ -34,7 +34,7 @@ def fs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Filesystem:
     monkeypatch.chdir(tmp_path)
     return Filesystem(
         image="", point=str(tmp_path), device="", kind="", options="", read_only_options="", persistent=False,
-        shape="block", source="", disk=[],
+        shape="block", source="", disk=[], can=list(CAN),
     )  # fmt: skip
 
 
@@ -58,16 +58,17 @@ def test_directories(fs: Filesystem) -> None:
     assert directories.nested(fs) == ["bottom", False]
     assert directories.link_counts(fs) in ([2, 4, 3, 2], [1, 1, 1, 1])
     assert directories.name_of_a_removed_one(fs) == "file"
-    listed = directories.list_many(fs, ["a", "b", "c"])
-    assert sorted(listed["at once"]) == sorted(listed["after a remount"]) == ["a", "b", "c"]
-    assert directories.remove_many(fs, ["b"]) == [["a", "c"], False]
+    listed = directories.list_many(fs, 4, 9)
+    made = ["e0000-lon", "e0001-lon", "e0002-lon", "e0003-lon"]
+    assert sorted(listed["at once"]) == sorted(listed["after a remount"]) == listed["made"] == made
+    assert directories.remove_many(fs) == [made[1::2], made[1::2], False]
 
 
 def test_files(fs: Filesystem) -> None:
     assert files.reread(fs, [0, 1, 4097]) == {"0": [0, None], "1": [1, None], "4097": [4097, None]}
-    assert files.big_file(fs) == [[], 0]
+    assert files.big_file(fs, 3, 60) == [3 << 20, [], 0]
     assert files.append(fs) == "onetwothree"
-    assert files.overwrite_the_middle(fs) == "a" * 4094 + "BBBB" + "a" * (12288 - 4098)
+    assert files.overwrite_the_middle(fs) == ["a" * 4094 + "BBBB" + "a" * (12288 - 4098)] * 2
     assert files.rewrite(fs) == [5, "short"]
     assert files.delete(fs) == [False, False, "y"]
     assert files.read_without_a_name(fs) == [False, "mine"]
@@ -115,9 +116,8 @@ def test_links_and_names(fs: Filesystem) -> None:
     assert links.follow(fs) == ["content", "content", "nowhere", "ENOENT"]
     assert links.ring(fs) == "ELOOP"
     assert links.remove_a_link(fs) == [False, "kept"]
-    assert sorted(names.listing(fs, ["a b", "*"])) == [["*", "*"], ["a b", "a b"]]
-    assert names.longest(fs) == ["long", [0]]
-    assert names.longer(fs) == ["ENAMETOOLONG", "ENAMETOOLONG", []]
+    seen = names.listing(fs, ["a b", "*"])
+    assert (sorted(seen["listed"]), seen["refused"]) == ([["*", "*"], ["a b", "a b"]], {})
 
 
 def test_moves(fs: Filesystem) -> None:
@@ -128,9 +128,11 @@ def test_moves(fs: Filesystem) -> None:
 
 
 def test_lengths(fs: Filesystem) -> None:
-    at_once, later = truncate.make_all(fs)
-    for name, case in truncate.CASES.items():
-        assert at_once[name][:3] == later[name][:3] == [case.length, case.length, case.filled], name
+    seen = truncate.make_all(fs, list(truncate.CASES))
+    for name in truncate.CASES:
+        length, filled = seen["wanted"][name]
+        assert seen["at once"][name][:3] == seen["after a remount"][name][:3] == [length, length, filled], name
+    assert seen["wanted"]["with a hole"] == [16 << 20, 4096]
 
 
 def test_trees_are_told_apart(fs: Filesystem) -> None:
@@ -149,11 +151,11 @@ def test_space(fs: Filesystem) -> None:
 
 
 def test_many_and_deep(fs: Filesystem) -> None:
-    limits.make_small_files(fs, 60)
-    limits.check_small_files(fs, 60)
-    limits.make_deep_tree(fs, 80)
+    limits.check_small_files(fs, limits.make_small_files(fs, 60))
+    depth, name = limits.make_deep_tree(fs, 80)
     os.chdir(fs.point)
-    limits.check_deep_tree(fs, 80)
+    limits.check_deep_tree(fs, depth, name)
+    assert (depth, len(name)) == (80, 60)
     assert not list(Path(fs.point).iterdir())
 
 
@@ -174,16 +176,16 @@ def test_small_files_that_changed_are_told(fs: Filesystem, spoil: Callable[[], o
 
 
 def test_writers(fs: Filesystem) -> None:
-    assert writers.write_at_once(fs, 3, 7) == []
-    writers.check(fs, 3, 7)
-    Path("2-0-done").write_bytes(b"\1" * writers.SIZE)
+    assert writers.write_at_once(fs, 3, 7, 10000) == []
+    writers.check(fs, 3, 7, 10000)
+    Path("2-0-done").write_bytes(b"\1" * 10000)
     with pytest.raises(AssertionError, match=r"^2-0-done does not hold what its writer wrote$"):
-        writers.check(fs, 3, 7)
+        writers.check(fs, 3, 7, 10000)
 
 
 def test_writer_that_fails_is_told(fs: Filesystem) -> None:
     Path("2-3").mkdir()
-    assert writers.write_at_once(fs, 3, 7) == [
+    assert writers.write_at_once(fs, 3, 7, 10000) == [
         "writer 2: [Errno 21] Is a directory: '2-3'",
         "writer 2 ended with status 256",
     ]

@@ -33,6 +33,7 @@ FIELD: dict[str, Any] = {"name": "version", "offset": 4, "size": 4}
 CHECK = {"name": "unit tests", "stage": "build", "command": "make check"}
 PROOF = {"has_symbols": ["toy.c"], "sysfs": {"parameters/kind": "c"}}
 KNOWN = {"check": "mount/rename.parent_follows", "reason": "issue 7"}
+TIMES = {"vexlab_capabilities": ["read-write", "timestamps"]}
 BOTH = {"vexlab_variants": ["c-only", "full"]}
 
 
@@ -201,6 +202,18 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_damage_command": "echo {{ x }}"}, "vexlab_damage_command: 'echo {{ x }}' holds {{, which Ansible"),
         ({"vexlab_damages": {"refused": ["{{ x }}"]}}, "vexlab_damages: '{{ x }}' holds {{, which Ansible"),
         ({"vexlab_source": "~nobody-of-that-name/x"}, "vexlab_source: no home directory for ~nobody-of-that-name"),
+        ({"vexlab_limits": [28]}, "vexlab_limits: must be a mapping, not a list"),
+        ({"vexlab_limits": {"name_byte": 28}}, "vexlab_limits.name_byte: unknown field; did you mean name_bytes?"),
+        ({"vexlab_limits": {"name_bytes": 8}}, "vexlab_limits.name_bytes: 8 is out of range (minimum 11). The most"),
+        ({"vexlab_limits": {"file_bytes": "4M"}}, "vexlab_limits.file_bytes: must be a whole number, not text"),
+        ({"vexlab_limits": {"name_case": "upper"}}, "name_case: 'upper' is none of sensitive, preserving, insensitive"),
+        ({"vexlab_limits": {"hard_links": 4}}, "hard_links: is about hard-links, which isn't claimed; claim it"),
+        ({"vexlab_limits": {"owner_bits": 16}}, "owner_bits: is about permissions, which isn't claimed"),
+        ({"vexlab_limits": {"name_characters": 20, "name_bytes": 16}}, "name_characters: 20 is more than name_bytes"),
+        (TIMES | {"vexlab_limits": {"time_earliest": 9, "time_latest": 8}}, "time_earliest: 9 is more than time_lat"),
+        (TIMES | {"vexlab_limits": {"time_latest": 9}}, "vexlab_limits.time_latest: 9 leaves out today ("),
+        (TIMES | {"vexlab_limits": {"time_earliest": 1 << 40}}, "time_earliest: 1099511627776 leaves out today ("),
+        ({"vexlab_limits": {"files": 40, "directory_entries": 20}}, "files: 40 is more than directory_ent"),
     ],
 )  # fmt: skip
 def test_wrong_field_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -221,6 +234,18 @@ def test_variants_that_are_proven_and_checks_are_taken(tmp_path: Path) -> None:
 def test_known_failures_are_taken(tmp_path: Path) -> None:
     known = [KNOWN, KNOWN | {"kernels": ">=6.1,<6.13"}, KNOWN | {"check": "load/a.b[c d]", "kernels": "==6.12.1"}]
     assert load_target(written(tmp_path, {"vexlab_known_failures": known}))["vexlab_known_failures"] == known
+
+
+def test_limits_that_go_with_the_claims_are_taken(tmp_path: Path) -> None:
+    limits = {
+        "name_bytes": 28,
+        "name_characters": 28,
+        "files": 64,
+        "directory_entries": 16,
+        "time_latest": (1 << 31) - 1,
+    }
+    fields = {"vexlab_capabilities": ["read-write", "directories", "timestamps"], "vexlab_limits": limits}
+    assert load_target(written(tmp_path, fields))["vexlab_limits"] == limits
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

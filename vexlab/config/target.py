@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
-from vexlab.config import literals, stage_list
+from vexlab.config import limits, literals, stage_list
 from vexlab.errors import UsageProblem
 
 HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
@@ -219,6 +219,7 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
     if "vexlab_blkid_type" in target and target["vexlab_blkid_type"] == target.get("vexlab_filesystem_type"):
         yield "vexlab_blkid_type: is the filesystem's type, which is what blkid is taken to say; leave it out"
     yield from _across_modules(target)
+    yield from limits.problems(target)
     yield from _across_damages(target)
     yield from _across_variants(target)
     yield from _across_checks(target, capabilities)

@@ -85,7 +85,7 @@ def _case(run: Run, stage: Stage, check: Check, directory: Path, *, red: bool = 
         if check.advice:
             case.system_out = _clean(f"advice: {check.advice}")
         return case
-    result.text = _clean(details) or message
+    result.text = _clean(details) or (f"{_clean(check.promise)}\n{message}" if check.promise else message)
     case.result = [result]
     if not isinstance(result, Skipped) and (told := _told(stage, check, directory)):
         case.system_out = _clean(told)

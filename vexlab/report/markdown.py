@@ -14,6 +14,7 @@ from vexlab.gate import run_criteria
 from vexlab.gate.decision import Decision, Refused
 from vexlab.report.text import _QUIET, _clean
 from vexlab.results import logs, model, results_file
+from vexlab.results.causes import causes
 from vexlab.results.model import DIED, Check, Run, Stage, Verdict
 
 _MESSAGE_LINES = 40
@@ -192,7 +193,7 @@ def _failure(run: Run, stage: Stage, traces: Mapping[str, str]) -> dict[str, obj
         "word": _word(stage.verdict),
         "evidence": list(dict.fromkeys([*([stage.kernel_log] if stage.kernel_log else []), *paths])),
         "command": f"vexlab logs {logs.of_stage(run, stage)} --run {run.run}",
-        "checks": [check for check in stage.checks if check.verdict not in _QUIET],
+        "causes": causes([check for check in stage.checks if check.verdict not in _QUIET]),
         "trace": traces.get(stage.name, ""),
         "whole_trace": f"are shown by: vexlab logs trace --run {run.run}",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from vexlab.report.screen import Screen
-from vexlab.results.model import DIED, Stage, Verdict
+from vexlab.results.causes import causes
+from vexlab.results.model import DIED, Check, Stage, Verdict
 
 STYLES = {
     Verdict.PASSED: ("✔", "green"),
@@ -26,6 +27,7 @@ STYLES = {
     Verdict.XFAILED: ("-", "yellow"),
     Verdict.NOT_RUN: ("·", "dim"),
 }
+MOST = 5  # causes, and names of checks of one, that are shown of a stage
 PLAIN_EVERY = 30.0  # seconds between two lines about one step, where there is no terminal
 LONG = 20.0  # seconds after which a person wonders whether a step goes on
 
@@ -126,6 +128,8 @@ class Progress:
         self.console.event("stage", stage=stage.name, **facts)
         sign, style = STYLES[stage.verdict]
         self._print(sign, style, stage.name, stage.seconds, summary(stage))
+        for line in further(stage):
+            self.console.say(line, style="dim", indent=2)
 
     def say(self, text: str) -> None:
         """A remark between steps."""
@@ -182,6 +186,23 @@ def counts(stage: Stage) -> str:
     words = {verdict: str(verdict).replace("_", " ") for verdict in Verdict} | dict.fromkeys(DIED, "died")
     numbers = Counter(words[check.verdict] for check in stage.checks)
     return ", ".join(f"{numbers[word]} {word}" for word in dict.fromkeys(words.values()) if numbers[word])
+
+
+def further(stage: Stage) -> list[str]:
+    """What else went wrong in a stage than its first cause, a line for each cause, and who shares the first one."""
+    found = causes([check for check in stage.checks if check.verdict is not Verdict.NOT_RUN])
+    if not found:
+        return []
+    first, *others = found
+    lines = [f"as well: {_listed(first.others)}"] if first.others else []
+    lines += [cause.line + (f" ({_listed(cause.others)})" if cause.others else "") for cause in others[:MOST]]
+    return lines + ([f"and {len(others) - MOST} further causes: vexlab report"] if len(others) > MOST else [])
+
+
+def _listed(checks: Sequence[Check]) -> str:
+    """Names of checks, the first few of many."""
+    more = f" and {len(checks) - MOST} more" if len(checks) > MOST else ""
+    return ", ".join(check.name for check in checks[:MOST]) + more
 
 
 def _line(sign: str, style: str, step: str, seconds: float, note: str) -> Text:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from vexlab.results.causes import HARMLESS, causes, first_line
 from vexlab.results.model import DIED, Check, Stage, Verdict
-
-_HARMLESS = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED)
 
 
 def judge_stage(
@@ -30,7 +29,7 @@ def judge_stage(
     """
     verdict, reason = Verdict.NOT_RUN, interruption_reason or role_reason
     if began and interruption is not None:
-        if interruption in _HARMLESS:
+        if interruption in HARMLESS:
             raise ValueError(f"an interruption can't be {interruption}")
         verdict, reason = interruption, interruption_reason or f"the stage ended as {interruption}"
     elif began:
@@ -42,13 +41,12 @@ def _judge_finished(
     role_ok: bool | None, role_reason: str, tests_ok: bool | None, checks: Sequence[Check]
 ) -> tuple[Verdict, str]:
     """Verdict and reason of a stage that began and that nothing interrupted."""
-    wrong = [check for check in checks if check.verdict not in _HARMLESS]
-    culprit = min(wrong, key=lambda check: check.verdict is Verdict.NOT_RUN, default=None)
-    died = next((check for check in checks if check.verdict in DIED), None)
+    wrong = causes(checks)
+    died = next((cause.lead for cause in wrong if cause.lead.verdict in DIED), None)
     if role_ok is False:
         problem = role_reason or "the role of the stage failed"
-    elif culprit is not None:
-        problem = f"{culprit.name}: {_first_line(culprit.message) or culprit.verdict}"
+    elif wrong:
+        problem = wrong[0].line
     elif tests_ok is None:
         problem = "the checks of the stage did not run"
     elif not tests_ok:
@@ -60,9 +58,9 @@ def _judge_finished(
     elif silent := next((check.name for check in checks if not check.message.strip()), ""):
         problem = f"no check passed: {silent} was skipped without a reason"
     else:
-        return Verdict.SKIPPED, _first_line(checks[0].message)
+        return Verdict.SKIPPED, first_line(checks[0].message)
     if died is not None:
-        return died.verdict, f"{died.name}: {_first_line(died.message)}"
+        return died.verdict, f"{died.name}: {first_line(died.message)}"
     return Verdict.FAILED, problem
 
 
@@ -97,7 +95,7 @@ def judge_run(stages: Sequence[Stage], selected: Sequence[str]) -> Verdict:
     Otherwise the verdict of the first stage that went wrong; with none, not_run when a selected stage was not reached
     (or nothing was selected), else skipped. A stage that was not selected can only make it worse.
     """
-    wrong = [s.verdict for s in stages if s.verdict not in (*_HARMLESS, Verdict.NOT_RUN)]
+    wrong = [s.verdict for s in stages if s.verdict not in (*HARMLESS, Verdict.NOT_RUN)]
     if wrong:
         return wrong[0]
     by_name = {stage.name: stage.verdict for stage in stages}
@@ -112,7 +110,3 @@ def without_verdict(check: Check, reason: str) -> Check:
     if check.verdict not in (Verdict.FAILED, *DIED):
         return check
     return replace(check, verdict=Verdict.NOT_RUN, message=f"{reason}; it had said: {check.message}")
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -50,6 +50,7 @@ class Check(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     advice: Annotated[str, about("What it found unusual or missing and that changes no verdict, else empty.")] = ""
     place: Annotated[str, about("FILE:LINE of the check, relative to the collection; empty when it isn't known.")] = ""
+    promise: Annotated[str, about("What it is there for, as docs/checks.md has it; empty when that isn't known.")] = ""
 
 
 class Stage(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,8 @@ import msgspec
 from vexlab.config.atomic_file import replace_file
 from vexlab.config.records import decode
 from vexlab.errors import VexlabError
-from vexlab.results.judging import _HARMLESS, judge_run
+from vexlab.results.causes import HARMLESS
+from vexlab.results.judging import judge_run
 from vexlab.results.model import Check, Run, Verdict
 
 SCHEMA = 1
@@ -82,7 +83,7 @@ def _refuse_unfounded(run: Run) -> None:
     for index, stage in enumerate(run.stages):
         where = f"stages[{index}].verdict"
         verdicts = {check.verdict for check in stage.checks}
-        if stage.verdict is Verdict.PASSED and (Verdict.PASSED not in verdicts or verdicts - set(_HARMLESS)):
+        if stage.verdict is Verdict.PASSED and (Verdict.PASSED not in verdicts or verdicts - set(HARMLESS)):
             raise VexlabError(f"{where}: says passed, which the checks of {stage.name} do not bear out")
     if run.verdict is Verdict.PASSED and judge_run(run.stages, run.selected) is not Verdict.PASSED:
         raise VexlabError("verdict: says passed, which the stages do not bear out")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from guest import Guest, Lab
 from inside import build
+from words import listed
 
 Claim = Callable[[str, bool, str], None]
 
@@ -39,19 +40,24 @@ def test_module_is_an_elf_relocatable(seen: dict[str, Any]) -> None:
     assert len(header) == ELF_HEADER.size, f"the module has {seen['size']} bytes"
     magic, kind, machine, sections, section_size, section_count = ELF_HEADER.unpack(header)
     # 64 bits, little endian; relocatable; x86-64
-    assert (magic, kind, machine) == (b"\x7fELF\x02\x01", 1, 62)
+    assert magic == b"\x7fELF\x02\x01", f"the module begins with {magic.hex(' ')}, which is no ELF file of 64 bits"
+    assert (kind, machine) == (1, 62), (
+        f"the module is of ELF type {kind} for machine {machine}, expected 1 for 62 (x86-64)"
+    )
     end = sections + section_size * section_count  # the section headers are what a module ends with
     assert 0 < end <= seen["size"], f"the module is cut off: {seen['size']} bytes of {end}"
 
 
 def test_vermagic_is_of_the_running_kernel(seen: dict[str, Any], modinfo: dict[str, list[str]]) -> None:
     """A module for another kernel must not get as far as insmod."""
-    assert modinfo["vermagic"][0].split()[0] == seen["release"]
+    release = next(iter(modinfo.get("vermagic", [""])[0].split()), "none")
+    assert release == seen["release"], f"the module is built for kernel {release}, running is {seen['release']}"
 
 
 def test_name_is_what_the_target_says(lab: Lab, modinfo: dict[str, list[str]]) -> None:
     """Module file and module name may differ; the later stages go by the name."""
-    assert modinfo["name"][0] == lab.module_name
+    name = modinfo["name"][0]
+    assert name == lab.module_name, f"the module is named {name}, the target says {lab.module_name}"
 
 
 def test_module_states_its_licence(modinfo: dict[str, list[str]]) -> None:
@@ -74,7 +80,8 @@ def test_module_provides_the_filesystem_alias(lab: Lab, modinfo: dict[str, list[
 
 def test_module_is_the_recorded_one(seen: dict[str, Any]) -> None:
     """Nobody replaced the module after its build."""
-    assert seen["sha256"] == seen["record"]["sha256"]
+    found, built = seen["sha256"], seen["record"]["sha256"]
+    assert found == built, f"the module's sha256 is {found}, and was {built} when it was built"
 
 
 def test_module_carries_its_identity(seen: dict[str, Any]) -> None:
@@ -85,4 +92,4 @@ def test_module_carries_its_identity(seen: dict[str, Any]) -> None:
 def test_module_is_newer_than_no_source_file(seen: dict[str, Any]) -> None:
     """A module older than an edited source file wasn't built from it."""
     assert seen["sources"], "Kbuild noted no source file for the module"
-    assert not seen["newer"], f"newer than the module: {seen['newer']}"
+    assert not seen["newer"], f"newer than the module: {listed(seen['newer'])}"

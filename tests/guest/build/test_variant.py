@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 from guest import Guest, Lab
+from words import quoted
 
 
 @pytest.fixture(scope="module")
@@ -35,5 +36,5 @@ def test_string(guest: Guest, lab: Lab, string: tuple[str, str]) -> None:
     assert result.code in (0, 1), f"{result.command} failed with {result.code}: {result.said}"
     has = "has" if result.code == 0 else "doesn't have"
     assert (result.code == 0) == (kind == "has_strings"), (
-        f"{lab.module_file} was built as {lab.variant}, but {has} the text {text!r}"
+        f"{lab.module_file} was built as {lab.variant}, but {has} the text {quoted(text)}"
     )

@@ -9,6 +9,7 @@ import pytest
 from corruptible import Corruptible
 from guest import Guest, Lab
 from inside import device_faults
+from words import quoted
 
 pytestmark = pytest.mark.needs("device")
 
@@ -62,7 +63,7 @@ def test_device_that_fails_while_it_is_mounted(lab: Lab, corruptible: Corruptibl
         lied = [name for name in ("write and fsync", "overwrite and fdatasync") if came_of[name] == "done"]
         assert not lied, f"no write reached the device, and these succeeded: {', '.join(lied)}"
         if "persistent" in lab.capabilities:
-            assert kept == "kept"
+            assert kept == "kept", f"synced before the device failed, a file reads {quoted(kept)} after it"
             assert there or synced != "done", "fsync succeeded, and what had been written before it is gone"
 
 

@@ -6,6 +6,7 @@ import pytest
 from corruptible import Corruptible
 from guest import Guest, Lab
 from inside import mkfs as inside_mkfs
+from words import quoted
 
 pytestmark = pytest.mark.needs("device")
 
@@ -24,7 +25,7 @@ def test_mounted_device(lab: Lab, whole: Corruptible, force: bool) -> None:
     mkfs = lab.mkfs(whole.device, force=force)
     done, kept = whole.call(inside_mkfs.under_a_mount, mkfs)
     lab.mkfs_refused(mkfs, done)
-    assert kept == "precious more"
+    assert kept == "precious more", f"mkfs was refused under a mount, and two files read {quoted(kept)} after it"
 
 
 @pytest.mark.requires("mkfs-refuses-signature")

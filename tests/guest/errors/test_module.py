@@ -29,7 +29,10 @@ def must_be_refused_under_a_mount(lab: Lab, corruptible: Corruptible, command: s
     corruptible.trial("whole", mounts=[lab.mount_options_ro]).must_be_safe()
     done, before, *goes_on = corruptible.call(modules.command_under_a_mount, command, lab.module_name)
     refused(Result(command, *done), because)
-    assert goes_on == [before, True, "done"]
+    after, is_registered, listing = goes_on
+    assert after == before, f"{command} was refused, and the module's use count went from {before} to {after}"
+    assert is_registered, f"{command} was refused, and the filesystem's type is gone"
+    assert listing == "done", f"{command} was refused, and a listing of what is mounted: {listing}"
 
 
 def test_loaded_twice(lab: Lab, corruptible: Corruptible) -> None:

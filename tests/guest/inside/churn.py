@@ -15,11 +15,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from inside.amounts import most, room
 from inside.attempts import outcome
 from inside.filesystem import Filesystem
+from inside.system import put, write
 
-LARGEST = 200_000  # bytes of a file
+LARGEST = 200_000  # bytes of a file, where it can have so many
 MOST = 60  # names at a time
+LINKS = 8  # names of a file: no filesystem that has hard links is known to have fewer
 
 
 @dataclass
@@ -45,6 +48,11 @@ class Churn:
         self.made = 0
         self.step = 0
         self.doing = "nothing"
+        self.largest = min(most(fs, "file_bytes", LARGEST), max(4096, room(2 * MOST)))
+        self.longest = most(fs, "name_bytes", 210)
+        self.entries = most(fs, "directory_entries", MOST + 1) - 1  # beside lost+found
+        self.most = min(MOST, most(fs, "files", MOST + 1) - 1)
+        self.target = most(fs, "symbolic_link_bytes", 300) if "symbolic-links" in self.can else 0
         self.operations = [self.create, self.create, self.write, self.write, self.append, self.read, self.unlink]
         optional = {
             "directories": [self.make_directory, self.remove_directory], "rename": [self.rename, self.rename],
@@ -63,53 +71,55 @@ class Churn:
 
     def new(self) -> str:
         """A name that isn't there yet, somewhere in the tree."""
-        if len(self.names) >= MOST:
+        if len(self.names) >= self.most:
             raise LookupError
         self.made += 1
         places = ["", *(f"{name}/" for name, node in self.names.items() if node.kind == "directory")]
-        return f"{self.random.choice(places)}{self.made}{'n' * self.random.choice([0, 0, 3, 40, 200])}"
+        place, length = self.random.choice(places), self.random.choice([0, 0, 3, 40, 200])
+        if sum(name.rpartition("/")[0] == place.rstrip("/") for name in self.names) >= self.entries:
+            raise LookupError
+        return place + f"{self.made}{'n' * length}"[: self.longest]
 
-    def data(self, most: int) -> bytes:
+    def data(self, up_to: int) -> bytes:
         """Some bytes."""
-        return self.random.randbytes(self.random.choice([1, 100, self.random.randint(1, most), most]))
+        least = max(100, up_to)
+        return self.random.randbytes(self.random.choice([1, 100, self.random.randint(1, least), least]))
 
     # --- operations; each tells what it does before it does it
 
     def create(self) -> None:
         """A new file."""
-        name, data = self.new(), self.data(LARGEST // 4)
+        name, data = self.new(), self.data(self.largest // 4)
         self.doing = f"create {name} with {len(data)} bytes"
-        with open(name, "xb") as file:
-            file.write(data)
+        write(name, data, "x")
         self.names[name] = Node("file", bytearray(data), mode=stat.S_IMODE(os.stat(name).st_mode))
 
     def write(self) -> None:
         """Bytes in the middle of a file, or behind its end."""
         name = self.some("file")
         content = self.names[name].content
-        place, data = self.random.randint(0, len(content) + 9000), self.data(LARGEST // 8)
-        place = min(place, LARGEST - len(data))
+        place, data = self.random.randint(0, len(content) + 9000), self.data(self.largest // 8)
+        place = min(place, self.largest - len(data))
         self.doing = f"write {len(data)} bytes at {place} of {name}"
         with open(name, "r+b", buffering=0) as file:
             file.seek(place)
-            file.write(data)
+            put(file.fileno(), data)
         content.extend(bytes(max(0, place - len(content))))
         content[place : place + len(data)] = data
 
     def append(self) -> None:
         """Bytes at the end of a file."""
         name, data = self.some("file"), self.data(5000)
-        if len(self.names[name].content) + len(data) > LARGEST:
+        if len(self.names[name].content) + len(data) > self.largest:
             raise LookupError
         self.doing = f"append {len(data)} bytes to {name}"
-        with open(name, "ab") as file:
-            file.write(data)
+        write(name, data, "a")
         self.names[name].content += data
 
     def truncate(self) -> None:
         """A file made shorter or longer."""
         name = self.some("file")
-        content, size = self.names[name].content, self.random.randint(0, LARGEST)
+        content, size = self.names[name].content, self.random.randint(0, self.largest)
         self.doing = f"truncate {name} from {len(content)} to {size} bytes"
         os.truncate(name, size)
         del content[size:]
@@ -187,14 +197,16 @@ class Churn:
     def link(self) -> None:
         """A second name of a file."""
         old, new = self.some("file"), self.new()
+        if sum(node is self.names[old] for node in self.names.values()) >= int(self.fs.limits.get("hard_links", LINKS)):
+            raise LookupError
         self.doing = f"link {old} to {new}"
         os.link(old, new)
         self.names[new] = self.names[old]
 
     def symlink(self) -> None:
         """A symbolic link, mostly to nowhere."""
-        name, target = self.new(), "t" * self.random.choice([1, 50, 300])
-        self.doing = f"symbolic link {name}"
+        name, target = self.new(), "t" * min(self.target, self.random.choice([1, 50, 300]))
+        self.doing = f"make symbolic link {name} of {len(target)} bytes"
         os.symlink(target, name)
         self.names[name] = Node("link", target=target)
 
@@ -237,9 +249,12 @@ class Churn:
         """The whole tree with the model."""
         seen = {os.path.relpath(os.path.join(root, name), ".") for root, directories, files in os.walk(".")
                 for name in directories + files} - {"lost+found"}  # fmt: skip
+        if self.fs.limits.get("name_case") == "insensitive":  # all names here are of small letters
+            seen = {name.lower() for name in seen}
         if seen != set(self.names):
             lost, found = sorted(set(self.names) - seen)[:3], sorted(seen - set(self.names))[:3]
-            self.fail(f"names that are gone: {lost}, names that should not be there: {found}")
+            self.fail(f"names that are gone: {', '.join(lost) or 'none'}; "
+                      f"names that should not be there: {', '.join(found) or 'none'}")  # fmt: skip
         for name, node in self.names.items():
             self.compare(name, node)
 
@@ -268,4 +283,4 @@ def run(fs: Filesystem, seed: int, operations: int, capabilities: Collection[str
     try:
         churn.run(operations)
     except OSError as problem:
-        churn.fail(str(problem))
+        churn.fail(f"{errno.errorcode.get(problem.errno or 0, 'an error')} ({problem.strerror or problem})")

@@ -13,10 +13,11 @@ import struct
 from collections.abc import Callable, Collection
 from typing import Any
 
+from inside.amounts import most
 from inside.attempts import outcome, shell
 from inside.filesystem import Filesystem
 from inside.images import digest
-from inside.system import mount, mounts, references, syncfs, umount, write
+from inside.system import mount, mounts, put, references, syncfs, umount, write
 
 BLKZEROOUT = 0x127F
 CHUNK = 1 << 20
@@ -80,15 +81,17 @@ def read_all(point: str) -> dict[str, Callable[[], object]]:
 def write_all(point: str) -> dict[str, Callable[[], object]]:
     """Ways to change what is mounted, by name; each may raise OSError."""
 
-    def put(name: str, mode: str) -> None:
-        with open(f"{point}/{name}", mode) as file:
-            file.write(b"x" * 70000)
-            file.flush()
-            os.fsync(file.fileno())
+    def put_and_sync(name: str, flag: int) -> None:
+        descriptor = os.open(f"{point}/{name}", os.O_WRONLY | os.O_CREAT | flag)
+        try:
+            put(descriptor, b"x" * 70000)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     return {
-        "create": lambda: put("new", "xb"),
-        "append": lambda: put("file", "ab"),
+        "create": lambda: put_and_sync("new", os.O_EXCL),
+        "append": lambda: put_and_sync("file", os.O_APPEND),
         "truncate": lambda: os.truncate(f"{point}/file", 10),
         "make directory": lambda: os.mkdir(f"{point}/made"),
         "rename": lambda: os.rename(f"{point}/new", f"{point}/renamed"),
@@ -138,9 +141,9 @@ def trial(order: dict[str, Any]) -> dict[str, Any]:
     return {"attempts": attempts, "references": counts, "changed": changed}
 
 
-def fill(_fs: Filesystem, can: Collection[str]) -> None:
+def fill(fs: Filesystem, can: Collection[str]) -> None:
     """Make what is on it when damage is done: docs/targets.md promises this to the commands that do it."""
-    write("file", b"vexlab" * 20000)
+    write("file", (b"vexlab" * 20000)[: most(fs, "file_bytes", 120_000)])
     if "directories" in can:
         os.mkdir("directory")
         write("directory/inner", "inner")

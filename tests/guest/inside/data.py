@@ -7,23 +7,25 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from inside.amounts import most
 from inside.filesystem import Filesystem
 from inside.images import blocks
-from inside.system import read, syncfs, write
+from inside.system import put, read, syncfs, write
 
 
 def mapped_memory(fs: Filesystem) -> dict[str, Any]:
     """Write a file through a mapping; what reads at once, and whether it is right after a remount, mapped and read."""
-    with open("mapped", "w+b") as file:
-        file.truncate(12345)
-        with mmap.mmap(file.fileno(), 0) as memory:
-            memory[4090:4102] = b"across pages"
-            memory[12340:] = b"ended"
-            memory.flush()
-            file.seek(4090)
-            at_once = file.read(12).decode()
+    size = most(fs, "file_bytes", 12345)
+    middle = min(4090, size // 2)
+    write("mapped", bytes(size))
+    with open("mapped", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[middle : middle + 12] = b"across pages"
+        memory[size - 5 :] = b"ended"
+        memory.flush()
+        file.seek(middle)
+        at_once = file.read(12).decode(errors="replace")
     fs.remount()
-    wanted = bytes(4090) + b"across pages" + bytes(12340 - 4102) + b"ended"
+    wanted = bytes(middle) + b"across pages" + bytes(size - middle - 17) + b"ended"
     with open("mapped", "r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
         return {"read at once": at_once, "mapped again": memory[:] == wanted, "read again": file.read() == wanted}
 
@@ -48,13 +50,14 @@ def by_syncfs(_file: int, _directory: int) -> None:
 SYNCS: dict[str, Callable[[int, int], None]] = {"fsync": by_fsync, "fdatasync": by_fdatasync, "syncfs": by_syncfs}
 
 
-def sync_and_copy(fs: Filesystem, name: str, way: str, twin: str) -> None:
-    """Write a file, sync it in one of these ways, and copy the device to another one with the file still open.
+def sync_and_copy(fs: Filesystem, name: str, way: str, twin: str) -> int:
+    """Write a file that repeats its name, sync it in one of these ways, and copy the device with the file still open.
 
-    Then unmount: two filesystems that claim to be the same one are not mounted at once.
+    Then unmount: two filesystems that claim to be the same one are not mounted at once. Returns how often it does.
     """
+    times = most(fs, "file_bytes", 100_000) // len(name)
     directory, file = os.open(".", os.O_RDONLY), os.open(name, os.O_CREAT | os.O_RDWR)
-    os.write(file, name.encode() * 10000)
+    put(file, name.encode() * times)
     SYNCS[way](file, directory)
     with open(twin, "r+b") as copy:
         for offset, block in blocks(fs.image):
@@ -63,6 +66,7 @@ def sync_and_copy(fs: Filesystem, name: str, way: str, twin: str) -> None:
     os.close(directory)
     os.close(file)
     fs.unmount()
+    return times
 
 
 def read_in_a_mount(fs: Filesystem, name: str) -> str:

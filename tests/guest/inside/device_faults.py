@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inside.amounts import most
 from inside.attempts import outcome, outcomes, shell
 from inside.filesystem import Filesystem
-from inside.system import mounts, read, references, syncfs, umount, write
+from inside.system import mounts, put, read, references, syncfs, umount, write
 
 NAME = "vexlab-corruptible"
 
@@ -48,7 +49,7 @@ def read_file() -> bytes:
 
 
 def write_and(sync: Callable[[int], None], name: str) -> None:
-    """Write 100,000 bytes to a file and have them synced."""
+    """Write 100,000 bytes to a file, or as many as it takes at once, and have them synced."""
     descriptor = os.open(name, os.O_CREAT | os.O_WRONLY)
     os.write(descriptor, bytes(100000))
     sync(descriptor)
@@ -101,8 +102,9 @@ def fail_under_a_writable_mount(fs: Filesystem, device: str, module: str, fails:
     write("kept", "kept")
     syncfs()
     forget_cache()
+    content = "held" * (most(fs, "file_bytes", 100_000) // 4)
     held = os.open("held", os.O_CREAT | os.O_WRONLY)
-    os.write(held, b"held" * 25000)
+    put(held, content.encode())
     becomes(fails)
     synced = outcome(os.fsync, held)
     os.close(held)
@@ -113,7 +115,7 @@ def fail_under_a_writable_mount(fs: Filesystem, device: str, module: str, fails:
     fs.mount()
     kept, there = (read(name) if os.path.exists(name) else "" for name in ("kept", "held"))
     fs.unmount()
-    return [came, kept, synced, there == "held" * 25000, [before, after]]
+    return [came, kept, synced, there == content, [before, after]]
 
 
 def fail_under_a_read_only_mount(fs: Filesystem, device: str, module: str, fails: str, works: str) -> list[int]:

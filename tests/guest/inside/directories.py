@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inside.attempts import outcomes
+from inside.amounts import found, make, many, most
+from inside.attempts import outcome, outcomes
 from inside.filesystem import Filesystem
 from inside.system import read, syncfs, write
 
@@ -36,7 +37,8 @@ def content_left(_fs: Filesystem) -> str:
 
 def nested(fs: Filesystem) -> list[Any]:
     """Make directories forty levels deep; what a file in the last holds after a remount, and what a removal leaves."""
-    levels = ["/".join(f"level{number}" for number in range(depth)) for depth in range(1, 41)]
+    deepest = most(fs, "files", 41) - 1
+    levels = ["/".join(f"level{number}" for number in range(depth)) for depth in range(1, deepest + 1)]
     for level in levels:
         os.mkdir(level)
     write(f"{levels[-1]}/file", "bottom")
@@ -68,7 +70,9 @@ def link_counts(_fs: Filesystem) -> list[int]:
     counts.append(os.stat("count").st_nlink)
     os.unlink("count/file")
     os.rmdir("count/b")
-    return [*counts, os.stat("count").st_nlink]
+    counts.append(os.stat("count").st_nlink)
+    os.rmdir("count")
+    return counts
 
 
 def name_of_a_removed_one(fs: Filesystem) -> str:
@@ -81,23 +85,43 @@ def name_of_a_removed_one(fs: Filesystem) -> str:
     return read("once")
 
 
-def list_many(fs: Filesystem, names: Sequence[str]) -> dict[str, list[str]]:
-    """Make so many files in one directory; what is listed at once and after a remount."""
+def list_many(fs: Filesystem, want: int, length: int) -> dict[str, list[str]]:
+    """Make so many files with names so long in one directory, or as many as it can have.
+
+    Their names; what is listed of them at once and after a remount.
+    """
+    length = most(fs, "name_bytes", length)
+    names = [f"e{number:04d}-{'long' * length}"[:length] for number in range(most_entries(fs, want))]
     os.mkdir("many")
-    for name in names:
-        os.close(os.open(f"many/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    made = many([f"many/{name}" for name in names])
+    if made < len(names):
+        came = outcome(make, f"many/{names[made]}")
+        assert "directory_entries" not in fs.limits, (
+            f"a directory of {made} entries: one more is refused with {came}, the target says "
+            f"{fs.limits['directory_entries']} (vexlab_limits, directory_entries)"
+        )
+        found(fs, "directory_entries", made, want, came)
     at_once = os.listdir("many")
     fs.remount()
-    return {"at once": at_once, "after a remount": os.listdir("many")}
+    return {"made": names[:made], "at once": at_once, "after a remount": os.listdir("many")}
 
 
-def remove_many(fs: Filesystem, first: Sequence[str]) -> list[Any]:
-    """Remove these of `list_many`, then what is listed after a remount, sorted; and whether the directory is left."""
-    for name in first:
+def most_entries(fs: Filesystem, want: int) -> int:
+    """How many entries of one directory a target says there can be, and how many files there is room for."""
+    return min(want, int(fs.limits.get("directory_entries", want)), most(fs, "files", want + 1) - 1)
+
+
+def remove_many(fs: Filesystem) -> list[Any]:
+    """Remove every other file of `list_many`.
+
+    What should be left; what is listed after a remount; and whether the directory is left when all were removed.
+    """
+    names = sorted(os.listdir("many"))
+    for name in names[::2]:
         os.unlink(f"many/{name}")
     fs.remount()
     left = os.listdir("many")
     for name in left:
         os.unlink(f"many/{name}")
     os.rmdir("many")
-    return [sorted(left), os.path.exists("many")]
+    return [names[1::2], sorted(left), os.path.exists("many")]

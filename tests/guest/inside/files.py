@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from inside.amounts import CHUNK, Pace, allowed, found, most, note, room
 from inside.attempts import outcomes
 from inside.filesystem import Filesystem
-from inside.system import read, syncfs, write
+from inside.system import put, read, syncfs, write
+
+MIB = 1 << 20
 
 # What is tried beside a file `file`, and what must come of it.
 ERRORS: dict[str, tuple[Callable[[], object], str]] = {
@@ -34,40 +37,80 @@ def pattern(size: int) -> bytes:
     return array("Q", range(size // 8 + 1)).tobytes()[:size]
 
 
-def reread(fs: Filesystem, sizes: Sequence[int]) -> dict[str, list[int | None]]:
-    """Write a file of each size; for each how many bytes read after a remount, and the place of the first wrong one."""
-    for size in sizes:
-        write(f"size-{size}", pattern(size))
-    fs.remount()
-    found: dict[str, list[int | None]] = {}
-    for size in sizes:
-        data, wanted = Path(f"size-{size}").read_bytes(), pattern(size)
-        differing = (place for place, (a, b) in enumerate(zip(data, wanted, strict=False)) if a != b)
-        found[str(size)] = [len(data), next(differing, None) if data != wanted else None]
-    return found
+def reread(fs: Filesystem, sizes: Sequence[int]) -> dict[str, list[Any]]:
+    """Write a file of each size; for each how many bytes read after a remount, and the place of the first wrong one.
 
-
-def big_file(fs: Filesystem) -> list[Any]:
-    """Write 20 MiB of noise in which every block is told from every other.
-
-    Which MiB read otherwise after a remount, and how many bytes follow them.
+    Of a size that a limit refused, the errno alone.
     """
-    data = bytearray(os.urandom(1 << 20))
+    refused = {}
+    for size in sizes:
+        try:
+            write(f"s-{size}", pattern(size))
+        except OSError as problem:
+            refused[size] = allowed(fs, "file_bytes", size, f"a file of {size} bytes", problem)
+            os.unlink(f"s-{size}")
+    fs.remount()
+    seen: dict[str, list[Any]] = {}
+    for size in sizes:
+        if size in refused:
+            seen[str(size)] = [refused[size]]
+            continue
+        data, wanted = Path(f"s-{size}").read_bytes(), pattern(size)
+        differing = (place for place, (a, b) in enumerate(zip(data, wanted, strict=False)) if a != b)
+        seen[str(size)] = [len(data), next(differing, None) if data != wanted else None]
+        os.unlink(f"s-{size}")
+    return seen
+
+
+def big_file(fs: Filesystem, mebibytes: int, seconds: int) -> list[Any]:
+    """Write so many MiB of noise in which every block is told from every other, or as much as a limit and time let.
+
+    How many were written; which of them read otherwise after a remount, and how many bytes follow them.
+    """
+    data = bytearray(os.urandom(MIB))
 
     def part(number: int) -> bytearray:
         for block in range(256):
             data[block * 4096 : block * 4096 + 8] = struct.pack("Q", number * 256 + block)
         return data
 
-    with open("big", "wb") as new:
-        for number in range(20):
-            new.write(part(number))
+    want = min(mebibytes, max(1, room(2) // MIB))
+    size = pour(fs, part, min(want * MIB, int(fs.limits.get("file_bytes", want * MIB))), seconds)
     fs.remount()
     with open("big", "rb") as file:
-        wrong = [number for number in range(20) if file.read(1 << 20) != part(number)]
-        more = file.read(1)
+        wrong = [
+            number for number in range(-(-size // MIB))
+            if file.read(MIB)[: size - number * MIB] != part(number)[: size - number * MIB]
+        ]  # fmt: skip
+        more = os.stat("big").st_size - size
     os.unlink("big")
-    return [wrong, len(more)]
+    return [size, wrong, more]
+
+
+def pour(fs: Filesystem, part: Callable[[int], bytearray], size: int, seconds: int) -> int:
+    """Write a file `big` of so many bytes, by parts of 1 MiB: how many were written.
+
+    Fewer where the target names no limit and one refused them, or where the time is over; both are noted.
+    """
+    pace, place, whole = Pace(seconds), 0, bytearray()
+    descriptor = os.open("big", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+    try:
+        while place < size:
+            whole = part(place // MIB) if place % MIB == 0 else whole
+            data = whole[place % MIB :][: min(CHUNK, size - place)]
+            put(descriptor, data)
+            place += len(data)
+            if pace.is_over() and place < size:
+                note(f"slow: {pace.rate(place)}; the other {(size - place) / MIB:.1f} MiB were not written")
+                break
+    except OSError as problem:
+        came = allowed(fs, "file_bytes", place + 1, f"a write behind {place} bytes of a file", problem)
+        size = os.fstat(descriptor).st_size
+        found(fs, "file_bytes", size, size + 1, came)
+        return size
+    finally:
+        os.close(descriptor)
+    return place
 
 
 def append(fs: Filesystem) -> str:
@@ -75,25 +118,34 @@ def append(fs: Filesystem) -> str:
     for step in ("one", "two", "three"):
         write("append", step, "a")
         fs.remount()
-    return read("append")
+    return content_and_gone("append")
 
 
-def overwrite_the_middle(fs: Filesystem) -> str:
-    """Write across the border of two blocks of a file of three; what it reads after a remount."""
-    write("middle", b"a" * 12288)
+def content_and_gone(name: str) -> str:
+    """What a file holds, which is removed: what checks leave behind counts where there can be few files."""
+    content = read(name)
+    os.unlink(name)
+    return content
+
+
+def overwrite_the_middle(fs: Filesystem) -> list[str]:
+    """Write across the border of two blocks of a file of three: what it should read after a remount, and reads."""
+    size = most(fs, "file_bytes", 12288)
+    place = min(4094, size // 2)
+    write("middle", b"a" * size)
     descriptor = os.open("middle", os.O_WRONLY)
-    os.pwrite(descriptor, b"BBBB", 4094)
+    os.pwrite(descriptor, b"BBBB", place)
     os.close(descriptor)
     fs.remount()
-    return read("middle")
+    return ["a" * place + "BBBB" + "a" * (size - place - 4), content_and_gone("middle")]
 
 
 def rewrite(fs: Filesystem) -> list[Any]:
     """Write a short content over a long one; size and content after a remount."""
-    write("again", bytes(9000))
+    write("again", bytes(most(fs, "file_bytes", 9000)))
     write("again", "short")
     fs.remount()
-    return [os.stat("again").st_size, read("again")]
+    return [os.stat("again").st_size, content_and_gone("again")]
 
 
 def delete(fs: Filesystem) -> list[Any]:
@@ -104,14 +156,15 @@ def delete(fs: Filesystem) -> list[Any]:
     write("other", "y")
     at_once = os.path.exists("gone")
     fs.remount()
-    return [at_once, os.path.exists("gone"), read("other")]
+    return [at_once, os.path.exists("gone"), content_and_gone("other")]
 
 
-def read_without_a_name(_fs: Filesystem) -> list[Any]:
+def read_without_a_name(fs: Filesystem) -> list[Any]:
     """Delete a file that is open, and write another: whether its name is there, and what it reads."""
     write("open", "mine")
     with open("open") as file:
         os.unlink("open")
-        write("other", bytes(1 << 20))
+        write("other", bytes(most(fs, "file_bytes", min(MIB, room()))))
         syncfs()
+        os.unlink("other")
         return [os.path.exists("open"), file.read()]

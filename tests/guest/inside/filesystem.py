@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,13 @@ def on(known: dict[str, Any], function: str, arguments: list[Any]) -> Any:
     fs = Filesystem(**known)
     if os.path.isdir(fs.point):
         os.chdir(fs.point)
-    return named(function)(fs, *arguments)
+    value = named(function)(fs, *arguments)
+    if state := fs.unfit():
+        sys.stdout.write(f"{UNFIT}{state}\n")
+    return value
+
+
+UNFIT = "vexlab unfit: "  # begins a line of output that says in what state the next check would find a filesystem
 
 
 @dataclass
@@ -35,6 +43,7 @@ class Filesystem:
     `shape` is block, none or directory; `source` is what is mounted, if that is no device. `fsck` is a script, which
     looks at $DEVICE after each unmount of what could be written; empty for a filesystem that has none, or may be wrong.
     `room_returns_seconds`: within how many of them the room of a removed file is free again.
+    `can` is what the target claims, `limits` how far that goes, as far as it says so.
     """
 
     image: str
@@ -49,6 +58,24 @@ class Filesystem:
     disk: list[str]
     fsck: str = ""
     room_returns_seconds: int = 30
+    can: list[str] = field(default_factory=list)
+    limits: dict[str, Any] = field(default_factory=dict)
+
+    def unfit(self) -> str:
+        """In which state a mounted filesystem is that is no good for a check: full, read-only, broken; else nothing."""
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            mount, superblock = (part.split() for part in line.split(" - "))
+            if mount[4] == self.point and mount[5].split(",")[0] == "rw" and superblock[2].split(",")[0] == "ro":
+                return "read-only"
+        if not os.path.ismount(self.point):
+            return ""
+        try:
+            seen = os.statvfs(self.point)
+            os.listdir(self.point)
+        except OSError as problem:
+            return f"broken ({errno.errorcode.get(problem.errno or 0, str(problem))})"
+        room = seen.f_bavail * seen.f_frsize
+        return "full" if seen.f_blocks and room < min(1 << 20, seen.f_blocks * seen.f_frsize // 20) else ""
 
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
+from inside.amounts import REFUSALS, Pace, allowed, found, most
 from inside.filesystem import Filesystem
-from inside.system import free, read, write
+from inside.system import free, put, read, write
 
 DOWN = "down" * 15  # a name of which a few make a path that is too long
+LEAST = 1 << 16  # bytes: a file that takes fewer found no room
 
 
-def fill_up(block: bytes, number: int) -> int:
-    """Write a file until no room is left; how many bytes it took. Another error than ENOSPC is raised."""
-    written = 0
-    with open(f"full-{number}", "wb", buffering=0) as file:
-        try:
-            while True:
-                written += file.write(block)
-                if written % (8 << 20) == 0:
-                    os.fsync(file.fileno())
-        except OSError as problem:
-            if problem.errno != errno.ENOSPC:
-                raise
-        os.fsync(file.fileno())
+def fill_up(block: bytes, number: int, pace: Pace) -> int:
+    """Write a file until no room is left, or no more goes into it, or time is over; how many bytes it took."""
+    written, descriptor = 0, os.open(f"full-{number}", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    try:
+        while not pace.is_over():
+            put(descriptor, block)
+            written += len(block)
+            if written % (8 << 20) == 0:
+                os.fsync(descriptor)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EFBIG):
+            raise
+        written = os.fstat(descriptor).st_size
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     return written
 
 
@@ -32,60 +39,91 @@ def check_and_remove(block: bytes, number: int, size: int) -> None:
     place = 0
     with open(f"full-{number}", "rb") as file:
         while data := file.read(len(block)):
-            assert data == block[: len(data)], f"the full filesystem lost data of full-{number} near {place}"
+            assert data == block[: len(data)], f"the full filesystem lost data of full-{number} near byte {place}"
             place += len(data)
     assert place == size, f"full-{number} has {place} bytes, {size} were written"
     os.unlink(f"full-{number}")
 
 
-def fill(fs: Filesystem, rounds: int) -> list[list[int]]:
-    """Fill it up, read everything and remove it; for each round the bytes free before, when full, and after."""
+def fill(fs: Filesystem, rounds: int, seconds: int) -> list[list[Any]]:
+    """Fill it up, read everything and remove it, in so many seconds at most for the writing.
+
+    For each round the bytes free before, when full, and after; what ended it early, in words; how many files.
+    """
     block = os.urandom(1 << 16) * 16
-    seen = []
+    seen: list[list[Any]] = []
+    pace, done = Pace(seconds), 0
     for _ in range(rounds):
-        before, sizes = free(), list[int]()
-        while not sizes or sizes[-1] > 0:
-            sizes.append(fill_up(block, len(sizes)))
+        before, sizes, why = free(), list[int](), ""
+        while not why and (not sizes or sizes[-1] >= LEAST):
+            try:
+                sizes.append(fill_up(block, len(sizes), pace))
+            except OSError as problem:
+                if problem.errno not in REFUSALS or not problem.filename:
+                    raise
+                why = f"file {len(sizes) + 1} was refused with {errno.errorcode[problem.errno or 0]}"
+            if pace.is_over():
+                why = f"slow: {pace.rate(done + sum(sizes))}"
         full = free()
         for number, size in enumerate(sizes):
             check_and_remove(block, number, size)
-        seen.append([before, full, free(before - (1 << 20), fs.room_returns_seconds)])
+        done += sum(sizes)
+        seen.append([before, full, free(before - (1 << 20), fs.room_returns_seconds), why, len(sizes)])
+        if why:
+            break
     return seen
 
 
-def make_small_files(_fs: Filesystem, count: int) -> None:
-    """Make so many files in one directory, each with a content of its own."""
+def make_small_files(fs: Filesystem, want: int) -> int:
+    """Make so many files in one directory, each with a content of its own, or as many as there can be; how many."""
+    count = min(want, int(fs.limits.get("directory_entries", want + 1)) - 1, most(fs, "files", want))
     for number in range(count):
-        write(f"file-{number}", str(number) * (number % 50))
+        try:
+            write(f"file-{number}", content_of(number))
+        except OSError as problem:
+            what = f"{number} files in a directory, and one more"
+            found(fs, "directory_entries", number, want, allowed(fs, "directory_entries", number + 1, what, problem))
+            return number
+    return count
+
+
+def content_of(number: int) -> str:
+    """What a small file holds, by its number."""
+    return str(number) * (number % 50)
 
 
 def check_small_files(_fs: Filesystem, count: int) -> None:
     """Each is listed once and holds what it held; all can be removed, and nothing is left."""
-    names = [name for name in os.listdir(".") if name.startswith("file-")]
+    names = [name for name in os.listdir(".") if name.lower().startswith("file-")]
     different = len(set(names))
     assert len(names) == count == different, f"{len(names)} names are listed, {different} different, {count} were made"
     for number in range(count):
-        assert read(f"file-{number}") == str(number) * (number % 50), f"file-{number} has other content"
+        assert read(f"file-{number}") == content_of(number), f"file-{number} has other content"
         os.unlink(f"file-{number}")
     left = set(os.listdir(".")) - {"lost+found"}
     assert not left, f"{len(left)} names are still there"
 
 
-def make_deep_tree(_fs: Filesystem, depth: int) -> None:
-    """Make directories in each other, each with a file, by relative names, which are never too long."""
+def make_deep_tree(fs: Filesystem, want: int) -> list[Any]:
+    """Make directories in each other, each with a file, by relative names, which are never too long.
+
+    How deep, and the name.
+    """
+    depth, name = min(want, most(fs, "files", 2 * want) // 2), DOWN[: most(fs, "name_bytes", len(DOWN))]
     for level in range(depth):
-        os.mkdir(DOWN)
-        os.chdir(DOWN)
+        os.mkdir(name)
+        os.chdir(name)
         write("level", str(level))
+    return [depth, name]
 
 
-def check_deep_tree(fs: Filesystem, depth: int) -> None:
+def check_deep_tree(fs: Filesystem, depth: int, name: str) -> None:
     """Each file holds what it held; all can be removed on the way up, which ends where the way down began."""
     for level in range(depth):
-        os.chdir(DOWN)
-        assert read("level") == str(level), f"level {level} has other content"
+        os.chdir(name)
+        assert read("level") == str(level), f"the file at level {level} has other content"
     for _ in range(depth):
         os.unlink("level")
         os.chdir("..")
-        os.rmdir(DOWN)
+        os.rmdir(name)
     assert os.stat(".").st_ino == os.stat(fs.point).st_ino, "the way back up ends elsewhere"

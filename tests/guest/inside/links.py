@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from inside.amounts import allowed, most, room
 from inside.attempts import outcome
 from inside.filesystem import Filesystem
 from inside.system import read, syncfs, write
@@ -21,7 +22,10 @@ def three_names(fs: Filesystem) -> list[Any]:
     fs.remount()
     inodes = {os.stat(name).st_ino for name in ("first", "second", "dir/third")}
     counts = {os.stat(name).st_nlink for name in ("first", "second", "dir/third")}
-    return [len(inodes), sorted(counts), read("dir/third")]
+    content = read("dir/third")
+    for name in ("first", "second", "dir/third"):
+        os.unlink(name)
+    return [len(inodes), sorted(counts), content]
 
 
 def last_name(fs: Filesystem) -> list[Any]:
@@ -29,10 +33,11 @@ def last_name(fs: Filesystem) -> list[Any]:
     write("a", "kept")
     os.link("a", "b")
     os.unlink("a")
-    write("other", bytes(1 << 20))
+    write("other", bytes(most(fs, "file_bytes", min(1 << 20, room()))))
     fs.remount()
     found = [os.stat("b").st_nlink, read("b")]
     os.unlink("b")
+    os.unlink("other")
     return [*found, os.path.exists("b")]
 
 
@@ -44,11 +49,23 @@ def link_over_a_name(_fs: Filesystem) -> list[str]:
 
 
 def symbolic_links(fs: Filesystem, targets: Mapping[str, str]) -> dict[str, list[Any]]:
-    """Make links with these names and targets; size and target of each after a remount."""
+    """Make links with these names and targets; size and target of each after a remount.
+
+    Of one that a limit refused, the errno alone.
+    """
+    refused = {}
     for name, target in targets.items():
-        os.symlink(target, name)
+        try:
+            os.symlink(target, name)
+        except OSError as problem:
+            what = f"symlink of {len(target)} bytes"
+            refused[name] = [allowed(fs, "symbolic_link_bytes", len(target), what, problem)]
     fs.remount()
-    return {name: [os.lstat(name).st_size, os.readlink(name)] for name in targets}
+    made = [name for name in targets if name not in refused]
+    seen = {name: [os.lstat(name).st_size, os.readlink(name)] for name in made}
+    for name in made:
+        os.unlink(name)
+    return refused | seen
 
 
 def follow(fs: Filesystem) -> list[str]:

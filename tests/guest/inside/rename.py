@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from inside.amounts import portions, write_files
 from inside.attempts import outcomes
 from inside.filesystem import Filesystem
 from inside.system import free, read, syncfs, write
@@ -61,21 +62,23 @@ def tree_after_errors(_fs: Filesystem) -> str:
 def moved(fs: Filesystem, moves: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Make each move (tree before it, old name, new name) in a directory of its own; each tree after a remount."""
 
-    def places() -> Iterator[str]:
-        for name in moves:
-            os.chdir(f"{fs.point}/moves/{name}")
+    places = {name: str(number) for number, name in enumerate(moves)}
+
+    def all_of_them() -> Iterator[str]:
+        for name, place in places.items():
+            os.chdir(f"{fs.point}/moves/{place}")
             yield name
         os.chdir(fs.point)
 
     for name in moves:
-        os.makedirs(f"moves/{name}")
-    for name in places():
+        os.makedirs(f"moves/{places[name]}")
+    for name in all_of_them():
         make(moves[name][0])
     syncfs()  # what a rename changes must be written for its own sake, not because what was made before is
-    for name in places():
+    for name in all_of_them():
         os.rename(moves[name][1], moves[name][2])
     fs.remount()
-    return {name: tree() for name in places()}
+    return {name: tree() for name in all_of_them()}
 
 
 def parent_of_what_moved(fs: Filesystem) -> list[int]:
@@ -98,10 +101,17 @@ def rename_an_open_file(_fs: Filesystem) -> list[Any]:
     return [before, os.stat("new").st_ino, read("new")]
 
 
-def replace_a_big_file(fs: Filesystem) -> int:
-    """Rename a small file over one of 8 MiB; how many bytes are still taken that were free before."""
-    write("small", "x")
-    before = free()
-    write("big", bytes(8 << 20))
-    os.rename("small", "big")
-    return before - free(before - (3 << 20), fs.room_returns_seconds)
+def replace_big_files(fs: Filesystem) -> list[int]:
+    """Rename small files over as few as have 8 MiB: how many bytes they had, and how many of them are still taken."""
+    sizes = portions(fs, 8 << 20)
+    small, big = ([f"{kind}{number}" for number in range(len(sizes))] for kind in ("small", "big"))
+    for name in small:
+        write(name, "x")
+    before, total = free(), sum(sizes)
+    write_files(big, sizes)
+    for old, new in zip(small, big, strict=True):
+        os.rename(old, new)
+    left = before - free(before - total * 3 // 8, fs.room_returns_seconds)
+    for name in big:
+        os.unlink(name)
+    return [total, left]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from inside.amounts import most, portions, room, write_files
 from inside.filesystem import Filesystem
 from inside.system import free, syncfs, write
 
@@ -22,8 +23,9 @@ def free_inodes() -> int:
 
 
 def inodes_of_many_files(fs: Filesystem) -> list[int]:
-    """How many inodes are free: before 100 files are made, then, and when they were removed."""
-    names = [f"inode-{number}" for number in range(100)]
+    """How many inodes are free: before as many files as 100 are made, then, and when they were removed; how many."""
+    count = min(most(fs, "files", 101) - 1, most(fs, "directory_entries", 110) - 10)
+    names = [f"inode-{number}" for number in range(count)]
     before = free_inodes()
     for name in names:
         write(name, name)
@@ -31,28 +33,37 @@ def inodes_of_many_files(fs: Filesystem) -> list[int]:
     for name in names:
         os.unlink(name)
     deadline = time.monotonic() + fs.room_returns_seconds
-    while (after := free_inodes()) < before - 10 and time.monotonic() < deadline:
+    while (after := free_inodes()) < before - count // 10 and time.monotonic() < deadline:
         time.sleep(0.2)
-    return [before, during, after]
+    return [before, during, after, count]
 
 
-def room_of_a_large_file(fs: Filesystem) -> list[int]:
-    """How many bytes are free: before 16 MiB are written, then, and when they were removed."""
-    before = free()
-    write("large", bytes(16 << 20))
+def room_of_large_files(fs: Filesystem) -> list[int]:
+    """How many bytes are free: before as few files as have 16 MiB are written, then, and when they were removed.
+
+    And how many bytes they had.
+    """
+    sizes = portions(fs, 16 << 20)
+    names = [f"large{number}" for number in range(len(sizes))]
+    before, total = free(), sum(sizes)
+    write_files(names, sizes)
     full = free()
-    os.unlink("large")
-    return [before, full, free(before - (1 << 20), fs.room_returns_seconds)]
+    for name in names:
+        os.unlink(name)
+    return [before, full, free(before - total // 16, fs.room_returns_seconds), total]
 
 
 def free_over_a_remount(fs: Filesystem) -> list[int]:
     """How many bytes are free before and after a remount, with a file that stays and one that was removed."""
-    write("kept", bytes(3 << 20))
+    size = most(fs, "file_bytes", min(3 << 20, room()))
+    write_files(["kept"], [size])
     empty = free()
-    write("x", bytes(2 << 20))
+    write_files(["x"], [size * 2 // 3])
     syncfs()
     os.unlink("x")
     # what is given back only later would be more after the remount
     before = free(empty - (1 << 19), fs.room_returns_seconds)
     fs.remount()
-    return [before, free()]
+    after = free()
+    os.unlink("kept")
+    return [before, after]

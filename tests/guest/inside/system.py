@@ -64,15 +64,30 @@ def free(least: int = 0, seconds: float = 0.0) -> int:
         sleep(0.05)
 
 
+def put(descriptor: int, data: bytes | bytearray) -> None:
+    """write(2) until all of it is written, as programs do; fails where that writes nothing and doesn't say why."""
+    left = memoryview(data)
+    while left:
+        written = os.write(descriptor, left)
+        assert written, f"write of {len(left)} bytes returned 0, neither a byte nor an errno: programs try it for ever"
+        left = left[written:]
+
+
 def write(name: str, data: str | bytes, mode: str = "w") -> None:
-    """Make a file, or with mode `a` lengthen it."""
-    with open(name, mode if isinstance(data, str) else f"{mode}b") as file:
-        file.write(data)
+    """Make a file, or with mode `a` lengthen it, or with mode `x` make one that isn't there."""
+    flags = {"w": os.O_TRUNC, "a": os.O_APPEND, "x": os.O_EXCL}[mode]
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | flags, 0o666)
+    try:
+        put(descriptor, data.encode() if isinstance(data, str) else data)
+    except OSError as problem:
+        raise OSError(problem.errno, f"{problem.strerror}, in a write of {len(data)} bytes", name) from None
+    finally:
+        os.close(descriptor)
 
 
 def read(name: str) -> str:
     """The content of a file of text."""
-    return Path(name).read_text()
+    return Path(name).read_text(errors="replace")
 
 
 def references(module: str) -> int:

@@ -9,34 +9,44 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from inside.amounts import SPARE, most
 from inside.filesystem import Filesystem
 from inside.system import load, registered, unload, write
 
+FILES = 60
 MODES = (0o600, 0o644, 0o755, 0o4711)
 
 
-def plant(_fs: Filesystem, can: Collection[str]) -> list[str]:
+def plant(fs: Filesystem, can: Collection[str]) -> list[str]:
     """Make a tree of what a target can have that claims this; its manifest."""
     some = random.Random(6)  # noqa: S311 - it is to be the same each time
-    places = ["."]
+    count = FILES if most(fs, "files", 2 * FILES) == 2 * FILES else most(fs, "files", 2 * FILES) // 3
+    places, largest = ["."], most(fs, "file_bytes", 100_003)
     if "directories" in can:
-        places += [f"dir{number}" for number in range(6)] + ["dir1/deep", "dir1/deep/deeper"]
+        places += [f"dir{number}" for number in range(min(6, count // 3))]
+        places += ["dir1/deep", "dir1/deep/deeper"] if len(places) > 2 else []
         for place in places[1:]:
             os.mkdir(place)
-    for number in range(60):
+    entries = most(fs, "directory_entries", 2 * count // len(places) + SPARE) - SPARE
+    for number in range(min(count, entries * len(places) // 2)):
         path = f"{places[number % len(places)]}/file {number}"
-        write(path, some.randbytes(number * number * 97 % 100003))
-        if "permissions" in can:
-            os.chmod(path, some.choice(MODES))
-            os.chown(path, number, number * 3)
-            os.chmod(path, some.choice(MODES))
-        if "timestamps" in can:
-            os.utime(path, (number * 1000003, number * 10000019))
-        if "hard-links" in can and number % 7 == 0:
-            os.link(path, path + " again")
-        if "symbolic-links" in can and number % 5 == 0:
-            os.symlink("t" * (number + 1) * 8, path + " link")
+        write(path, some.randbytes(number * number * 97 % largest))
+        decorate(fs, path, number, some)
     return manifest(can)
+
+
+def decorate(fs: Filesystem, path: str, number: int, some: random.Random) -> None:
+    """Give a file owner, mode and times, a second name and a link beside it, as far as the target claims them."""
+    if "permissions" in fs.can:
+        os.chmod(path, some.choice(MODES))
+        os.chown(path, number, number * 3)
+        os.chmod(path, some.choice(MODES))
+    if "timestamps" in fs.can:
+        os.utime(path, (number * 1000003, number * 10000019))
+    if "hard-links" in fs.can and number % 7 == 0:
+        os.link(path, path + " +")
+    if "symbolic-links" in fs.can and number % 5 == 0:
+        os.symlink("t" * most(fs, "symbolic_link_bytes", (number + 1) * 8), path + " @")
 
 
 def manifest(can: Collection[str]) -> list[str]:

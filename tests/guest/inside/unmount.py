@@ -6,10 +6,11 @@ import os
 import time
 from typing import Any
 
+from inside.amounts import SPARE, most, portions
 from inside.attempts import outcome, shell
 from inside.filesystem import Filesystem
 from inside.images import attach, detach, loops
-from inside.system import free, mounts, open_and_close, references, syncfs, umount, write
+from inside.system import free, mounts, open_and_close, put, references, syncfs, umount, write
 
 
 def use_counts(fs: Filesystem, module: str) -> list[int]:
@@ -64,27 +65,37 @@ def with_an_open_file(fs: Filesystem) -> list[str]:
     return [refused, outcome(write, name, "on"), outcome(umount, fs.point)]
 
 
-def file_without_a_name(fs: Filesystem) -> int:
-    """Remove a file that is open and write 8 MiB to it; how many bytes are taken after a remount that were free."""
+def files_without_a_name(fs: Filesystem) -> list[int]:
+    """Remove open files and write 8 MiB to as few as can have that.
+
+    How many bytes were written, and how many are taken after a remount that were free before.
+    """
     fs.mount()
-    before = free()
-    with open("gone", "wb") as file:
-        os.unlink("gone")
-        file.write(bytes(8 << 20))
-        file.flush()
-        syncfs()
+    sizes = portions(fs, 8 << 20)
+    before, descriptors = free(), list[int]()
+    for number, size in enumerate(sizes):
+        descriptor = os.open(f"gone{number}", os.O_CREAT | os.O_WRONLY)
+        os.unlink(f"gone{number}")
+        for place in range(0, size, 1 << 20):
+            put(descriptor, bytes(min(1 << 20, size - place)))
+        descriptors.append(descriptor)
+    syncfs()
+    for descriptor in descriptors:
+        os.close(descriptor)
     fs.remount()
     lost = before - free()
     fs.unmount()
-    return lost
+    return [sum(sizes), lost]
 
 
 def after_use(fs: Filesystem) -> list[Any]:
     """Make, change and remove files and unmount: how fsck ends then, and whether it left each byte as it was."""
     fs.mount()
-    for number in range(20):
-        write(f"used-{number}", b"used" * 2000 * number)
-    for number in range(0, 20, 2):
+    count = most(fs, "directory_entries", 20 + SPARE) - SPARE
+    largest = most(fs, "file_bytes", 8000 * count)
+    for number in range(count):
+        write(f"used-{number}", (b"used" * 2000 * number)[:largest])
+    for number in range(0, count, 2):
         os.unlink(f"used-{number}")
     write("used-3", "shorter")
     fs.unmount()

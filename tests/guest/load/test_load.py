@@ -34,7 +34,7 @@ def test_module_is_live(lab: Lab, seen: dict[str, Any]) -> None:
 @pytest.mark.needs("loadable")
 def test_initstate_is_live(seen: dict[str, Any]) -> None:
     """/sys/module has it too."""
-    assert seen["initstate"] == "live"
+    assert seen["initstate"] == "live", f"/sys/module/…/initstate reads {seen['initstate']}, expected live"
 
 
 @pytest.mark.needs("module")
@@ -46,14 +46,15 @@ def test_module_can_be_unloaded(lab: Lab, seen: dict[str, Any]) -> None:
 
 def test_filesystem_type_is_registered_by_the_module(lab: Lab, seen: dict[str, Any]) -> None:
     """Without registration, mount would say `unknown filesystem type`; one built into the kernel isn't ours."""
-    assert lab.filesystem_type in seen["types"]
+    assert lab.filesystem_type in seen["types"], f"/proc/filesystems has no {lab.filesystem_type}"
     assert lab.lacks("module") or not seen["is built in"], f"{lab.module_name} is a part of the kernel itself"
 
 
 @pytest.mark.needs("module")
 def test_loaded_module_is_the_built_one(seen: dict[str, Any]) -> None:
     """A stale module of the same name would make every later result a lie: srcversion and build-id must agree."""
-    assert seen["srcversion"] == seen["record"]["srcversion"]
+    loaded_one, built = seen["srcversion"] or "none", seen["record"]["srcversion"] or "none"
+    assert loaded_one == built, f"srcversion of the loaded module is {loaded_one}, that of the built one {built}"
     assert seen["note"], "the loaded module has no build-id"
     assert seen["note"].endswith(seen["record"]["build_id"]), "the loaded module has another build-id"
 
@@ -74,7 +75,8 @@ def test_taint_of_the_module_is_as_expected(lab: Lab, seen: dict[str, Any], advi
 def test_parameters_are_the_given_ones(seen: dict[str, Any], parameters: dict[str, str]) -> None:
     """Each parameter that the target gives at insmod reads back, where the module lets it be read."""
     shown = {name: value for name, value in seen["parameters"].items() if value is not None}
-    assert shown == {name: parameters[name] for name in shown}
+    for name, value in shown.items():
+        assert value == parameters[name], f"parameter {name} was given as {parameters[name]} and reads {value}"
 
 
 @pytest.mark.needs("module")
@@ -83,4 +85,4 @@ def test_load_again_is_refused(guest: Guest, lab: Lab) -> None:
     insmod = f"insmod {shlex.quote(lab.module_path)} {lab.module_parameters}"
     refused, state = guest.call(loaded.load_again, insmod, lab.module_name)
     assert "exists" in refused.lower(), f"a second insmod was not refused for being the second: {refused}"
-    assert state == "live"
+    assert state == "live", f"a second insmod was refused, and the module's initstate is {state}"

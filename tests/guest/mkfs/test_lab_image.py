@@ -20,20 +20,27 @@ def only_of_an_image(lab: Lab) -> None:
 def test_size_is_what_the_lab_asked_for(guest: Guest, lab: Lab) -> None:
     """A mkfs that takes the image for a file can lengthen or cut it."""
     only_of_an_image(lab)
-    assert guest.call(mkfs.size_of_file, lab.device_image) == lab.device_size_mb << 20
+    size, wanted = guest.call(mkfs.size_of_file, lab.device_image), lab.device_size_mb << 20
+    assert size == wanted, f"after mkfs the image has {size} bytes, it was made with {wanted}"
 
 
 def test_magic_is_on_disk(guest: Guest, lab: Lab) -> None:
     """What mkfs wrote is this filesystem, and not merely a mkfs that returned 0."""
     wanted = lab.superblock_magic.lower()
-    assert guest.call(images.bytes_at, lab.device_image, lab.superblock_magic_offset, len(wanted) // 2) == wanted
+    found = guest.call(images.bytes_at, lab.device_image, lab.superblock_magic_offset, len(wanted) // 2)
+    assert found == wanted, (
+        f"at byte {lab.superblock_magic_offset} of the image is {found}, the target's magic is {wanted}"
+    )
 
 
 @pytest.mark.requires("label")
 def test_label_is_on_disk(guest: Guest, lab: Lab) -> None:
     """It is how people tell disks apart; a byte more than the label would be somebody else's memory."""
     found = guest.call(images.bytes_at, lab.device_image, lab.superblock_label_offset, 7)
-    assert bytes.fromhex(found) == b"vexlab\0"
+    wanted = b"vexlab\0".hex()
+    assert found == wanted, (
+        f"at byte {lab.superblock_label_offset} is {found}, the label vexlab and its NUL are {wanted}"
+    )
 
 
 def test_no_other_filesystem_is_seen(guest: Guest, lab: Lab, advise: Callable[[str], None]) -> None:
@@ -48,11 +55,12 @@ def test_image_is_stamped(guest: Guest, lab: Lab) -> None:
     """The stamp says what the image was made from; without it the role would format again at each run."""
     only_of_an_image(lab)
     stamp = json.loads(guest.call(system.read, f"{lab.device_image}.json"))["stamp"]
-    assert len(stamp) == 64
+    assert len(stamp) == 64, f"the image's stamp has {len(stamp)} characters, expected the 64 of a sha256"
 
 
 def test_no_loop_device_was_left(guest: Guest, lab: Lab) -> None:
     """The role's own loop device goes when mkfs is done; what holds the image now is a mount or nothing."""
     only_of_an_image(lab)
     guest.ok("udevadm settle")
-    assert guest.call(lab_mount.loops_that_are_not_mounted, lab.device_image) == []
+    left = guest.call(lab_mount.loops_that_are_not_mounted, lab.device_image)
+    assert not left, f"the image is on loop devices that are not mounted: {', '.join(left)}"

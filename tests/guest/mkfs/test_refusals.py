@@ -41,7 +41,8 @@ def test_device_that_carries_a_filesystem(guest: Guest, lab: Lab, blank: Scratch
     blank.mkfs_is_refused()
     if lab.mkfs_force_command:
         blank.format_again()
-        assert blank.magic() == lab.superblock_magic.lower()
+        found = blank.magic()
+        assert found == lab.superblock_magic.lower(), f"mkfs was forced, and where the magic should be is {found}"
 
 
 @pytest.mark.requires("mkfs-refuses-small")
@@ -63,7 +64,7 @@ def test_missing_device(lab: Lab, blank: Scratch) -> None:
     path = f"{blank.point}/missing"
     *ended, left = blank.call(mkfs.on_what_is_no_disk, path, "nothing", lab.mkfs(path))
     lab.mkfs_refused(lab.mkfs(path), ended)
-    assert left == "nothing"
+    assert left == "nothing", f"mkfs of a path where nothing was left there something of type {left}"
 
 
 @pytest.mark.parametrize(
@@ -78,4 +79,4 @@ def test_what_is_no_disk(lab: Lab, blank: Scratch, what: str, kind: str) -> None
     path = f"{blank.point}/corruptible"
     *ended, left = blank.call(mkfs.on_what_is_no_disk, path, what, lab.mkfs(path))
     lab.mkfs_refused(lab.mkfs(path), ended)
-    assert left == kind
+    assert left == kind, f"mkfs of a {what} left there something of type {left}, expected {kind}"

@@ -13,12 +13,15 @@ LABELS = ["it's $(id)", "übergröße"]
 
 def test_magic_is_on_the_device(lab: Lab, scratch: Scratch) -> None:
     """Through the block device, the way the kernel will read it."""
-    assert scratch.magic() == lab.superblock_magic.lower()
+    found, wanted = scratch.magic(), lab.superblock_magic.lower()
+    assert found == wanted, f"at byte {lab.superblock_magic_offset} is {found}, the target's magic is {wanted}"
 
 
 def test_size_of_the_image_is_kept(scratch: Scratch) -> None:
     """mkfs works inside the device."""
-    assert scratch.call(mkfs.sizes) == [scratch.size, scratch.size]
+    image, device = scratch.call(mkfs.sizes)
+    assert image == scratch.size, f"after mkfs the image has {image} bytes, it was made with {scratch.size}"
+    assert device == scratch.size, f"after mkfs the device has {device} bytes, it was made with {scratch.size}"
 
 
 @pytest.mark.requires("label")
@@ -28,7 +31,9 @@ def test_label_is_written_as_given(lab: Lab, scratch: Scratch, label: str) -> No
     scratch.create(label)
     wanted = label.encode() + b"\0"
     found = scratch.call(Filesystem.bytes_at, lab.superblock_label_offset, len(wanted))
-    assert bytes.fromhex(found) == wanted
+    assert found == wanted.hex(), (
+        f"at byte {lab.superblock_label_offset} is {found}, the label {label} is {wanted.hex()}"
+    )
 
 
 def test_remains_of_another_filesystem_are_gone(guest: Guest, scratch: Scratch) -> None:

@@ -6,6 +6,7 @@ import pytest
 from guest import Guest, Lab
 from inside import content, fresh
 from scratch import Scratch
+from words import listed, quoted
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +20,18 @@ def at_first(guest: Guest, lab: Lab) -> set[str]:
 def test_it_mounts(lab: Lab, scratch: Scratch, kind: str) -> None:
     """Read-only too, before anything was ever written to it: a mount that needs to write first fails there."""
     options = lab.mount_options_ro if kind == "ro" else lab.mount_options_rw
-    assert scratch.call(fresh.mount_with, options) == [[lab.filesystem_type, kind]]
+    mounted = scratch.call(fresh.mount_with, options)
+    assert len(mounted) == 1, f"mount with {options}: {len(mounted)} filesystems are mounted there"
+    [(name, mode)] = mounted
+    assert name == lab.filesystem_type, f"mount with {options}: {name} is mounted, expected {lab.filesystem_type}"
+    assert mode == kind, f"mount with {options}: it is {mode}, expected {kind}"
 
 
 def test_root_is_empty_and_roots(at_first: set[str], scratch: Scratch) -> None:
     """A root directory that belongs to whoever ran mkfs, or that all may write, is a hole."""
     root, names = scratch.call(fresh.root)
-    assert root in ("0:0 drwxr-xr-x", "0:0 drwx------")
-    assert set(names) <= at_first
+    assert root in ("0:0 drwxr-xr-x", "0:0 drwx------"), f"the root directory is {root}, expected 0:0 drwxr-xr-x"
+    assert set(names) <= at_first, f"mkfs left in the root directory: {listed(names)}"
 
 
 @pytest.mark.needs("device")
@@ -34,7 +39,9 @@ def test_root_is_empty_and_roots(at_first: set[str], scratch: Scratch) -> None:
 def test_nearly_all_of_the_device_is_free(scratch: Scratch) -> None:
     """Size in the order of the device, most of it free: else mkfs misread the device's size."""
     block, size, free = scratch.call(fresh.space)
-    assert scratch.size // 2 <= block * size <= scratch.size
+    assert scratch.size // 2 <= block * size <= scratch.size, (
+        f"statfs says {size} blocks of {block} bytes, on a device of {scratch.size} bytes"
+    )
     assert free >= size * 0.8, f"{free} of {size} blocks are free"
 
 
@@ -43,8 +50,8 @@ def test_nearly_all_of_the_device_is_free(scratch: Scratch) -> None:
 def test_formatting_again_gives_an_empty_filesystem(lab: Lab, scratch: Scratch) -> None:
     """Names, inodes or bitmaps of the life before would come back as corruption."""
     left, found = scratch.call(fresh.format_again, lab.mkfs(scratch.device, force=True), seconds=120)
-    assert set(left) <= {"lost+found"}
-    assert found == "new"
+    assert set(left) <= {"lost+found"}, f"formatted again, the filesystem holds: {listed(left)}"
+    assert found == "new", f"formatted again, a new file reads {quoted(found)}, expected new"
 
 
 @pytest.mark.requires("label")
@@ -63,4 +70,4 @@ def test_noise_on_the_device_does_not_show(lab: Lab, at_first: set[str], scratch
     """A device is seldom blank; metadata that mkfs takes to be zero already would be garbage."""
     scratch.create_blank()
     names = scratch.call(fresh.format_noise, lab.mkfs(scratch.device, force=True), seconds=120)
-    assert set(names) <= at_first
+    assert set(names) <= at_first, f"formatted over noise, the filesystem holds: {listed(names)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from guest import Guest, Lab
 from inside import images, lab_mount, modules
+from words import listed
 
 
 @pytest.fixture(scope="module")
@@ -15,24 +16,29 @@ def lab_mounts(guest: Guest, lab: Lab) -> list[list[str]]:
 
 def test_it_is_mounted_once_with_the_right_type(lab: Lab, lab_mounts: list[list[str]]) -> None:
     """Two mounts on top of each other would hide one that is still busy."""
-    assert [kind for kind, *_ in lab_mounts] == [lab.filesystem_type]
+    kinds = [kind for kind, *_ in lab_mounts]
+    assert kinds == [lab.filesystem_type], (
+        f"mounted at {lab.mount_point}: {listed(kinds)}; expected {lab.filesystem_type}"
+    )
 
 
 def test_it_is_as_writable_as_the_target_claims(lab: Lab, lab_mounts: list[list[str]]) -> None:
     """A filesystem that met an error on its way up falls back to read-only, and mount(8) still returns 0."""
     wanted = "rw" if "read-write" in lab.capabilities else "ro"
-    assert [writable for _, _, *writable in lab_mounts] == [[wanted, wanted]]
+    for _, _, mount, itself in lab_mounts:
+        assert (mount, itself) == (wanted, wanted), f"the mount is {mount}, the filesystem {itself}; expected {wanted}"
 
 
 def test_it_is_of_the_labs_source(guest: Guest, lab: Lab, lab_mounts: list[list[str]]) -> None:
     """Something else of that type, mounted there, would be tested in its stead."""
-    [[_, source, *_]] = lab_mounts
+    sources = [source for _, source, *_ in lab_mounts]
+    wanted = guest.call(images.loops, lab.device_image) if not lab.device else []
     if lab.device:
-        assert source == guest.call(lab_mount.real_path, lab.device)
+        wanted = [guest.call(lab_mount.real_path, lab.device)]
     elif lab.lacks("device"):
-        assert source == lab.source_mounted
-    else:
-        assert source in guest.call(images.loops, lab.device_image)
+        wanted = [lab.source_mounted]
+    assert len(sources) == 1, f"{len(sources)} filesystems are mounted at {lab.mount_point}"
+    assert sources[0] in wanted, f"mounted at {lab.mount_point} is {sources[0]}, expected {listed(wanted)}"
 
 
 def test_it_can_be_listed(guest: Guest, lab: Lab) -> None:
@@ -44,5 +50,5 @@ def test_it_can_be_listed(guest: Guest, lab: Lab) -> None:
 def test_module_is_held_by_the_mount(guest: Guest, lab: Lab) -> None:
     """A module that can be unloaded under its mounted filesystem takes the kernel down with it."""
     uses, unload = guest.call(modules.unload_under_a_mount, lab.module_name)
-    assert uses > 0
-    assert unload == "EAGAIN"
+    assert uses > 0, "the module's use count is 0 while its filesystem is mounted"
+    assert unload == "EAGAIN", f"delete_module while its filesystem is mounted: {unload}, expected EAGAIN"

@@ -6,6 +6,7 @@ import pytest
 from guest import Guest, Lab
 from inside import data
 from scratch import Scratch
+from words import quoted
 
 
 @pytest.mark.requires("mkfs-refuses-mounted")
@@ -25,6 +26,9 @@ def test_mounted_device_keeps_its_files(guest: Guest, lab: Lab, scratch: Scratch
     scratch.call(data.mount_and_write, "file", "precious")
     try:
         guest.refuses(lab.mkfs(scratch.device))
-        assert scratch.call(data.read_after_a_remount, "file") == "precious"
+        content = scratch.call(data.read_after_a_remount, "file")
+        assert content == "precious", (
+            f"mkfs was refused on a mounted device, and a file reads {quoted(content)} after it"
+        )
     finally:
         scratch.unmount()

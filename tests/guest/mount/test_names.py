@@ -2,50 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
-from inside import names
+from inside import edges, names
 from scratch import Scratch
+from words import listed, quoted
 
 pytestmark = pytest.mark.requires("read-write")
 
-NAMES = [
-    "a",
-    "two words",
-    "naïve-名前-🗂",
-    "-rf",
-    "new\nline",
-    'it\'s "quoted"',
-    "back\\slash",
-    "...",
-    "*",
-    "trailing. ",
-]
+# None has more than 11 bytes.
+NAMES = ["a", "two words", "é名🗂", "-rf", "new\nline", 'it\'s "q"', "back\\slash", "...", "*", "trailing. "]
+PORTABLE = {"a", "-rf", "..."}  # of characters that POSIX has every filesystem take
 
 
 @pytest.fixture(scope="module")
-def listing(mounted: Scratch) -> list[list[str]]:
+def listing(mounted: Scratch) -> dict[str, Any]:
     """All of them, made in one directory, as it is listed after a remount: each name, and the content of its file."""
     return mounted.call(names.listing, NAMES)
 
 
 @pytest.mark.requires("directories")
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_name_is_kept(listing: list[list[str]], name: str) -> None:
+def test_name_is_kept(listing: dict[str, Any], name: str, advise: Callable[[str], None]) -> None:
     """A filesystem takes any bytes but slash and NUL; the name is listed once, and leads to its file."""
-    assert [content for found, content in listing if found == name] == [name]
+    if came := listing["refused"].get(name):
+        assert name not in PORTABLE, (
+            f"a file named {quoted(name)} is refused with {came}, though all its characters are portable"
+        )
+        advise(f"a file named {quoted(name)} is refused with {came}: not every byte can be in a name")
+        return
+    contents = [content for found, content in listing["listed"] if found.lower() == name.lower()]
+    assert len(contents) == 1, f"a file named {quoted(name)} is listed {len(contents)} times after a remount"
+    assert contents == [name], (
+        f"a file named {quoted(name)} holds another's content after a remount, {quoted(contents[0])}"
+    )
 
 
 @pytest.mark.requires("directories")
-def test_nothing_else_is_listed(listing: list[list[str]]) -> None:
+def test_nothing_else_is_listed(listing: dict[str, Any]) -> None:
     """No name that nobody made."""
-    assert {found for found, _ in listing} == set(NAMES)
+    known = {name.lower() for name in NAMES}
+    strange = [quoted(name) for name, _ in listing["listed"] if name.lower() not in known]
+    assert not strange, f"listed, and nobody made it: {listed(strange)}"
 
 
-def test_longest_name_is_kept(mounted: Scratch) -> None:
-    """As long as statfs says that names may be."""
-    assert mounted.call(names.longest) == ["long", [0]]
+def test_longest_and_longer_name(mounted: Scratch) -> None:
+    """At the limit a name is kept, beyond it is ENAMETOOLONG and no cut: two names must not become one."""
+    wrong = mounted.call(edges.wrong_with_names, "bytes")
+    assert not wrong, "; ".join(wrong)
 
 
-def test_longer_name_is_refused(mounted: Scratch) -> None:
-    """With ENAMETOOLONG, and not by cutting it: two names must not become one."""
-    assert mounted.call(names.longer) == ["ENAMETOOLONG", "ENAMETOOLONG", []]
+def test_statfs_tells_the_longest_name(mounted: Scratch, claim: Callable[[str, bool, str], None]) -> None:
+    """f_namelen is what programs allocate, and what they cut names to."""
+    wrong = mounted.call(edges.statfs_of_names)
+    claim("statfs", not wrong, wrong)
+
+
+def test_characters_of_a_name(mounted: Scratch) -> None:
+    """Of characters that take several bytes, a name has as many as the target says, and no more."""
+    if "name_characters" not in mounted.lab.limits:
+        pytest.skip("the target names no limit of characters (vexlab_limits, name_characters)")
+    wrong = mounted.call(edges.wrong_with_names, "characters")
+    assert not wrong, "; ".join(wrong)
+
+
+def test_case_of_names(mounted: Scratch) -> None:
+    """Names that differ in case alone are two or one, and never both: else a file hides another."""
+    wrong = mounted.call(edges.wrong_with_names, "case")
+    assert not wrong, "; ".join(wrong)

@@ -6,6 +6,7 @@ import pytest
 from guest import Lab
 from inside import rename
 from scratch import Scratch
+from words import quoted
 
 pytestmark = pytest.mark.requires("read-write", "directories", "rename")
 
@@ -19,13 +20,15 @@ def outcome(mounted: Scratch) -> dict[str, str]:
 @pytest.mark.parametrize("attempt", rename.ERRORS)
 def test_answer_is_right(outcome: dict[str, str], attempt: str) -> None:
     """A directory in its own child would be a loop that nobody can reach."""
-    assert outcome[attempt] in rename.ERRORS[attempt][1].split(" or ")
+    wanted = rename.ERRORS[attempt][1]
+    assert outcome[attempt] in wanted.split(" or "), f"rename {attempt}: {outcome[attempt]}, expected {wanted}"
 
 
 @pytest.mark.usefixtures("outcome")
 def test_refused_renames_changed_nothing(mounted: Scratch) -> None:
     """Neither name of a rename that failed is lost."""
-    assert mounted.call(rename.tree_after_errors) == "file=content full/ full/sub/ other/"
+    tree, wanted = mounted.call(rename.tree_after_errors), "file=content full/ full/sub/ other/"
+    assert tree == wanted, f"after renames that were refused the tree is {tree}, expected {wanted}"
 
 
 # What is made, what is renamed to what, and the tree after it.
@@ -49,23 +52,27 @@ def trees(mounted: Scratch) -> dict[str, str]:
 @pytest.mark.parametrize("move", MOVES)
 def test_tree_is_right(trees: dict[str, str], move: str) -> None:
     """After a remount there is the new name, with the old content, and no old name."""
-    assert trees[move] == MOVES[move][3]
+    made, old, new, wanted = MOVES[move]
+    assert trees[move] == wanted, f"in {made}, {old} renamed to {new}: {trees[move]} after a remount, expected {wanted}"
 
 
 def test_parent_follows(mounted: Scratch) -> None:
     """`..` of a directory that moved is its new parent, which also counts it."""
     parent, dot_dot, *links = mounted.call(rename.parent_of_what_moved)
-    assert dot_dot == parent
-    assert links in ([2, 3], [1, 1])
+    assert dot_dot == parent, f".. of a directory that moved is inode {dot_dot}, its new parent is {parent}"
+    assert links in ([2, 3], [1, 1]), (
+        f"a directory moved: its old parent has {links[0]} links, its new one {links[1]}; expected 2 and 3"
+    )
 
 
 def test_inode_stays(mounted: Scratch) -> None:
     """A rename moves a name, not the file: whoever has it open goes on with it."""
     before, after, content = mounted.call(rename.rename_an_open_file)
-    assert [after, content] == [before, "12"]
+    assert after == before, f"a rename changed the inode of a file from {before} to {after}"
+    assert content == "12", f"renamed while it was written, the file reads {quoted(content)}, expected 12"
 
 
 def test_replaced_file_gives_its_room_back(lab: Lab, mounted: Scratch) -> None:
     """The file whose name was taken over is freed, not lost."""
-    taken = mounted.call(rename.replace_a_big_file, seconds=60 + lab.room_returns_seconds)
-    assert taken < 4 << 20, f"{taken} bytes are still taken"
+    size, taken = mounted.call(rename.replace_big_files, seconds=60 + lab.room_returns_seconds)
+    assert taken < size // 2, f"small files were renamed over {size} bytes of others, and {taken} bytes are still taken"

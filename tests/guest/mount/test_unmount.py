@@ -12,13 +12,16 @@ from scratch import Scratch
 def test_module_is_let_go(lab: Lab, scratch: Scratch) -> None:
     """One reference that stays makes the module impossible to unload; one too few crashes the kernel later."""
     before, during, after = scratch.call(unmount.use_counts, lab.module_name)
-    assert (during > before, after) == (True, before)
+    assert during > before, f"the module's use count is {during} under a mount, and was {before} before it"
+    assert after == before, f"the module's use count is {after} after the unmount, and was {before} before the mount"
 
 
 @pytest.mark.needs("device")
 def test_device_is_let_go(scratch: Scratch) -> None:
     """It can be opened exclusively again, which is what the next mkfs or mount does."""
-    assert scratch.call(unmount.device_in_use) == ["EBUSY", "done"]
+    during, after = scratch.call(unmount.device_in_use)
+    assert during == "EBUSY", f"open of the device with O_EXCL during a mount: {during}, expected EBUSY"
+    assert after == "done", f"open of the device with O_EXCL after the unmount: {after}"
 
 
 @pytest.mark.needs("device")
@@ -28,27 +31,34 @@ def test_loop_device_of_the_mount_is_freed(scratch: Scratch) -> None:
         pytest.skip("the scratch filesystem is on the device under test, not on a loop device")
     mount = scratch.mount_command(f"loop,{scratch.lab.mount_options()}").replace(scratch.device, scratch.image)
     try:
-        assert scratch.call(unmount.loop_devices, mount) == [1, []]
+        during, left = scratch.call(unmount.loop_devices, mount)
+        assert during == 1, f"`mount -o loop` made {during} loop devices, expected 1"
+        assert not left, f"10 s after the unmount the image is still on {', '.join(left)}"
     finally:
         scratch.device = scratch.call(unmount.attach_again)
 
 
 def test_mount_point_is_empty(scratch: Scratch) -> None:
     """What was mounted there doesn't shine through, and nothing is mounted underneath."""
-    assert scratch.call(unmount.mount_point) == [[], []]
+    names, mounts = scratch.call(unmount.mount_point)
+    assert not names, f"after the unmount these names are in the mount point: {', '.join(names)}"
+    assert not mounts, f"after the unmount {len(mounts)} filesystems are still mounted there"
 
 
 @pytest.mark.requires("read-write")
 def test_refused_while_a_file_is_open(scratch: Scratch) -> None:
     """EBUSY, and the filesystem goes on working; after the file is closed it unmounts."""
-    assert scratch.call(unmount.with_an_open_file) == ["EBUSY", "done", "done"]
+    refused, wrote, unmounted = scratch.call(unmount.with_an_open_file)
+    assert refused == "EBUSY", f"umount with a file open: {refused}, expected EBUSY"
+    assert wrote == "done", f"umount was refused, and a write after it: {wrote}"
+    assert unmounted == "done", f"umount after the file was closed: {unmounted}"
 
 
 @pytest.mark.requires("read-write")
 def test_file_without_a_name_is_freed(scratch: Scratch) -> None:
     """A file that was removed while open is gone with its last user, and its room is there again after the unmount."""
-    lost = scratch.call(unmount.file_without_a_name)
-    assert lost < 4 << 20, f"{lost} bytes are still taken"
+    size, lost = scratch.call(unmount.files_without_a_name)
+    assert lost < size // 2, f"{size} bytes were in files without a name, and {lost} are still taken after a remount"
 
 
 @pytest.mark.needs("fsck")

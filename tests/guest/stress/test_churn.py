@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from guest import Guest, Lab, contract
-from inside import churn, writers
+from inside import amounts, churn, writers
 from scratch import Scratch
 
 pytestmark = pytest.mark.requires("read-write")
@@ -23,6 +23,8 @@ STRESSORS = {
     "timestamps": ["utime"],
     "sync": ["sync-file"],
 }  # fmt: skip
+# Names as its stressors make them, sizes of files, and entries of the directories in which they make thousands.
+STRESS_NG_NEEDS = {"name_bytes": 128, "file_bytes": 4 << 20, "directory_entries": 20000}
 # Takes 128 MiB at least, and each of the others takes a full filesystem for a broken one; so it is alone.
 FILLS = ["copy-file"]
 
@@ -41,11 +43,11 @@ def test_random_operations(lab: Lab, part: Scratch, seed: int, operations: int) 
 
 def test_fio_verifies_what_it_wrote(guest: Guest, lab: Lab, part: Scratch, seed: int) -> None:
     """Random writes of all sizes, each block with a checksum: read back at once, and again after a remount."""
-    size = "1m" if lab.quick else "2m"
+    size = part.call(amounts.most, "file_bytes", 1 << (18 if lab.quick else 19)) // 512 * 512
     job = (
-        f"fio --name=churn --directory={part.point} --rw=randwrite --bsrange=512-64k --blockalign=512 --size={size} "
-        f"--nrfiles=4 --ioengine=psync --fallocate=none --verify=crc32c --verify_fatal=1 --end_fsync=1 "
-        f"--randseed={seed} --randrepeat=1 --output-format=terse"
+        f"fio --name=churn --directory={part.point} --rw=randwrite --bsrange=512-{min(1 << 16, size)} --blockalign=512 "
+        f"--size={4 * size} --nrfiles=4 --ioengine=psync --fallocate=none --verify=crc32c --verify_fatal=1 "
+        f"--end_fsync=1 --randseed={seed} --randrepeat=1 --output-format=terse"
     )
     guest.ok(f"cd /tmp; {job}", seconds=120)
     if "persistent" in lab.capabilities:
@@ -55,15 +57,21 @@ def test_fio_verifies_what_it_wrote(guest: Guest, lab: Lab, part: Scratch, seed:
 
 def test_writers_at_once(lab: Lab, part: Scratch) -> None:
     """Four programs make, rename and remove files in one directory; each file holds what its writer wrote."""
-    files = 12 if lab.quick else 30
-    wrong = part.call(writers.write_at_once, 4, files, seconds=180)
+    files, size = part.call(writers.amounts, 4, 12 if lab.quick else 30)
+    wrong = part.call(writers.write_at_once, 4, files, size, seconds=150)
     assert not wrong, "; ".join(wrong)
     part.remount()
-    part.call(writers.check, 4, files, seconds=120)
+    part.call(writers.check, 4, files, size, seconds=120)
 
 
 def test_stress_ng(guest: Guest, lab: Lab, part: Scratch) -> None:
     """Its filesystem stressors, as far as claimed, all at once and with verification."""
+    for limit, least in STRESS_NG_NEEDS.items():
+        if limit == "directory_entries" and limit not in lab.limits:
+            continue  # how many there can be is measured by others
+        reached = part.call(amounts.most, limit, least)
+        if reached < least:
+            pytest.skip(f"stress-ng needs more than this filesystem has: {limit} {reached}, of {least} at least")
     chosen = [name for needs, names in STRESSORS.items() if not needs or needs in lab.capabilities for name in names]
     seconds = 2 if lab.quick else 6
     for names, time in ((chosen, seconds), (FILLS, 1)):

@@ -57,4 +57,5 @@ def test_filesystem_is_remounted(guest: Guest, lab: Lab, part: Scratch, remounts
     arguments = (remounts, lab.mount_options_ro, lab.mount_options_rw)
     part.call(inside_cycles.remount, *arguments, seconds=30 + 5 * remounts)
     part.remount()
-    assert guest.ok(f"cat {part.point}/cycle") == str(remounts)
+    content = guest.ok(f"cat {part.point}/cycle")
+    assert content == str(remounts), f"remounted {remounts} times with a write each, the file reads {content}"

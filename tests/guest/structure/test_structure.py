@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from guest import Guest, Lab
 from inside import source_tree
+from words import listed
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,9 @@ def share(guest: Guest, lab: Lab) -> dict[str, Any]:
 
 def test_share_is_read_only(share: dict[str, Any]) -> None:
     """The user's tree must not be writable from a guest that runs untested kernel code, root or not."""
-    assert ["9p", "ro"] in share["mounts"]
-    assert share["tries"][0] == "EROFS"
+    mounted = " and ".join(f"{kind} {mode}" for kind, mode in share["mounts"])
+    assert ["9p", "ro"] in share["mounts"], f"the source is shared as {mounted}, expected 9p ro"
+    assert share["tries"][0] == "EROFS", f"a file made in the share: {share['tries'][0]}, expected EROFS"
 
 
 def test_share_stays_read_only_when_remounted(share: dict[str, Any]) -> None:
@@ -41,22 +43,22 @@ def test_required_paths_are_there(lab: Lab, seen: dict[str, Any]) -> None:
     """The build needs them; a missing one would show as a puzzling error of make."""
     if not lab.required_paths:
         pytest.skip("the target names no required paths")
-    assert not seen["missing"], f"missing from the tree: {seen['missing']}"
+    assert not seen["missing"], f"missing from the tree: {listed(seen['missing'])}"
 
 
 def test_root_holds_nothing_forbidden(lab: Lab, seen: dict[str, Any]) -> None:
     """An untested mkfs in the root of a tree is what crashed a developer's machine."""
     if not lab.forbidden_in_root:
         pytest.skip("the target forbids nothing in its root")
-    assert not seen["forbidden"], f"must not be in the root of the tree: {seen['forbidden']}"
+    assert not seen["forbidden"], f"must not be in the root of the tree: {listed(seen['forbidden'])}"
 
 
 def test_copy_equals_source(seen: dict[str, Any]) -> None:
     """What is built is what the developer edited: same files, same bytes, excluded ones aside."""
-    assert not seen["differing"], f"the copy differs: {seen['differing']}"
+    assert not seen["differing"], f"the copy differs in {listed(seen['differing'])}"
     assert seen["files"], "the copy holds no file"
 
 
 def test_copy_is_on_the_guests_own_disk(seen: dict[str, Any]) -> None:
     """A build in the share would write to the host, were it not read-only."""
-    assert seen["on"] != "9p"
+    assert seen["on"] != "9p", "the copy of the source that is built is on the share itself"

@@ -1,0 +1,43 @@
+"""What a check says when it fails is for people: each assertion has words, and none of them is Python's notation."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+GUEST = Path(__file__).parents[1] / "guest"
+FILES = sorted(GUEST.rglob("*.py"))
+
+
+def asserts(path: Path) -> Iterator[ast.Assert]:
+    """The assertions of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Assert))
+
+
+def test_there_are_assertions() -> None:
+    assert sum(1 for path in FILES for _ in asserts(path)) > 200
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GUEST)))
+def test_each_assertion_has_words(path: Path) -> None:
+    """pytest is told not to explain one: what it would say is code, and hints for who wrote it."""
+    silent = [node.lineno for node in asserts(path) if node.msg is None]
+    assert silent == []
+    assert "--assert=plain" in (GUEST / "pytest.ini").read_text()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GUEST)))
+def test_no_message_shows_a_value_as_python_writes_it(path: Path) -> None:
+    """Not by !r, nor by repr()."""
+    shown = [
+        node.lineno
+        for each in asserts(path)
+        for node in ast.walk(each.msg or each)
+        if (isinstance(node, ast.FormattedValue) and node.conversion == ord("r"))
+        or (isinstance(node, ast.Name) and node.id == "repr")
+    ]
+    assert shown == []
