@@ -214,6 +214,15 @@ def test_first_check_that_went_wrong_is_the_guilty_one() -> None:
     )
 
 
+def test_check_that_tells_most_of_its_stage_is_the_guilty_one() -> None:
+    """It is the one that the stage's reason is about."""
+    errno = Check("a.x", Verdict.FAILED, 0.0, "write: EIO")
+    oops = Check("a.y", Verdict.FAILED, 0.0, "the kernel reported a bug: BUG")
+    found = replan.first_failed_check(a_run(Stage("mount", Verdict.FAILED, checks=(errno, oops))))
+    assert found is not None
+    assert found[1] is oops
+
+
 def test_check_is_run_again_alone() -> None:
     choices = {"mount": Choice(only=("b.x",))}
     same = Plan("stages", ("mount",), apply=False, choices=choices)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from vexlab.config.stage_list import StageSpec
+from vexlab.results.causes import causes
 from vexlab.results.judging import merge_stages
 from vexlab.results.model import DIED, Check, Reruns, Run, Stage, Verdict
 
@@ -115,9 +116,10 @@ def why_not_run(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage
 
 
 def first_failed_check(run: Run) -> tuple[Stage, Check] | None:
-    """The first check that went wrong, with its stage; None when there is none."""
+    """The check of the first cause, of the first stage in which a check went wrong; None when there is none."""
     bad = (Verdict.FAILED, *DIED)
-    return next(((stage, check) for stage in run.stages for check in stage.checks if check.verdict in bad), None)
+    found = ((stage, cause.lead) for stage in run.stages for cause in causes(stage.checks))
+    return next(((stage, check) for stage, check in found if check.verdict in bad), None)
 
 
 def with_reruns(stage: Stage, reruns: Reruns | None) -> Stage:

@@ -52,12 +52,19 @@ def found(fs: Filesystem, limit: str, reached: int, want: int, how: str = "") ->
             note(f"{words}; to demand that, name it: vexlab_limits has {limit}: {reached}")
 
 
-def allowed(fs: Filesystem, limit: str, amount: int, what: str, problem: OSError) -> str:
-    """The errno of what a limit refused; fails when the target says that it can be, or for another reason."""
+def refusal(fs: Filesystem, limit: str, amount: int, what: str, problem: OSError) -> list[str]:
+    """The errno of something that was refused, and in words what is wrong with that; nothing if a limit can be it."""
+    came, named = errno.errorcode.get(problem.errno or 0, str(problem)), fs.limits.get(limit)
     if problem.errno not in REFUSALS:
-        raise problem
-    came, named = errno.errorcode[problem.errno], fs.limits.get(limit)
-    assert named is None or amount > int(named), f"{what}: {came}, the target says {named} (vexlab_limits, {limit})"
+        return [came, f"{what}: {came}, which is no limit's errno"]
+    is_within = named is not None and amount <= int(named)
+    return [came, f"{what}: {came}, the target says {named} (vexlab_limits, {limit})" if is_within else ""]
+
+
+def allowed(fs: Filesystem, limit: str, amount: int, what: str, problem: OSError) -> str:
+    """The errno of something that a limit refused; fails when there is something wrong with that."""
+    came, wrong = refusal(fs, limit, amount, what, problem)
+    assert not wrong, wrong
     return came
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from inside.amounts import CHUNK, Pace, allowed, found, most, note, room
+from inside.amounts import CHUNK, Pace, allowed, found, most, note, refusal, room
 from inside.attempts import outcomes
 from inside.filesystem import Filesystem
 from inside.system import put, read, syncfs, write
@@ -37,29 +37,26 @@ def pattern(size: int) -> bytes:
     return array("Q", range(size // 8 + 1)).tobytes()[:size]
 
 
-def reread(fs: Filesystem, sizes: Sequence[int]) -> dict[str, list[Any]]:
-    """Write a file of each size; for each how many bytes read after a remount, and the place of the first wrong one.
+def reread(fs: Filesystem, sizes: Sequence[int]) -> dict[str, dict[str, list[Any]]]:
+    """Write a file of each size; how many bytes of it read after a remount, and the place of the first wrong one.
 
-    Of a size that a limit refused, the errno alone.
+    Of those that were refused, what `refusal` says.
     """
-    refused = {}
+    refused: dict[str, list[Any]] = {}
     for size in sizes:
         try:
             write(f"s-{size}", pattern(size))
         except OSError as problem:
-            refused[size] = allowed(fs, "file_bytes", size, f"a file of {size} bytes", problem)
+            refused[str(size)] = refusal(fs, "file_bytes", size, f"a file of {size} bytes", problem)
             os.unlink(f"s-{size}")
     fs.remount()
     seen: dict[str, list[Any]] = {}
-    for size in sizes:
-        if size in refused:
-            seen[str(size)] = [refused[size]]
-            continue
+    for size in [size for size in sizes if str(size) not in refused]:
         data, wanted = Path(f"s-{size}").read_bytes(), pattern(size)
         differing = (place for place, (a, b) in enumerate(zip(data, wanted, strict=False)) if a != b)
         seen[str(size)] = [len(data), next(differing, None) if data != wanted else None]
         os.unlink(f"s-{size}")
-    return seen
+    return {"refused": refused, "read": seen}
 
 
 def big_file(fs: Filesystem, mebibytes: int, seconds: int) -> list[Any]:

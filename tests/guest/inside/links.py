@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from inside.amounts import allowed, most, room
+from inside.amounts import most, refusal, room
 from inside.attempts import outcome
 from inside.filesystem import Filesystem
 from inside.system import read, syncfs, write
@@ -48,24 +48,24 @@ def link_over_a_name(_fs: Filesystem) -> list[str]:
     return [outcome(os.link, "x", "y"), outcome(os.link, "missing", "z"), read("y")]
 
 
-def symbolic_links(fs: Filesystem, targets: Mapping[str, str]) -> dict[str, list[Any]]:
+def symbolic_links(fs: Filesystem, targets: Mapping[str, str]) -> dict[str, dict[str, list[Any]]]:
     """Make links with these names and targets; size and target of each after a remount.
 
-    Of one that a limit refused, the errno alone.
+    Of those that were refused, what `refusal` says.
     """
-    refused = {}
+    refused: dict[str, list[Any]] = {}
     for name, target in targets.items():
         try:
             os.symlink(target, name)
         except OSError as problem:
             what = f"symlink of {len(target)} bytes"
-            refused[name] = [allowed(fs, "symbolic_link_bytes", len(target), what, problem)]
+            refused[name] = list(refusal(fs, "symbolic_link_bytes", len(target), what, problem))
     fs.remount()
     made = [name for name in targets if name not in refused]
     seen = {name: [os.lstat(name).st_size, os.readlink(name)] for name in made}
     for name in made:
         os.unlink(name)
-    return refused | seen
+    return {"refused": refused, "read": seen}
 
 
 def follow(fs: Filesystem) -> list[str]:

@@ -37,12 +37,12 @@ def make(entries: str) -> None:
 
 
 def tree() -> str:
-    """The tree that is there."""
+    """The tree that is there, with names in small letters, of which all are here: not every filesystem keeps cases."""
     found = []
     for root, directories, files in os.walk("."):
         found += [f"{root}/{name}/" for name in directories]
         found += [f"{root}/{name}={read(f'{root}/{name}')}" for name in files]
-    return " ".join(sorted(name.removeprefix("./") for name in found))
+    return " ".join(sorted(name.removeprefix("./").lower() for name in found))
 
 
 def errors(_fs: Filesystem) -> dict[str, str]:

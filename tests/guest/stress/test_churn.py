@@ -7,7 +7,8 @@ from guest import Guest, Lab, contract
 from inside import amounts, churn, writers
 from scratch import Scratch
 
-pytestmark = pytest.mark.requires("read-write")
+# Each command has a deadline of its own, and two of them take longer together than a check usually may.
+pytestmark = [pytest.mark.requires("read-write"), pytest.mark.timeout(400)]
 
 # What of stress-ng's class `filesystem` is about files and can be asked of any filesystem that claims the capability.
 # Left out: what needs more of a filesystem than a target can claim (acl, fallocate, xattr and the like), what tests
