@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from plugins.module_utils import kernel_messages
 
 # What of level warning or worse says something of a slow machine or of any such module, and nothing of the filesystem.
+# What the kernel says of a filesystem whose times end in 2038 is its limit, and no complaint.
 # A rate limit says at this level that it suppressed something, of whatever level; the first ten were not suppressed.
 OF_THE_MACHINE = re.compile(
     r"^(?:clocksource: |hrtimer: interrupt took |perf: interrupt took |workqueue: \S+ hogged CPU |"
-    r"sched: RT throttling |TSC |.*: \d+ callbacks suppressed$|"
+    r"sched: RT throttling |TSC |\S+ filesystem being (?:re)?mounted at .* supports timestamps until |"
+    r".*: \d+ callbacks suppressed$|"
     r"\S+: loading out-of-tree module taints kernel|\S+: module verification failed: |"
     r"\S+: module license '.*' taints kernel|Disabling lock debugging due to kernel taint)"
 )

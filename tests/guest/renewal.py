@@ -23,6 +23,7 @@ class Renewal:
         """Begin with filesystems that are right; `guest` gives the connection, if there is one yet."""
         self._guest = guest
         self._why = ""  # the next check must not have the filesystem of the last one, in words
+        self._told = ""  # what the check that has another one is to say of it
         self._orders = 0  # that the guest had done when the phase of a check began
         self._renewed_for = ""  # the state that was the reason for the filesystem that there is now
         self._usual: set[str] = set()  # states that a fresh one is in as well
@@ -51,8 +52,7 @@ class Renewal:
             except (OSError, AssertionError, pytest.fail.Exception, BaseExceptionGroup) as problem:
                 self._generation += 1
                 told += f", and it can't be taken down ({str(problem).partition(chr(10))[0]})"
-        item.user_properties.append(("advice", told))
-        self._why = ""
+        self._why, self._told = "", told
 
     def pytest_runtest_call(self) -> None:
         """Begin to count what the check itself does in the guest: its fixtures have done theirs."""
@@ -65,8 +65,12 @@ class Renewal:
         """Note a phase that failed when it had something done in the guest, and a state that nobody wants to find."""
         report = yield
         guest = self._guest()
+        is_skipped = call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)
+        if self._told and not is_skipped:  # a check that is skipped has no use for it, and the next one gets it
+            item.user_properties.append(("advice", self._told))
+            self._told = ""
         if guest is not None and call.when != "teardown":
-            is_wrong = call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception)
+            is_wrong = call.excinfo is not None and not is_skipped
             name = short_name(item.nodeid)
             if is_wrong and guest.orders > self._orders:
                 self._why = f"{name} failed on the one before"

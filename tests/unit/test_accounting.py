@@ -141,6 +141,11 @@ def test_what_stays_was_left_behind() -> None:
         ("[   95.697581] set_capacity_and_notify: 2 callbacks suppressed", False),
         ("[  450.879752] EXT4-fs unmount: 102 callbacks suppressed", False),  # the first ten were said, at their level
         ("[   12.345678] hrtimer: interrupt took 12345678 ns", False),
+        (
+            "[   12.345678] toyfs filesystem being mounted at /mnt supports timestamps until 2038-01-19 (0x7fffffff)",
+            False,
+        ),
+        ("[   12.345678] toyfs filesystem being mounted at /mnt is broken", True),
     ],
 )
 def test_complaints_are_the_filesystems_and_not_the_machines(line: str, complains: bool) -> None:

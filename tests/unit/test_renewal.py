@@ -51,6 +51,8 @@ def test_a(scratch): assert scratch == 1, "1"
 def test_b(guest, looked):
     guest.do()
     assert False, "wrong data"
+@pytest.mark.requires("nothing")
+def test_skipped(scratch): pass
 def test_c(guest, scratch, looked): assert (scratch, looked, guest.removed) == (2, 2, 1), f"{scratch} {looked}"
 def test_d(looked): assert looked == 2, "2"
 """
@@ -62,6 +64,7 @@ def test_check_after_one_that_failed_gets_a_fresh_filesystem(tmp_path: Path) -> 
     assert found == {
         "rename.a": ("passed", ""),
         "rename.b": ("failed", "wrong data"),
+        "rename.skipped": ("skipped", "target toy does not claim: nothing"),
         "rename.c": ("passed", "it got a fresh filesystem: rename.b failed on the one before"),
         "rename.d": ("passed", ""),
     }

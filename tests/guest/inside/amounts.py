@@ -34,8 +34,12 @@ def note(text: str) -> None:
 
 def most(fs: Filesystem, limit: str, want: int) -> int:
     """As much of what is wanted as a limit lets through; one that the target doesn't name is measured."""
+    if limit == "files":  # of which some may be there
+        return min(files(want), int(fs.limits.get(limit, want)))
     if limit in fs.limits:
         return min(want, int(fs.limits[limit]))
+    if limit == "directory_entries":  # a directory with room can be on a filesystem without any
+        want = min(want, files(want + SPARE) - SPARE)
     reached, is_limit = _reached.get((fs.kind, limit), (0, False))
     if not is_limit and want > reached:
         reached = MEASURES[limit](fs, want)
@@ -180,7 +184,7 @@ def many(names: Sequence[str]) -> int:
     return len(names)
 
 
-def files(_fs: Filesystem, want: int) -> int:
+def files(want: int) -> int:
     """How many files more there can be, as statfs says; of one that says nothing of it, as many as are wanted."""
     seen = os.statvfs(".")
     return min(want, seen.f_ffree) if seen.f_files else want
@@ -191,7 +195,6 @@ MEASURES: dict[str, Callable[[Filesystem, int], int]] = {
     "symbolic_link_bytes": symbolic_link_bytes,
     "file_bytes": file_bytes,
     "directory_entries": directory_entries,
-    "files": files,
 }
 
 

@@ -100,7 +100,7 @@ def list_many(fs: Filesystem, want: int, length: int) -> dict[str, list[str]]:
             f"a directory of {made} entries: one more is refused with {came}, the target says "
             f"{fs.limits['directory_entries']} (vexlab_limits, directory_entries)"
         )
-        found(fs, "directory_entries", made, want, came)
+        found(fs, "directory_entries", made, len(names), came)
     at_once = os.listdir("many")
     fs.remount()
     return {"made": names[:made], "at once": at_once, "after a remount": os.listdir("many")}

@@ -9,6 +9,7 @@ from typing import Any
 from inside.amounts import most, room
 from inside.attempts import shell
 from inside.filesystem import Filesystem
+from inside.images import size_of
 from inside.system import mounts, read, write
 
 
@@ -67,8 +68,8 @@ def format_noise(fs: Filesystem, mkfs: str) -> list[str]:
     """Fill the beginning of the device with noise and format it; what is on the filesystem."""
     noise = os.urandom(1 << 20)  # takes longer than all the rest, so once
     with open(fs.device, "r+b") as device:
-        for _ in range(8):
-            device.write(noise)
+        for place in range(0, min(8 << 20, size_of(fs.device)), len(noise)):
+            device.write(noise[: size_of(fs.device) - place])
         device.flush()
         os.fsync(device)
     shell(mkfs)

@@ -6,28 +6,30 @@ import errno
 import os
 from typing import Any
 
-from inside.amounts import REFUSALS, Pace, allowed, found, most
+from inside.amounts import REFUSALS, SPARE, Pace, allowed, found, most
 from inside.filesystem import Filesystem
 from inside.system import free, put, read, write
 
 DOWN = "down" * 15  # a name of which a few make a path that is too long
 LEAST = 1 << 16  # bytes: a file that takes fewer found no room
+SMALLEST = 1 << 12  # bytes of a write
 
 
 def fill_up(block: bytes, number: int, pace: Pace) -> int:
     """Write a file until no room is left, or no more goes into it, or time is over; how many bytes it took."""
-    written, descriptor = 0, os.open(f"full-{number}", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    written, step = 0, len(block)
+    descriptor = os.open(f"full-{number}", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     try:
-        while not pace.is_over():
-            put(descriptor, block)
-            written += len(block)
+        while step >= SMALLEST and not pace.is_over():
+            try:
+                put(descriptor, block[written % len(block) :][:step])
+            except OSError as problem:
+                if problem.errno not in (errno.ENOSPC, errno.EFBIG):
+                    raise
+                step //= 16  # a write of which not all has room need not be done in part
+            written = os.fstat(descriptor).st_size
             if written % (8 << 20) == 0:
                 os.fsync(descriptor)
-    except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EFBIG):
-            raise
-        written = os.fstat(descriptor).st_size
-    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -76,7 +78,7 @@ def fill(fs: Filesystem, rounds: int, seconds: int) -> list[list[Any]]:
 
 def make_small_files(fs: Filesystem, want: int) -> int:
     """Make so many files in one directory, each with a content of its own, or as many as there can be; how many."""
-    count = min(want, int(fs.limits.get("directory_entries", want + 1)) - 1, most(fs, "files", want))
+    count = min(want, int(fs.limits.get("directory_entries", want + 1)) - 1, most(fs, "files", want + SPARE) - SPARE)
     for number in range(count):
         try:
             write(f"file-{number}", content_of(number))
@@ -109,7 +111,7 @@ def make_deep_tree(fs: Filesystem, want: int) -> list[Any]:
 
     How deep, and the name.
     """
-    depth, name = min(want, most(fs, "files", 2 * want) // 2), DOWN[: most(fs, "name_bytes", len(DOWN))]
+    depth, name = (most(fs, "files", 2 * want + SPARE) - SPARE) // 2, DOWN[: most(fs, "name_bytes", len(DOWN))]
     for level in range(depth):
         os.mkdir(name)
         os.chdir(name)

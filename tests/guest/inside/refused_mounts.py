@@ -8,7 +8,7 @@ from typing import Any
 
 from inside.attempts import outcome, shell
 from inside.filesystem import Filesystem
-from inside.system import mount, mounts, open_and_close, read, umount, write
+from inside.system import mount, mounts, open_and_close, read, references, umount, write
 
 # How a device gets its content: a program is needed for another filesystem only.
 CONTENTS: dict[str, Callable[[Filesystem], object]] = {
@@ -24,8 +24,8 @@ def other_content(fs: Filesystem, size: int, content: str, module: str) -> list[
     What came of both, and the module's use count and the image's digest before and after.
     """
 
-    def state() -> list[str]:
-        return [read(f"/sys/module/{module}/refcnt"), fs.digest()]
+    def state() -> list[Any]:
+        return [references(module), fs.digest()]
 
     fs.create(size)
     CONTENTS[content](fs)
