@@ -66,7 +66,8 @@ class Renewal:
         report = yield
         guest = self._guest()
         is_skipped = call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)
-        if self._told and not is_skipped:  # a check that is skipped has no use for it, and the next one gets it
+        is_judged = call.when == "call" or (call.when == "setup" and call.excinfo is not None)
+        if self._told and is_judged and not is_skipped:  # one that is skipped has no use for it: the next one gets it
             item.user_properties.append(("advice", self._told))
             self._told = ""
         if guest is not None and call.when != "teardown":
