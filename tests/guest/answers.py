@@ -74,6 +74,6 @@ def words(raised: dict[str, Any], doing: str) -> str:
     where = f", in {', '.join(raised['where'])}" if raised["where"] else ""
     told = f"{raised['type']}: {raised['message']}"
     if found := OS_ERROR.fullmatch(raised["message"]):
-        name = errno.errorcode.get(int(found[1]), f"errno {found[1]}")
-        told = f"{name} ({found[2]}){f' for {found[3]}' if found[3] else ''}"
+        name, path = errno.errorcode.get(int(found[1]), ""), f" for {found[3]}" if found[3] else ""
+        told = f"{name} ({found[2]}){path}" if name else f"{found[2]}{path}"
     return f"{doing}: {told}{where}"

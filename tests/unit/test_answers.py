@@ -175,8 +175,12 @@ print(json.dumps(came))
             {"code": 1, "outcome": json.dumps({"raised": RAISED | {"message": "[Errno 27] File too large"}})},
             f"{SIZE}: EFBIG (File too large)",
         ),
+        (
+            {"code": 1, "outcome": json.dumps({"raised": RAISED | {"message": "[Errno 0] `false` failed with 1"}})},
+            f"{SIZE}: `false` failed with 1",
+        ),
     ],
-    ids=["value", "deadline", "place", "crash", "assertion", "exception", "errno of a path", "errno"],
+    ids=["value", "deadline", "place", "crash", "assertion", "exception", "errno of a path", "errno", "no errno"],
 )  # fmt: skip
 def test_what_a_call_comes_to_is_said_in_words(tmp_path: Path, change: dict[str, Any], came: object) -> None:
     (tmp_path / "answer").write_text(json.dumps(ANSWER | change) + "\n")

@@ -21,8 +21,10 @@ FOREIGN = {
 # What of the filesystem is left could still be mounted by one that keeps copies of what is gone.
 DAMAGED = {
     "zeros in the first block": "dd if=/dev/zero of=$DEVICE bs=4k count=1 conv=notrunc,fsync status=none",
-    "noise behind the first block": f"head -c 4M /dev/urandom | {WRITE} bs=4k seek=1",
-    "zeros behind the first block": "dd if=/dev/zero of=$DEVICE bs=4k seek=1 count=1k conv=notrunc,fsync status=none",
+    "noise behind the first block": f"head -c $(({{blocks}} * 4096)) /dev/urandom | {WRITE} bs=4k seek=1",
+    "zeros behind the first block": (
+        "dd if=/dev/zero of=$DEVICE bs=4k seek=1 count={blocks} conv=notrunc,fsync status=none"
+    ),
 }
 SIZES = {"no byte": 0, "one sector": 512, "one block": 4096, "64 KiB": 65536}
 
@@ -47,12 +49,13 @@ def test_something_else(corruptible: Corruptible, content: str) -> None:
 @pytest.mark.parametrize("content", DAMAGED)
 def test_part_of_the_filesystem_is_overwritten(corruptible: Corruptible, content: str) -> None:
     """Refused, or mounted and safe to use: whatever the superblock promises, none of it is there."""
-    corruptible.trial(content, commands=[DAMAGED[content]]).must_be_safe()
+    blocks = min(1024, corruptible.size // 4096 - 1)
+    corruptible.trial(content, commands=[DAMAGED[content].format(blocks=blocks)]).must_be_safe()
 
 
 def test_filesystem_that_starts_a_sector_late(corruptible: Corruptible) -> None:
     """As on a disk whose partition table was written anew, with another alignment."""
-    blocks = "bs=64k count=128 seek=512 oflag=seek_bytes"
+    blocks = f"bs=64k count={min(128, corruptible.size // 65536 - 1)} seek=512 oflag=seek_bytes"
     shift = f"dd if={corruptible.master} of=$DEVICE {blocks} conv=notrunc,fsync status=none"
     corruptible.trial("shifted", commands=[shift]).must_be_refused()
 
