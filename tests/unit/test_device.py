@@ -27,6 +27,7 @@ from vexlab.gate import phase_order
 from vexlab.gate.evidence import PastRun
 from vexlab.guest import hardware
 from vexlab.results.model import Amounts, DeviceRecord, Machine, ModuleRecord, Run, Verdict
+from vexlab.run import events
 
 ROOT = Path(__file__).parents[2]
 
@@ -477,6 +478,64 @@ def test_inventory_is_read_without_an_activated_environment(
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert said in done.stderr
     assert "ansible-inventory command not found" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "a.yml",
+            "hardware:\n  hosts:\n    b1:\n      ansible_host: x\n     ansible_port: 9\n",
+            ("YAML parsing failed: While parsing a block mapping", "a.yml:5:6\n", "5      ansible_port: 9"),
+        ),
+        ("b.yml", "hardware:\n  hosts:\n    - b1\n", ('Invalid "hosts" entry for "hardware" group',)),
+        ("c.ini", "[hardware\nb1\n", ("not enough values to unpack",)),
+        ("d.yml", "hardware:\n  host: {b1: {}}\n", ("has no hosts in a group 'hardware'", "unexpected key (host)")),
+    ],
+)
+def test_what_ansible_says_of_an_inventory_is_shown(
+    tmp_path: Path, name: str, text: str, said: tuple[str, ...]
+) -> None:
+    """Once, by the reader that the file is for; the others complain of what it never was."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageProblem) as problem:
+        hardware.find(tmp_path / name, None)
+    for words in said:
+        assert words in problem.value.message
+    assert "no root 'plugin' key" not in problem.value.message
+    assert "WARNING" not in problem.value.message
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "Task failed: EOF on stream; last 100 lines received:\n"
+            "ssh: connect to host 127.0.0.1 port 9: Connection refused",
+            "bench1 (127.0.0.1:9) can't be reached: connection refused",
+        ),
+        (
+            "Task failed: EOF on stream; last 100 lines received:\nroot@10.0.0.1: Permission denied (publickey).",
+            "bench1 can't be reached: root@10.0.0.1: Permission denied (publickey).",
+        ),
+        ("Data could not be sent to remote host", "bench1 can't be reached: Data could not be sent to remote host"),
+    ],
+)
+def test_dead_host_is_told_with_its_address(said: str, told: str) -> None:
+    assert events.unreachable("bench1", said) == told
+
+
+def test_dead_host_is_told_by_the_command(tmp_path: Path) -> None:
+    """Nothing listens there."""
+    inventory = tmp_path / "lab.yml"
+    inventory.write_text("hardware:\n  hosts: {bench1: {ansible_host: 127.0.0.1, ansible_port: 9}}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "vexlab", "recover", "--inventory", str(inventory), "--module", "x", "--type", "x"],
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert "vexlab: bench1 (127.0.0.1:9) can't be reached: connection refused\n" in done.stderr
 
 
 class TestOpenForWriting:

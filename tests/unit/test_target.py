@@ -66,7 +66,9 @@ def test_file_that_says_its_version_is_as_good_as_one_that_does_not(tmp_path: Pa
 def test_file_of_another_version_is_told_nothing_but_that(tmp_path: Path) -> None:
     """Its fields may mean something else, so that what is wrong with them isn't what is wrong."""
     message = refusal(written(tmp_path, {"vexlab_target_version": 2, "vexlab_new_field": 1, "vexlab_source": None}))
-    assert message.endswith(
+    first, *shown = message.splitlines()
+    assert [line.strip() for line in shown] == ["vexlab_target_version: 2", "^"]
+    assert first.endswith(
         "vexlab_target_version: the file is of version 2, and this vexlab reads version 1; get a vexlab that reads 2, "
         "or write 1 there and see which fields it doesn't know"
     )
@@ -250,9 +252,9 @@ def test_limits_that_go_with_the_claims_are_taken(tmp_path: Path) -> None:
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     path = written(tmp_path, {"vexlab_module_name": None, "vexlab_typo": 1, "oops": 2, "vexlab_packages": "fio"})
-    lines = refusal(path).splitlines()
+    lines = [line for line in refusal(path).splitlines() if line.startswith(str(path))]
     assert len(lines) == 4
-    assert all(line.startswith(f"{path}: ") for line in lines)
+    assert all(re.match(rf"{path}(:\d+:\d+)?: vexlab_\w+|{path}:\d+:\d+: oops", line) for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -398,3 +400,61 @@ def test_other_shapes_are_good(tmp_path: Path, changes: dict[str, Any]) -> None:
 def test_contradiction_of_shape_is_told(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     """What a target can't have by its kind is refused before anything starts, with what contradicts what."""
     assert said in refusal(written(tmp_path, changes))
+
+
+SLIPS = """\
+vexlab_target_name: toyfs
+vexlab_sorce: .
+vexlab_build_command: make
+vexlab_modul_file: [x.ko]
+module_name: toyfs
+vexlab_filesystem_type: toyfs
+vexlab_mkfs_command: mkfs.toyfs
+vexlab_superblock_magic: "00"
+vexlab_superblock_magic_offset: 0
+vexlab_capabilities:
+  - read-write
+  - teleport
+vexlab_checks:
+  - {name: one, stage: mount}
+  - name: two
+    stage: mount
+    comand: "true"
+"""
+
+
+def test_each_problem_has_its_place_its_line_and_a_caret(tmp_path: Path) -> None:
+    path = tmp_path / "toy.yml"
+    path.write_text(SLIPS)
+    said = refusal(path)
+    assert f"{path}:2:1: vexlab_sorce: unknown field; did you mean vexlab_source?\n    vexlab_sorce: .\n    ^\n" in said
+    assert f"{path}:12:5: vexlab_capabilities[1]: 'teleport' is none of read-write," in said
+    assert "\n    - teleport\n      ^\n" in said
+    assert f"{path}:14:5: vexlab_checks[0].command: is missing" in said
+    assert f"{path}:17:5: vexlab_checks[1].comand: unknown field; did you mean command?" in said
+
+
+def test_misspelt_field_is_told_once_and_judged_as_what_was_meant(tmp_path: Path) -> None:
+    """Neither is the right name missing, nor does what hangs on it complain."""
+    path = tmp_path / "toy.yml"
+    path.write_text(SLIPS)
+    said = refusal(path)
+    assert f"{path}:5:1: module_name: unknown field; did you mean vexlab_module_name?" in said
+    assert f"{path}:4:1: vexlab_module_file: must be text, not a list" in said
+    told = [line for line in said.splitlines() if line.startswith(str(path))]
+    assert len(told) == 7, said
+    assert "vexlab_source, " not in said
+    assert [line for line in told if "is missing" in line] == [line for line in told if "checks[0].command" in line]
+
+
+def test_field_that_is_missing_has_no_place_of_another(tmp_path: Path) -> None:
+    said = refusal(written(tmp_path, {"vexlab_module_name": None, "vexlab_source": None}))
+    assert f"{tmp_path}/toy.yml: vexlab_module_name: is missing." in said
+    assert f"{tmp_path}/toy.yml: vexlab_source, vexlab_source_in_guest: exactly one says" in said
+
+
+def test_what_is_no_yaml_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "toy.yml"
+    path.write_text("vexlab_target_name: toyfs\nvexlab_capabilities: [read-write\nvexlab_source: .\n")
+    assert f"{path}:3:14: not YAML as a target file needs it: " in refusal(path)
+    assert "\n    vexlab_source: .\n                 ^" in refusal(path)

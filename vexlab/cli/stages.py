@@ -132,7 +132,7 @@ def test(
     loaded, an image that wasn't formatted. After a crash, what is left is run on another guest.
     """
     if fail_fast and keep_going:
-        raise UsageProblem("--fail-fast and --keep-going exclude each other", "give one of them")
+        raise UsageProblem("-x (--fail-fast) and --keep-going exclude each other", "give one of them")
     stages = stage_list.stages_for(chosen)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
     selected = select(order, chosen or stages, checks, failed=failed) or Selection(tuple(stages))

@@ -26,9 +26,9 @@ def problem(path: Path, text: str, findings: Sequence[Finding], hint: str) -> Us
     return UsageProblem("\n".join(dict.fromkeys(shown)), hint)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that somebody may have meant; empty when none is like it."""
-    return next(iter(difflib.get_close_matches(word, known, n=1)), "")
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """The known word that somebody may have meant; empty when none is so like it (from 0 to 1)."""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=likeness)), "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

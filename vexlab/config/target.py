@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,13 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
-from vexlab.config import limits, literals, stage_list
+from vexlab.config import limits, literals, marked_yaml, place, stage_list
+from vexlab.config.place import Finding, did_you_mean
 from vexlab.errors import UsageProblem
 
+PREFIX = "vexlab_"
+SURELY = 0.8  # how like a name is to the one that was meant, so that it counts as that
+UNKNOWN = "additionalProperties"  # the rule of the schema that unknown fields break
 HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
 VERSION = 1  # of the format of target files; a file that doesn't say has this one
 # JSON schema takes 256.0 for an integer; a shell command would not.
@@ -51,21 +55,41 @@ def not_claimed(claims: Iterable[str]) -> list[str]:
 def load_target(path: Path) -> dict[str, object]:
     """Read and check a target file; return the fields that it sets, `vexlab_source` made absolute.
 
-    A UsageProblem names the file and, for each thing that is wrong, the field and what is wrong with it. Whether the
-    source directory exists is not checked here, since another one may be given in its place.
+    A UsageProblem names the file and, for each thing that is wrong, its line, the field and what is wrong with it.
+    Whether the source directory exists is not checked here, since another one may be given in its place.
     """
-    target = _parse(path)
-    problems = problems_of(target)
-    if problems:
-        raise UsageProblem("\n".join(f"{path}: {problem}" for problem in problems), HINT)
+    text = _read(path)
+    target, node = _parse(path, text)
+    if problems := problems_of(target):
+        known = set(_names(schema()))
+        raise place.problem(path, text, [Finding(words, *_place_of(words, node, known)) for words in problems], HINT)
     if "vexlab_source" in target:
         source = Path(str(target["vexlab_source"]))
         target["vexlab_source"] = str((path.parent / _expand(path, source)).resolve())
     return target
 
 
+def _names(rule: dict[str, Any]) -> Iterator[str]:
+    """The names of all fields that a rule of the schema knows, those of parts of fields too."""
+    for name, below in rule.get("properties", {}).items():
+        yield name
+        yield from _names(below)
+        yield from _names(below.get("items", {}))
+
+
+def _place_of(words: str, node: yaml.Node | None, known: Collection[str]) -> tuple[int, int]:
+    """Where in the file what is wrong by these words is; what is missing is so in what it belongs to."""
+    field = re.split(": |, ", words)[0]
+    if words.startswith(f"{field}: is missing"):
+        return marked_yaml.place_of(node, field.rpartition(".")[0])
+    return marked_yaml.place_of(node, field, known)
+
+
 def problems_of(target: dict[str, object]) -> list[str]:
-    """Say of each field of a target what is wrong with it, the schema's rules first; empty for a good one."""
+    """Say of each field of a target what is wrong with it, the schema's rules first; empty for a good one.
+
+    A field with a name that is nearly right counts as the one that was meant: it isn't missing as well.
+    """
     version = target.get("vexlab_target_version", VERSION)
     if type(version) is int and version != VERSION:
         # what else is wrong with it would be said of fields that mean something else there
@@ -74,12 +98,40 @@ def problems_of(target: dict[str, object]) -> list[str]:
             f"vexlab that reads {version}, or write {VERSION} there and see which fields it doesn't know"
         ]
     rules = schema()
+    meant: Any = _as_meant(target, rules)
+    errors = [error for error in _Validator(rules).iter_errors(target) if error.validator == UNKNOWN]
+    errors += [error for error in _Validator(rules).iter_errors(meant) if error.validator != UNKNOWN]
     found = [
-        *(problem for error in _Validator(rules).iter_errors(target) for problem in _say(error, rules)),
+        *(problem for error in errors for problem in _say(error, rules)),
         *_templates(target),
-        *_across_fields(target),
+        *_across_fields(meant),
     ]
     return list(dict.fromkeys(found))
+
+
+def _as_meant(value: object, rule: dict[str, Any]) -> object:
+    """A value in which each field whose name is nearly that of one that isn't there has that name."""
+    if isinstance(value, list):
+        return [_as_meant(item, _below(rule, index)) for index, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    properties: dict[str, Any] = rule.get("properties", {}) if rule.get("additionalProperties") is False else {}
+    found: dict[str, object] = {}
+    for name, item in value.items():
+        near = (
+            ""
+            if not properties or name in properties
+            else place.nearest(_full(str(name), properties), properties, SURELY)
+        )
+        known = near if near and near not in value and near not in found else name
+        found[known] = _as_meant(item, _below(rule, known))
+    return found
+
+
+def _full(name: str, properties: Iterable[str]) -> str:
+    """A name as those beside it begin: a forgotten prefix is as likely a slip as a misspelt name."""
+    prefixed = all(each.startswith(PREFIX) for each in properties)
+    return f"{PREFIX}{name.removeprefix(PREFIX)}" if prefixed else name
 
 
 def _expand(path: Path, source: Path) -> Path:
@@ -92,33 +144,28 @@ def _expand(path: Path, source: Path) -> Path:
 # ---------------------------------------------------------------- reading
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which naming a field twice is an error: the first one would be dropped without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping after looking for a name that is there twice."""
-        names: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in names:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
-            names.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def _parse(path: Path) -> dict[str, object]:
+def _read(path: Path) -> str:
+    """The text of a target file."""
     try:
         if path.exists() and not path.is_dir() and not path.is_file():
             # A FIFO would be waited for, and a device may have no end.
             raise UsageProblem(f"{path}: the target is not a file", HINT)
-        parsed = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a SafeLoader
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageProblem(f"{path}: the target file can't be read: {error.strerror}", HINT) from error
     except UnicodeDecodeError as error:
         raise UsageProblem(f"{path}: the target file is not UTF-8 text", HINT) from error
+
+
+def _parse(path: Path, text: str) -> tuple[dict[str, object], yaml.Node | None]:
+    """What the file says, and the nodes of its document, which know their places."""
+    try:
+        parsed, node = marked_yaml.load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise UsageProblem(f"{path}{place}: not YAML as a target file needs it: {error.problem}", HINT) from error
+        at = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        words = f"not YAML as a target file needs it: {error.problem}"
+        raise place.problem(path, text, [Finding(words, *at)], HINT) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # ValueError: PyYAML makes dates while it reads, and lets 2026-13-45 through to datetime
         raise UsageProblem(f"{path}: not YAML as a target file needs it: {error}", HINT) from error
@@ -129,7 +176,7 @@ def _parse(path: Path) -> dict[str, object]:
     odd = next((name for name in parsed if not isinstance(name, str)), None)
     if odd is not None:
         raise UsageProblem(f"{path}: {odd!r}: names of fields are text", HINT)
-    return parsed
+    return parsed, node
 
 
 # ---------------------------------------------------------------- saying what is wrong
@@ -139,24 +186,22 @@ def _say(error: ValidationError, rules: dict[str, Any]) -> Iterator[str]:
     """Turn a finding of the JSON schema into '<field>: <what is wrong>', once for each field that it is about."""
     found: Any = error.instance
     schema: Any = error.schema
-    place, meaning, rule = "", "", rules
+    where, meaning, rule = "", "", rules
     for step in error.absolute_path:
-        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+        where += f"[{step}]" if isinstance(step, int) else f".{step}" if where else str(step)
         rule = _below(rule, step)
         meaning = rule.get("description", meaning)
-    within = f"{place}." if place else ""
+    within = f"{where}." if where else ""
     properties: dict[str, Any] = schema.get("properties", {})
     if error.validator == "required":
         # a finding for each missing field, which only its message tells apart
         missing = next(name for name in schema["required"] if error.message.startswith(repr(name)))
         yield f"{within}{missing}: is missing. {properties[missing].get('description', meaning)}"
-    elif error.validator == "additionalProperties":
+    elif error.validator == UNKNOWN:
         for name in (str(name) for name in found if name not in properties):
-            # a forgotten prefix is as likely a slip as a misspelt name
-            meant = name if place else f"vexlab_{name.removeprefix('vexlab_')}"
-            yield f"{within}{name}: unknown field{_nearest(meant, properties)}"
+            yield f"{within}{name}: unknown field{did_you_mean(_full(name, properties), properties)}"
     else:
-        yield f"{place}: {_misfit(error, found, meaning)}"
+        yield f"{where}: {_misfit(error, found, meaning)}"
 
 
 def _below(rule: dict[str, Any], step: str | int) -> dict[str, Any]:
@@ -175,7 +220,7 @@ def _misfit(error: ValidationError, found: object, meaning: str) -> str:
         problem = f"must be {_TYPES[limit]}, not {_found(found)}{quotes}"
     elif error.validator in ("enum", "oneOf"):
         words = [choice["const"] if error.validator == "oneOf" else choice for choice in limit]
-        return f"{found!r} is none of {', '.join(words)}{_nearest(str(found), words)}"
+        return f"{found!r} is none of {', '.join(words)}{did_you_mean(str(found), words)}"
     elif error.validator in ("minimum", "maximum", "maxLength"):
         problem = f"{found!r} is out of range ({error.validator} {limit})"
     elif error.validator == "uniqueItems":
@@ -183,11 +228,6 @@ def _misfit(error: ValidationError, found: object, meaning: str) -> str:
     else:
         problem = f"{found!r} doesn't fit"
     return f"{problem}. {meaning}"
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _found(value: object) -> str:
@@ -335,7 +375,7 @@ def _across_variants(target: dict[str, object]) -> Iterator[str]:
         yield f"vexlab_variant_proofs: has nothing for {', '.join(unproven)}; of several variants each needs a proof"
     for name in proofs:
         if name not in variants:
-            near = _nearest(str(name), [str(known) for known in variants])
+            near = did_you_mean(str(name), [str(known) for known in variants])
             yield f"vexlab_variant_proofs: proves {name}, which is not in vexlab_variants{near}"
 
 
@@ -362,4 +402,4 @@ def _across_known_failures(target: dict[str, object]) -> Iterator[str]:
     for entry in found if isinstance(found, list) else []:
         check = entry.get("check") if isinstance(entry, dict) else None
         if isinstance(check, str) and "/" in check and (name := check.partition("/")[0]) not in stages:
-            yield f"vexlab_known_failures: {check}: there is no stage {name}{_nearest(name, stages)}"
+            yield f"vexlab_known_failures: {check}: there is no stage {name}{did_you_mean(name, stages)}"

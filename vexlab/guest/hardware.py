@@ -61,9 +61,31 @@ def find(inventory: Path, name: str | None) -> Host:
     except ValueError:
         listed = {}
     if not isinstance(listed, dict) or "_meta" not in listed:
-        said = (done.stderr or done.stdout).strip()[:600]
+        said = complaint(done.stderr or done.stdout, inventory)
         raise UsageProblem(f"the inventory {inventory} can't be read: {said}", EXAMPLE)
-    return choose(listed, name, inventory.absolute())
+    try:
+        return choose(listed, name, inventory.absolute())
+    except UsageProblem as problem:
+        if warnings := re.findall(r"^\[WARNING\]: (.*)", done.stderr, re.MULTILINE):
+            raise UsageProblem("\n".join([problem.message, *warnings]), problem.hint) from None
+        raise
+
+
+def complaint(said: str, inventory: Path) -> str:
+    """What ansible-inventory says is wrong with a file: where it tells the place, else as the file's reader says it.
+
+    It tries one reader after the other, and each of them complains.
+    """
+    reader = "yaml" if inventory.suffix in (".yml", ".yaml", ".json") else "ini"
+    complaints = re.split(r"^\[(?:WARNING|ERROR)\]: ", said, flags=re.MULTILINE)
+    placed = [each for each in complaints if re.search(r"^Origin: \S+:\d+:\d+$", each, re.MULTILINE)]
+    of_reader = [each for each in complaints if each.startswith(f"Failed to parse inventory with '{reader}' plugin: ")]
+    for chosen in [*placed, *of_reader]:
+        short, _, rest = chosen.partition("\n")
+        cause = rest.partition("<<< caused by >>>")[2] or short.partition(" plugin: ")[2]
+        lines = [line.rstrip() for line in cause.splitlines()]
+        return "\n".join(line for line in lines if line and not line.startswith("Origin: <"))
+    return said.strip()[:600]
 
 
 def choose(listed: dict[str, Any], name: str | None, where: Path) -> Host:

@@ -5,6 +5,7 @@ A run writes them to `events.jsonl`. Replayed through `tracker.advance` they sho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
@@ -122,7 +123,7 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
         at, outcome, role, str(data.get("task") or ""), action, bool(result.get("changed")),
         exit_code if isinstance(exit_code, int) else None,
         str((result.get("stage") or {}).get("name", "")) if action == STAGE else "",
-        _words(result) if wrong else "", facts,
+        _message(outcome, str(data.get("host") or ""), result) if wrong else "", facts,
     )  # fmt: skip
 
 
@@ -136,6 +137,21 @@ def read(path: Path) -> Iterator[Event]:
     with path.open("rb") as lines:
         for line in lines:
             yield _reader.decode(line)
+
+
+def _message(outcome: str, host: str, result: Mapping[str, Any]) -> str:
+    """Return what a task that went wrong said."""
+    return unreachable(host, _words(result)) if outcome == "unreachable" else _words(result)
+
+
+def unreachable(host: str, said: str) -> str:
+    """Return why a host can't be reached, as a sentence, from what ssh or Ansible said."""
+    refused = re.search(r"ssh: connect to host (\S+) port (\d+): (.+)", said)
+    if refused:
+        why = refused[3].strip().rstrip(".")
+        return f"{host} ({refused[1]}:{refused[2]}) can't be reached: {why[:1].lower()}{why[1:]}"
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("Task failed:")]
+    return f"{host} can't be reached: {lines[-1] if lines else said.strip()}"
 
 
 def _words(result: Mapping[str, Any]) -> str:
