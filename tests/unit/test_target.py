@@ -174,6 +174,8 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_source": None, "vexlab_source_in_guest": "usr/src"}, "vexlab_source_in_guest: 'usr/src' doesn't fit"),
         ({"vexlab_capabilities": ["label"]}, "label is claimed, so vexlab_superblock_label_offset"),
         ({"vexlab_capabilities": ["persistent"]}, "persistent is claimed without read-write"),
+        ({"vexlab_capabilities": ["read-write", "sync-mounts"]}, "sync-mounts is claimed without persistent"),
+        ({"vexlab_capabilities": ["read-write", "crash-recovery"]}, "crash-recovery is claimed without persistent"),
         ({"vexlab_superblock_fields": {}}, "vexlab_superblock_fields: must be a list, not a mapping"),
         ({"vexlab_superblock_fields": ["magic"]}, "vexlab_superblock_fields[0]: must be a mapping, not text"),
         ({"vexlab_superblock_fields": [{"name": "x", "size": 4}]}, "_fields[0].offset: is missing. Place of the"),

@@ -256,6 +256,9 @@ def _across_fields(target: dict[str, object]) -> Iterator[str]:
             yield "vexlab_content_directory: is for a filesystem that is never written; read-write is claimed"
         if "persistent" in capabilities and "read-write" not in capabilities:
             yield "vexlab_capabilities: persistent is claimed without read-write"
+        for name in ("sync-mounts", "crash-recovery"):
+            if name in capabilities and "persistent" not in capabilities:
+                yield f"vexlab_capabilities: {name} is claimed without persistent"
     if "vexlab_blkid_type" in target and target["vexlab_blkid_type"] == target.get("vexlab_filesystem_type"):
         yield "vexlab_blkid_type: is the filesystem's type, which is what blkid is taken to say; leave it out"
     yield from _across_modules(target)

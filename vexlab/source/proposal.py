@@ -33,6 +33,9 @@ SIGNS = {
     "truncate": r"\.setattr\s*=",
     "statfs": r"\.statfs\s*=",
     "mmap": r"\.mmap\w*\s*=",
+    "xattrs": r"(?:->s_xattr|\.listxattr)\s*=",
+    "acls": r"\.set_acl\s*=",
+    "file-handles": r"->s_export_op\s*=",
     "remount": r"\.(?:remount_fs|reconfigure)\s*=",
     "sync": r"\.fsync\s*=",
 }

@@ -177,6 +177,14 @@ static void flush(int fd)
 		die("fsync failed: %s", strerror(errno));
 }
 
+static bool has_raid(int fd, uint64_t offset)
+{
+	static const char magic[] = "\xfc\x4e\x2b\xa9";
+	char buf[4];
+
+	return read_at(fd, buf, 4, offset) == 4 && !memcmp(buf, magic, 4);
+}
+
 static const char *find_signature(int fd, uint64_t size)
 {
 	unsigned char buf[16];
@@ -193,6 +201,11 @@ static const char *find_signature(int fd, uint64_t size)
 	if (size >= 512 && read_at(fd, buf, 8, size - 512) == 8 &&
 	    !memcmp(buf, "EFI PART", 8))
 		return "GPT partition table (backup)";
+	/* RAID of version 1.0 and 0.90 is told by the end alone */
+	if (size >= 128 * 1024 &&
+	    (has_raid(fd, (size - 8192) & ~4095ULL) ||
+	     has_raid(fd, (size & ~65535ULL) - 65536)))
+		return "MD RAID member";
 	return NULL;
 }
 

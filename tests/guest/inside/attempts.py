@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
+NAMES = dict(errno.errorcode) | {errno.EOPNOTSUPP: "EOPNOTSUPP"}  # Python has the other name of that number
+
 
 def ended(script: str, *words: str) -> list[Any]:
     """Run a script with `sh -eu`, $1… in it being the words: its exit code, as a shell tells it, its two streams."""
@@ -40,7 +42,7 @@ def outcome(function: Callable[..., object], *arguments: Any) -> str:
     try:
         function(*arguments)
     except OSError as problem:
-        return errno.errorcode.get(problem.errno or 0, str(problem))
+        return NAMES.get(problem.errno or 0, str(problem))
     return "done"
 
 

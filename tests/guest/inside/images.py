@@ -18,11 +18,11 @@ BLKFLSBUF = 0x1261  # linux/fs.h
 LOOP_CONFIG = struct.Struct("II 40x 4I 64s 112x 64x")  # descriptor, block size, loop_info64, reserved
 
 
-def attach(image: str, read_only: bool = False) -> str:
-    """Put an image file on a free loop device; returns the device."""
+def attach(image: str, read_only: bool = False, sector: int = 0) -> str:
+    """Put an image file on a free loop device, with sectors of 512 bytes or of so many; returns the device."""
     with open("/dev/loop-control", "rb") as control, open(image, "rb" if read_only else "r+b") as file:
         # The image's name is what losetup shows.
-        setup = LOOP_CONFIG.pack(file.fileno(), 0, 0, 0, 0, LOOP_READ_ONLY * read_only, image.encode()[:63])
+        setup = LOOP_CONFIG.pack(file.fileno(), sector, 0, 0, 0, LOOP_READ_ONLY * read_only, image.encode()[:63])
         while True:
             device = f"/dev/loop{fcntl.ioctl(control, LOOP_CTL_GET_FREE)}"
             with open(device, "rb" if read_only else "r+b") as loop:
@@ -87,6 +87,14 @@ def copy(image: str, to: str) -> None:
             for offset, block in blocks(image):
                 os.pwrite(file.fileno(), block, offset)
             os.fsync(file)
+
+
+def keep(image: str, to: str) -> None:
+    """Write what an image holds to a new file, with its holes; of a device that is mounted, what has reached it."""
+    with open(to, "wb") as file:
+        file.truncate(size_of(image))
+        for offset, block in blocks(image):
+            os.pwrite(file.fileno(), block, offset)
 
 
 def beneath(path: str) -> str:

@@ -28,6 +28,8 @@ WRITES: dict[str, Callable[[], object]] = {
     "chmod": lambda: os.chmod("file", 0o777),
     "chown": lambda: os.chown("file", 1, 1),
     "utime": lambda: os.utime("file", (1, 1)),
+    "setxattr": lambda: os.setxattr("file", "user.new", b"x"),
+    "removexattr": lambda: os.removexattr("file", "user.new"),
 }
 
 

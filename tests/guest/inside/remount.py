@@ -41,6 +41,12 @@ def become_read_only(fs: Filesystem) -> list[Any]:
     return [before, after, found]
 
 
+def with_an_unknown_option(fs: Filesystem) -> list[str]:
+    """What comes of a remount with an option that nobody knows, and of a write afterwards."""
+    came = outcome(change, fs, f"{fs.options},vexlab-no-such-option")
+    return [came, outcome(write, "unknown", "on")]
+
+
 def with_an_open_file(fs: Filesystem) -> list[str]:
     """What comes of a remount read-only while a file is open for writing, and of a write afterwards."""
     with open("writing", "w"):

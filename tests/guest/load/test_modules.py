@@ -22,7 +22,8 @@ def test_its_parameters_are_the_given_ones(guest: Guest, lab: Lab, first_module:
     if not given:
         pytest.skip(f"{first_module['name']} is given no parameters")
     shown = {name: value for name, value in look(guest, lab, first_module)["parameters"].items() if value is not None}
-    assert shown == {name: given[name] for name in shown}
+    for name, value in shown.items():
+        assert value == given[name], f"parameter {name} is {value}, given was {given[name]}"
 
 
 @pytest.mark.needs("module")

@@ -34,3 +34,10 @@ def test_refused_while_a_file_is_open_for_writing(mounted: Scratch) -> None:
     refused, wrote = mounted.call(remount.with_an_open_file)
     assert refused == "EBUSY", f"remount read-only with a file open for writing: {refused}, expected EBUSY"
     assert wrote == "done", f"the remount was refused, and a write after it: {wrote}"
+
+
+def test_option_that_nobody_knows(mounted: Scratch) -> None:
+    """A remount with a typing error in an option is refused, and the mount stays as it was (mount(2), EINVAL)."""
+    came, wrote = mounted.call(remount.with_an_unknown_option)
+    assert came == "EINVAL", f"remount with an option that nobody knows: expected EINVAL, came {came}"
+    assert wrote == "done", f"a write after the remount that was refused: expected done, came {wrote}"

@@ -1,0 +1,38 @@
+"""Calls in thousands: what each of them keeps adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import accounting
+import pytest
+from guest import Guest, Lab
+from inside import repeated
+from scratch import Scratch
+
+pytestmark = pytest.mark.requires("read-write", "directories")
+
+
+def guilty(calls: Sequence[str], grown: Callable[[Sequence[str]], list[str]]) -> str:
+    """The one of these calls that something grows by, or one of several."""
+    while len(calls) > 1:
+        half = len(calls) // 2
+        calls = calls[:half] if grown(calls[:half]) else calls[half:]
+    return calls[0]
+
+
+def test_calls_in_thousands_leave_nothing(guest: Guest, lab: Lab, part: Scratch) -> None:
+    """A buffer, an inode or a piece of memory that one call forgets is lost until the next boot (slabinfo(5))."""
+    part.unmount()
+
+    def grown(calls: Sequence[str]) -> list[str]:
+        def turn(_cycles: int) -> None:
+            part.call(repeated.turn, calls, lab.capabilities, seconds=120)
+
+        return accounting.grown(partial(accounting.look, guest, lab), 2 * repeated.PLACES, turn)
+
+    calls = repeated.claimed(lab.capabilities)
+    found = grown(calls)
+    by = f"{repeated.TIMES} times in each of {repeated.PLACES} directories"
+    assert not found, f"{guilty(calls, grown)}, {by}: {'; '.join(found)}"
