@@ -48,6 +48,7 @@ struct inode *vexfs_alloc_inode(struct super_block *sb)
 	vi->search_hint = 0;
 	vi->vector_dim = 0;
 	vi->vector_block = 0;
+	vi->parent = 0;
 	return &vi->vfs_inode;
 }
 
@@ -138,6 +139,8 @@ static const char *vexfs_bad_inode_field(struct super_block *sb, u32 ino,
 		return "vector_dim";
 	if (dim ? !vexfs_data_block(sbi, block) : block)
 		return "vector_block";
+	if (le32_to_cpu(raw->parent) >= (S_ISDIR(mode) ? sbi->inode_count : 1))
+		return "parent";
 	return NULL;
 }
 
@@ -185,6 +188,7 @@ static void vexfs_inode_from_disk(struct inode *inode,
 	vi->flags = le16_to_cpu(raw->flags);
 	vi->vector_dim = le32_to_cpu(raw->vector_dim);
 	vi->vector_block = le32_to_cpu(raw->vector_block);
+	vi->parent = le32_to_cpu(raw->parent);
 	for (i = 0; i < VEXFS_POINTERS; i++)
 		vi->block[i] = le32_to_cpu(raw->block[i]);
 }
@@ -263,6 +267,7 @@ static void vexfs_inode_to_disk(struct inode *inode,
 	raw->rdev = cpu_to_le32(new_encode_dev(inode->i_rdev));
 	raw->vector_dim = cpu_to_le32(vi->vector_dim);
 	raw->vector_block = cpu_to_le32(vi->vector_block);
+	raw->parent = cpu_to_le32(vi->parent);
 	for (i = 0; i < VEXFS_POINTERS; i++)
 		raw->block[i] = cpu_to_le32(vi->block[i]);
 	raw->checksum = cpu_to_le32(vexfs_inode_checksum(raw));
@@ -322,8 +327,10 @@ struct inode *vexfs_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 	inode->i_rdev = rdev;
 	inode->i_generation = get_random_u32();
 	simple_inode_init_ts(inode);
-	if (S_ISDIR(mode))
+	if (S_ISDIR(mode)) {
 		set_nlink(inode, 2);
+		VEXFS_I(inode)->parent = dir->i_ino;
+	}
 	vexfs_set_ops(inode);
 	if (insert_inode_locked(inode)) {
 		/* Free in the bitmap, but somebody has it open: a lie. */

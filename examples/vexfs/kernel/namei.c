@@ -268,6 +268,7 @@ static int vexfs_move_name(const struct vexfs_rename *r)
 		inc_nlink(r->new_dir);
 		if (r->old_dir->i_nlink > 2)
 			drop_nlink(r->old_dir);
+		WRITE_ONCE(VEXFS_I(inode)->parent, r->new_dir->i_ino);
 	}
 	simple_rename_timestamp(r->old_dir, r->old, r->new_dir, r->new);
 	return 0;

@@ -346,6 +346,7 @@ static int vexfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_magic = VEXFS_MAGIC;
 	sb->s_maxbytes = (loff_t)VEXFS_MAX_FILE_BLOCKS << VEXFS_BLOCK_BITS;
 	sb->s_max_links = VEXFS_LINK_MAX;
+	sb->s_export_op = &vexfs_export_operations;
 	sb->s_time_gran = 1;
 
 	err = vexfs_load_super(sb, fc->sb_flags & SB_SILENT);

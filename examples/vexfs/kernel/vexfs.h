@@ -79,6 +79,7 @@ struct vexfs_inode_info {
 	u32 search_hint;		/* where the last name was found */
 	u32 vector_dim;			/* inode lock */
 	u32 vector_block;
+	u32 parent;			/* of a directory: rename is serialized */
 	struct rw_semaphore map_sem;
 	struct list_head ordered;
 	struct inode vfs_inode;
@@ -180,6 +181,9 @@ int vexfs_iterate(struct file *file, struct dir_context *ctx);
 extern const struct inode_operations vexfs_dir_inode_operations;
 extern const struct inode_operations vexfs_symlink_inode_operations;
 extern const struct inode_operations vexfs_special_inode_operations;
+
+/* export.c */
+extern const struct export_operations vexfs_export_operations;
 
 /* vector.c */
 int vexfs_read_vector(struct inode *inode, s32 *data);

@@ -116,7 +116,7 @@ struct vexfs_disk_inode {
 	__le32 rdev;
 	__le32 vector_dim;		/* 0: the file has no vector */
 	__le32 vector_block;
-	__le32 reserved0;
+	__le32 parent;			/* of a directory; 0 in the root, and unknown */
 	__le32 block[VEXFS_POINTERS];
 	__u8 reserved[104];
 } __attribute__((packed));
