@@ -210,11 +210,15 @@ static int memfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 static int memfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			 struct iattr *attr)
 {
+	struct inode *inode = d_inode(dentry);
+	loff_t size = i_size_read(inode);
 	int error = simple_setattr(idmap, dentry, attr);
 
+	/* A file that gets another size was changed; simple_setattr forgets. */
+	if (!error && i_size_read(inode) != size)
+		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
 	if (!error && (attr->ia_valid & ATTR_MODE))
-		error = posix_acl_chmod(idmap, dentry,
-					d_inode(dentry)->i_mode);
+		error = posix_acl_chmod(idmap, dentry, inode->i_mode);
 	return error;
 }
 
