@@ -267,6 +267,10 @@ def test_what_went_wrong_after_the_pass_is_excused_by_nobody() -> None:
             {"contract": replace(CONTRACT, device_size_mb=64)},
             "it had fewer MiB of the device: 64, not 256",
         ),
+        (
+            {"contract": replace(CONTRACT, limits={"file_bytes": 4096})},
+            "it had another limit file_bytes (vexlab_limits): 4096, not none",
+        ),
     ],
 )
 def test_pass_of_less_takes_no_failure_back(demanded: dict[str, Any], why: str) -> None:

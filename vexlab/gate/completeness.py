@@ -83,6 +83,10 @@ def demanded_less(one: Entry, than: Entry) -> str:
         return "what was demanded was not written down, so that nothing tells whether it was less"
     if missing := [claim for claim in than.contract.claims if claim not in one.contract.claims]:
         return f"it didn't claim {', '.join(missing)}"
+    mine, theirs = one.contract.limits, than.contract.limits
+    if other := [name for name in sorted(mine.keys() | theirs.keys()) if mine.get(name) != theirs.get(name)]:
+        values = (limits.get(other[0], "none") for limits in (mine, theirs))
+        return f"it had another limit {other[0]} (vexlab_limits): {', not '.join(map(str, values))}"
     others = than.stages or {}
     lacking = [name for name, verdict in (one.stages or {}).items() if verdict is Verdict.SKIPPED]
     if missing := [name for name in lacking if others.get(name, Verdict.SKIPPED) not in _NOTHING]:

@@ -147,6 +147,9 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
     device_size_mb: Annotated[int, about("Of the image that was formatted; a device under test has its own.")]
     known_failures: Annotated[tuple[str, ...], about("Checks that may fail, as stage/check.")]
     sha256: Annotated[str, about("Of contract.json in the run's directory, which has every variable.")]
+    limits: Annotated[
+        dict[str, int | str], about("vexlab_limits of the target: how far the checks went, and what they demanded.")
+    ] = {}
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True):

@@ -34,6 +34,7 @@ def write_contract(directory: Path, variables: dict[str, Any], machine: Machine)
         device_size_mb=variables["vexlab_device_size_mb"],
         known_failures=tuple(entry["check"] for entry in variables["vexlab_known_failures"]),
         sha256=evidence.digest(path),
+        limits=variables["vexlab_limits"],
     )
 
 
