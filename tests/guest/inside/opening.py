@@ -10,7 +10,7 @@ from typing import Any
 
 from inside.attempts import NAMES, outcome
 from inside.filesystem import Filesystem
-from inside.images import keep
+from inside.images import copy
 from inside.system import check, libc, read, syncfs, write
 
 AT_FDCWD, AT_SYMLINK_FOLLOW = -100, 0x400
@@ -190,7 +190,7 @@ def write_synchronously(fs: Filesystem, twin: str, size: int) -> None:
     syncfs()
     for way, (how, flag) in SYNCHRONOUS.items():
         how(way, flag, way[-6:].encode() * (size // 6))
-    keep(fs.image, twin)
+    copy(fs.image, twin)
     fs.unmount()
 
 
