@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from guest import Guest, Lab
 from inside import data
 from scratch import Scratch
 from words import quoted
@@ -23,22 +20,12 @@ def test_mapped_memory_reaches_the_disk(mounted: Scratch) -> None:
     assert seen["read again"], "stored through a mapping: read again after a remount, the file has other bytes"
 
 
-@pytest.fixture
-def twin(guest: Guest, lab: Lab) -> Iterator[Scratch]:
-    """A second device, for a copy of the first."""
-    resource = Scratch(guest, lab, "twin", on_image=True, whole=False)
-    try:
-        resource.create_blank()
-        yield resource
-    finally:
-        resource.remove()
-
-
 @pytest.mark.needs("device")
 @pytest.mark.requires("sync", "persistent")
 @pytest.mark.parametrize("way", data.SYNCS)
 def test_synced_file_is_on_the_device(mounted: Scratch, twin: Scratch, way: str) -> None:
     """The device as it is at that moment, with the filesystem still mounted, is what a power cut would leave."""
+    twin.create_blank()
     times = mounted.call(data.sync_and_copy, way, way, twin.device)
     try:
         found = twin.call(data.read_in_a_mount, way)
