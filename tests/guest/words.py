@@ -8,8 +8,9 @@ MOST = 5  # names that a message has of a list
 LONGEST = 60  # characters of a text
 
 
-def quoted(text: str) -> str:
+def quoted(value: object) -> str:
     """A text between quotation marks, on one line; of a long one its beginning and how long it is."""
+    text = str(value)
     line = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:LONGEST])
     return f'"{line}"' if len(text) <= LONGEST else f'"{line}…" ({len(text)} characters)'
 

@@ -54,7 +54,8 @@ def test_every_check_has_a_promise() -> None:
 def test_marks_of_module_and_function_are_both_read() -> None:
     assert check("mount/rename.parent_follows").requires == ("read-write", "directories", "rename")
     assert check("mount/links.loop_of_symbolic_links_is_told").requires == ("read-write", "symbolic-links")
-    assert check("errors/module.loaded_twice").needs == ("module", "device")
+    assert check("errors/unload_afterwards.module_unloads_loads_and_mounts").needs == ("module",)
+    assert check("mount/synchronous.synchronous_write_is_on_the_device").needs == ("device",)
 
 
 def test_each_stage_has_the_checks_of_every_stage() -> None:

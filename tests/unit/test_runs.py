@@ -37,7 +37,7 @@ def kept(name: str, lab: str = "default", *, hours: float = 1.0, **changes: Any)
     path = user_directories.runs_directory() / name
     path.mkdir(parents=True)
     (path / "lab").write_text(f"{lab}\n")
-    began = (NOW - timedelta(hours=hours)).isoformat(timespec="seconds")
+    began = (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds")
     run = with_last(changes.pop("verdict", Verdict.PASSED))
     of_run = {"run": name, "started": began, "stages": run.stages, "verdict": run.verdict, "selected": run.selected}
     results_file.write(path / "results.json", a_run({}, **(of_run | changes)))

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from vexlab.cli import completion
 from vexlab.cli.common import json_option, name_unreadable, stderr, stdout
+from vexlab.cli.first_screen import WholeSentences
 from vexlab.errors import UsageProblem
 from vexlab.report.terminal import STYLES, age
 from vexlab.results import archive, logs, results_file
@@ -57,9 +58,16 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
     return [Text("  ").join(row) for row in rows]
 
 
-@click.group("runs", invoke_without_command=True)
+@click.group("runs", cls=WholeSentences, invoke_without_command=True)
 @click.option("--name", metavar="LAB", help="List the runs of this lab only.", shell_complete=completion.lab_names)
-@click.option("-n", "number", type=click.IntRange(min=0), default=LISTED, show_default=True, help="How many; 0: all.")
+@click.option(
+    "-n",
+    "number",
+    type=click.IntRange(min=0),
+    default=LISTED,
+    show_default=True,
+    help="The number of runs that are listed; 0 is all.",
+)
 @json_option
 @click.pass_context
 def runs_group(context: click.Context, name: str | None, number: int, as_json: bool) -> None:
@@ -85,8 +93,21 @@ def runs_group(context: click.Context, name: str | None, number: int, as_json: b
 
 
 @runs_group.command("prune")
-@click.option("--keep", type=click.IntRange(min=1), default=KEPT, show_default=True, help="Newest runs of each lab.")
-@click.option("--older-than", "days", type=click.IntRange(min=0), default=0, metavar="DAYS", help="Only older ones.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=KEPT,
+    show_default=True,
+    help="The number of newest runs of each lab that stay.",
+)
+@click.option(
+    "--older-than",
+    "days",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="DAYS",
+    help="Remove only what is older than so many days.",
+)
 @click.option("--name", metavar="LAB", help="Remove runs of this lab only.", shell_complete=completion.lab_names)
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @click.option("-y", "--yes", is_flag=True, help="Remove without asking.")

@@ -6,6 +6,7 @@ import pytest
 from guest import Lab
 from inside import copies
 from scratch import Scratch
+from words import quoted
 
 pytestmark = [pytest.mark.needs("device"), pytest.mark.requires("read-write", "sync", "persistent")]
 
@@ -24,7 +25,9 @@ def shown(lab: Lab, mounted: Scratch) -> dict[str, str]:
 def test_synced_change_is_on_the_device(shown: dict[str, str], case: str) -> None:
     """What a sync was called for is on the device when it returns, and that is whole (fsync(2), msync(2), sync(2))."""
     wanted = copies.CASES[case].shows
-    assert shown[case] == wanted, f"{case}: a copy of the device should show {wanted!r}, and shows {shown[case]!r}"
+    assert shown[case] == wanted, (
+        f"{case}: a copy of the device should show {quoted(wanted)}, and shows {quoted(shown[case])}"
+    )
 
 
 @pytest.mark.requires("statfs", "crash-recovery")
@@ -46,7 +49,9 @@ def test_synchronous_mount_needs_no_sync(mounted: Scratch, option: str) -> None:
     """What a call did is on the device when it returns (mount(2), MS_SYNCHRONOUS and MS_DIRSYNC)."""
     found = mounted.call(copies.mounted_with, option)
     wanted = {"sync": "a9000", "dirsync": "by-dirsync by-dirsync-new"}[option]
-    assert found == wanted, f"mounted with {option}: a copy of the device should show {wanted!r}, and shows {found!r}"
+    assert found == wanted, (
+        f"mounted with {option}: a copy of the device should show {quoted(wanted)}, and shows {quoted(found)}"
+    )
 
 
 def test_frozen_device_is_whole(mounted: Scratch) -> None:
@@ -54,4 +59,4 @@ def test_frozen_device_is_whole(mounted: Scratch) -> None:
     came, found = mounted.call(copies.while_frozen)
     if came != "done":
         pytest.skip(f"this filesystem can't be frozen: {came}")
-    assert found == "a9000", f"a copy of the frozen device should show 'a9000', and shows {found!r}"
+    assert found == "a9000", f"a copy of the frozen device should show 'a9000', and shows {quoted(found)}"

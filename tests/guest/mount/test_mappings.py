@@ -7,6 +7,7 @@ from guest import Lab
 from inside import mappings
 from promises import broken
 from scratch import Scratch
+from words import quoted
 
 pytestmark = pytest.mark.requires("read-write")
 
@@ -17,10 +18,10 @@ MAPPED = pytest.mark.requires("mmap", "truncate")
 def test_mapping_read_and_write_agree(mounted: Scratch) -> None:
     """A store is read at once, a write is in the mapping at once, both are on the disk (mmap(2), MAP_SHARED)."""
     read, mapped, written, later = mounted.call(mappings.with_read_and_write)
-    assert read == "mmap", f"read(2) after a store of 'mmap': {read!r}"
-    assert mapped == "mmap", f"another mapping after a store of 'mmap': {mapped!r}"
-    assert written == "write", f"a mapping after write(2) of 'write': {written!r}"
-    assert later == "mmapwrite", f"after msync(2) and a remount, expected 'mmapwrite', came {later!r}"
+    assert read == "mmap", f"read(2) after a store of 'mmap': {quoted(read)}"
+    assert mapped == "mmap", f"another mapping after a store of 'mmap': {quoted(mapped)}"
+    assert written == "write", f"a mapping after write(2) of 'write': {quoted(written)}"
+    assert later == "mmapwrite", f"after msync(2) and a remount, expected 'mmapwrite', came {quoted(later)}"
 
 
 @pytest.mark.requires("mmap")

@@ -9,6 +9,7 @@ from guest import Lab
 from inside import odd_mounts
 from promises import broken
 from scratch import Scratch
+from words import quoted
 
 pytestmark = pytest.mark.requires("read-write")
 
@@ -27,7 +28,7 @@ def test_bound_directory_keeps_the_filesystem(scratch: Scratch) -> None:
     """A bind mount is the filesystem, when the first mount is gone too (mount(2), MS_BIND)."""
     _, found, wrote = scratch.call(odd_mounts.bound)
     assert found == "bound", (
-        f"a file below a bind mount, when the first mount is gone, holds {found!r}, and not 'bound'"
+        f"a file below a bind mount, when the first mount is gone, holds {quoted(found)}, and not 'bound'"
     )
     assert wrote == "done", f"a write below a bind mount, when the first mount is gone: expected done, came {wrote}"
 

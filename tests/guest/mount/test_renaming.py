@@ -6,6 +6,7 @@ import pytest
 from inside import rename_flags, renaming
 from promises import broken
 from scratch import Scratch
+from words import quoted
 
 pytestmark = pytest.mark.requires("read-write", "directories", "rename")
 
@@ -21,10 +22,12 @@ def test_flag_is_kept_or_refused(flagged: dict[str, list[str]], case: str) -> No
     """A flag does what it says, or is refused with EINVAL and nothing happened; never a plain rename (renameat2(2))."""
     came, at_once, later = flagged[case]
     before, _, allowed = rename_flags.FLAGS[case]
-    what = f"renameat2(2) with {case}, in {before!r}"
+    what = f"renameat2(2) with {case}, in {quoted(before)}"
     assert came in allowed, f"{what}: expected {' or '.join(allowed)}, came {came}"
-    assert at_once == allowed[came], f"{what}: {came}, expected {allowed[came]!r} then, came {at_once!r}"
-    assert later == allowed[came], f"{what}: {came}, expected {allowed[came]!r} after a remount, came {later!r}"
+    assert at_once == allowed[came], f"{what}: {came}, expected {quoted(allowed[came])} then, came {quoted(at_once)}"
+    assert later == allowed[came], (
+        f"{what}: {came}, expected {quoted(allowed[came])} after a remount, came {quoted(later)}"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from guest import Lab
 from inside import sizes
 from promises import broken
 from scratch import Scratch
+from words import quoted
 
 pytestmark = pytest.mark.requires("read-write")
 
@@ -30,7 +31,7 @@ def test_far_offset_is_kept_or_refused(far: dict[str, list[Any]], place: int) ->
     for when, (size, found, other) in (("", at_once), (" after a remount", later)):
         said = f"{what} came to {came}, then{when}"
         assert size == right[0], f"{said} st_size is {size}, expected {right[0]}"
-        assert found == right[1], f"{said} pread(2) there gives {found!r}, expected {right[1]!r}"
+        assert found == right[1], f"{said} pread(2) there gives {quoted(found)}, expected {quoted(right[1])}"
         assert not other, f"{said} the file isn't zero at {other}, where nothing was written"
 
 
