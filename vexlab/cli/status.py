@@ -22,7 +22,7 @@ from vexlab.run import run_directory
 @click.option("--name", metavar="LAB", help="Tell of this lab only.", shell_complete=completion.lab_names)
 @json_option
 def status(name: str | None, as_json: bool) -> None:
-    """Tell of each lab: what it tests, its guest, and the verdict of each stage of its last run."""
+    """Tell of each lab what it tests, and how its guest and its last run are."""
     chosen = [existing(name)] if name else labs.all_labs()
     documents = [_status(lab) for lab in chosen]
     if as_json:
