@@ -48,7 +48,7 @@ def reread(fs: Filesystem, sizes: Sequence[int]) -> dict[str, dict[str, list[Any
             write(f"s-{size}", pattern(size))
         except OSError as problem:
             refused[str(size)] = refusal(fs, "file_bytes", size, f"a file of {size} bytes", problem)
-            os.unlink(f"s-{size}")
+            Path(f"s-{size}").unlink(missing_ok=True)
     fs.remount()
     seen: dict[str, list[Any]] = {}
     for size in [size for size in sizes if str(size) not in refused]:
@@ -60,7 +60,7 @@ def reread(fs: Filesystem, sizes: Sequence[int]) -> dict[str, dict[str, list[Any
 
 
 def big_file(fs: Filesystem, mebibytes: int, seconds: int) -> list[Any]:
-    """Write so many MiB of noise in which every block is told from every other, or as much as a limit and time let.
+    """Write a big file of noise; so many MiB, each block told from every other, or as much as a limit and time let.
 
     How many were written; which of them read otherwise after a remount, and how many bytes follow them.
     """
