@@ -409,10 +409,22 @@ def scratch(request: pytest.FixtureRequest, guest: Guest, lab: Lab, master: Mast
 
 
 @pytest.fixture(scope="module")
-def mounted(scratch: Scratch) -> Scratch:
+def mounted(request: pytest.FixtureRequest, guest: Guest, scratch: Scratch) -> Scratch:
     """The same, mounted."""
     scratch.mount()
+    renewed(request).is_usual(guest.unfit)
     return scratch
+
+
+@pytest.fixture(scope="module")
+def twin(guest: Guest, lab: Lab) -> Iterator[Scratch]:
+    """A second device, for a copy of the first."""
+    resource = Scratch(guest, lab, "twin", on_image=True, whole=False)
+    try:
+        resource.create_blank()
+        yield resource
+    finally:
+        resource.remove()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ What a check finds then is its own finding. Fixtures that looked at the old one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,6 +17,11 @@ SHARED = ("scratch", "corruptible")  # fixtures that give several checks one fil
 PLUGIN = "vexlab-renewal"
 
 
+def alike(state: str) -> str:
+    """The words of a state without its numbers."""
+    return re.sub(r"\d+", "#", state)
+
+
 class Renewal:
     """Watches what becomes of the filesystems that checks share."""
 
@@ -25,13 +31,16 @@ class Renewal:
         self._why = ""  # the next check must not have the filesystem of the last one, in words
         self._told = ""  # what the check that has another one is to say of it
         self._orders = 0  # that the guest had done when the phase of a check began
-        self._renewed_for = ""  # the state that was the reason for the filesystem that there is now
-        self._usual: set[str] = set()  # states that a fresh one is in as well
+        self._usual: set[str] = set()  # states that a fresh one is in
         self._generation = 1
 
     def name(self, base: str) -> str:
         """The name of a filesystem: another one while what had this name can't be taken down."""
         return base if self._generation == 1 else f"{base}-{self._generation}"
+
+    def is_usual(self, state: str) -> None:
+        """Take a state for no reason to make another filesystem, since a fresh one is in it."""
+        self._usual.add(alike(state))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -75,12 +84,8 @@ class Renewal:
             name = short_name(item.nodeid)
             if is_wrong and guest.orders > self._orders:
                 self._why = f"{name} failed on the one before"
-            elif guest.unfit and guest.unfit not in self._usual:
-                if guest.unfit == self._renewed_for:
-                    self._usual.add(guest.unfit)
-                else:
-                    self._why = f"{name} left the one before {guest.unfit}"
-                self._renewed_for = guest.unfit
+            elif guest.unfit and guest.orders > self._orders and alike(guest.unfit) not in self._usual:
+                self._why = f"{name} left the one before {guest.unfit}"
         return report
 
     def _answered(self) -> int:

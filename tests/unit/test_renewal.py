@@ -104,24 +104,31 @@ def test_attempt_that_failed_for_several_checks_is_made_once(tmp_path: Path) -> 
 
 
 UNFIT = """
-def test_a(guest, scratch): guest.do("full")
-def test_b(guest, scratch):
-    assert scratch == 2, "it is the old one"
+@pytest.fixture(scope="module")
+def mounted(request, guest, scratch):
     guest.do("{}")
-def test_c(guest, scratch): assert scratch == {}, f"{{scratch}}"
+    conftest.renewed(request).is_usual(guest.unfit)
+    return scratch
+
+def test_a(guest, mounted): guest.do("with 7 bytes of room")
+def test_b(guest, mounted):
+    guest.do("with 8 bytes of room")
+    assert mounted == {}, f"{{mounted}}"
+def test_c(guest, mounted): assert mounted == {}, f"{{mounted}}"
 """
 
 
 def test_check_after_one_that_left_it_full_gets_a_fresh_filesystem(tmp_path: Path) -> None:
-    _, found = run_stage(tmp_path, [], text=SHARED + UNFIT.format("", 2))
-    assert found["rename.b"] == ("passed", "it got a fresh filesystem: rename.a left the one before full")
-    assert found["rename.c"] == ("passed", "")
+    _, found = run_stage(tmp_path, [], text=SHARED + UNFIT.format("", 2, 3))
+    told = "it got a fresh filesystem: rename.a left the one before with 7 bytes of room"
+    assert found["rename.b"] == ("passed", told)
+    assert found["rename.c"] == ("passed", told.replace("a left", "b left").replace("7", "8"))
 
 
 def test_filesystem_that_is_full_as_made_is_kept(tmp_path: Path) -> None:
     """An image that mkfs fills has no room on the next one either."""
-    _, found = run_stage(tmp_path, [], text=SHARED + UNFIT.format("full", 2))
-    assert found["rename.c"] == ("passed", "")
+    _, found = run_stage(tmp_path, [], text=SHARED + UNFIT.format("with 9 bytes of room", 1, 1))
+    assert found["rename.b"] == found["rename.c"] == ("passed", "")
 
 
 STUCK = """

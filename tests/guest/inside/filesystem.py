@@ -32,6 +32,7 @@ def on(known: dict[str, Any], function: str, arguments: list[Any]) -> Any:
     return value
 
 
+FEW_BYTES, FEW_FILES = 16 << 20, 200  # with more left than this, a check has what it needs
 UNFIT = "vexlab unfit: "  # begins a line of output that says in what state the next check would find a filesystem
 
 
@@ -62,7 +63,10 @@ class Filesystem:
     limits: dict[str, Any] = field(default_factory=dict)
 
     def unfit(self) -> str:
-        """In which state a mounted filesystem is that is no good for a check: full, read-only, broken; else nothing."""
+        """In which state a mounted filesystem is that is no good for a check, in words; empty of one that is fit.
+
+        Small ones are so before they are full: with less than half of their room, files or entries of the root left.
+        """
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             mount, superblock = (part.split() for part in line.split(" - "))
             if mount[4] == self.point and mount[5].split(",")[0] == "rw" and superblock[2].split(",")[0] == "ro":
@@ -71,11 +75,16 @@ class Filesystem:
             return ""
         try:
             seen = os.statvfs(self.point)
-            os.listdir(self.point)
+            entries = len(os.listdir(self.point))
         except OSError as problem:
             return f"broken ({errno.errorcode.get(problem.errno or 0, str(problem))})"
-        room = seen.f_bavail * seen.f_frsize
-        return "full" if seen.f_blocks and room < min(1 << 20, seen.f_blocks * seen.f_frsize // 20) else ""
+        room, size = seen.f_bavail * seen.f_frsize, seen.f_blocks * seen.f_frsize
+        if size and room < min(FEW_BYTES, size // 2):
+            return f"with {room} bytes of room"
+        if seen.f_files and seen.f_ffree < min(FEW_FILES, seen.f_files // 2):
+            return f"with room for {seen.f_ffree} files"
+        most = min(int(self.limits.get(name, 2 * FEW_FILES)) for name in ("directory_entries", "files"))
+        return f"with {entries} entries in its root" if entries > most // 2 else ""
 
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
