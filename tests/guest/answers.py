@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 # Each field of an answer and its type; list is one of text.
@@ -62,6 +63,25 @@ def misfits(found: dict[str, Any], types: dict[str, type]) -> str:
 
 
 OS_ERROR = re.compile(r"\[Errno (\d+)\] (.*?)(?:: '(.*)')?", re.DOTALL)  # as Python says it
+
+
+# Limits that a target may name by which an errno is explained, if they are smaller than this: checks whose amounts are
+# fixed stay below these.
+EXPLAINS = {
+    "ENOSPC": {"files": 2000, "directory_entries": 2000, "file_bytes": 64 << 20},
+    "EFBIG": {"file_bytes": 64 << 20},
+    "EMLINK": {"hard_links": 1000, "directory_entries": 2000},  # a directory's entries may be links of it
+    "ENAMETOOLONG": {"name_bytes": 255, "name_characters": 255, "symbolic_link_bytes": 1023},
+}
+
+
+def beyond_a_limit(raised: dict[str, Any], limits: Mapping[str, Any]) -> str:
+    """The limits of a small filesystem that explain why something raised an error, in words; empty if none does."""
+    found = OS_ERROR.fullmatch(raised["message"])
+    known = EXPLAINS.get(errno.errorcode.get(int(found[1]), ""), {}) if found else {}
+    return " or ".join(
+        f"{name} {limits[name]}" for name, least in known.items() if name in limits and limits[name] < least
+    )
 
 
 def words(raised: dict[str, Any], doing: str) -> str:

@@ -94,7 +94,8 @@ class Scratch:
     ) -> Value:
         """Call a function of package `inside` on it, as Guest.call does, in its mount point if that is there."""
         order = (asdict(self.seen_from_the_guest()), name_of(function), arguments)
-        return cast(Value, self.guest.returned(name_of(filesystem.on), order, seconds, shown(function)))
+        name, called = name_of(filesystem.on), shown(function)
+        return cast(Value, self.guest.returned(name, order, seconds, called, self.lab.limits))
 
     def create(self, label: str = "vexlab") -> None:
         """Make everything anew, and format it."""

@@ -151,6 +151,22 @@ print(json.dumps(came))
 
 
 @pytest.mark.parametrize(
+    ("message", "limits", "said"),
+    [
+        ("[Errno 28] No space left on device: 'x'", {"files": 64, "file_bytes": 1 << 40}, "files 64"),
+        ("[Errno 28] No space left on device", {"files": 64, "file_bytes": 4096}, "files 64 or file_bytes 4096"),
+        ("[Errno 28] No space left on device", {"file_bytes": 4 << 30, "name_bytes": 28}, ""),
+        ("[Errno 36] File name too long: 'x'", {"name_bytes": 28}, "name_bytes 28"),
+        ("[Errno 5] Input/output error", {"files": 64}, ""),
+        ("anything", {"files": 64}, ""),
+    ],
+)
+def test_error_that_a_small_limit_explains(message: str, limits: dict[str, Any], said: str) -> None:
+    """A check whose amounts are fixed is no judge of a filesystem that says that it has less."""
+    assert answers.beyond_a_limit(RAISED | {"message": message}, limits) == said
+
+
+@pytest.mark.parametrize(
     ("change", "came"),
     [
         ({"outcome": '{"value": 7}'}, 7),

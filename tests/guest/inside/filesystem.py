@@ -26,10 +26,11 @@ def on(known: dict[str, Any], function: str, arguments: list[Any]) -> Any:
     fs = Filesystem(**known)
     if os.path.isdir(fs.point):
         os.chdir(fs.point)
-    value = named(function)(fs, *arguments)
-    if state := fs.unfit():
-        sys.stdout.write(f"{UNFIT}{state}\n")
-    return value
+    try:
+        return named(function)(fs, *arguments)
+    finally:
+        if state := fs.unfit():
+            sys.stdout.write(f"{UNFIT}{state}\n")
 
 
 FEW_BYTES, FEW_FILES = 16 << 20, 200  # with more left than this, a check has what it needs
