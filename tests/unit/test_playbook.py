@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from vexlab.config import installation
-from vexlab.errors import VexlabError
+from vexlab.errors import Interrupted, VexlabError
 from vexlab.guest.failure import MachineProblem
 from vexlab.guest.lab import Lab
-from vexlab.run.events import Clock, Event, Events, PlaybookEnded, TaskEnded, TaskStarted
+from vexlab.run.events import Clock, Event, Events, Interruption, PlaybookEnded, TaskEnded, TaskStarted
 from vexlab.run.playbook import Playbook
 
 PLAY = """
@@ -108,3 +108,16 @@ def test_who_takes_an_event_ends_the_playbook(lab: Lab, tmp_path: Path) -> None:
         Playbook("long", lab, {}, tmp_path / "ansible.log").run(raise_it)
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [line for line in lines if str(tmp_path / "long.yml").encode() in line or line == b"sleep\x00120\x00"]
+
+
+def test_interruption_at_the_very_end_is_not_lost(lab: Lab, tmp_path: Path) -> None:
+    """What comes while the directories of a playbook that ended are removed was meant for all that was to follow."""
+    queue = Events()
+
+    def take(event: Event) -> bool:
+        if isinstance(event, PlaybookEnded):
+            queue.put(Interruption())
+        return False
+
+    with pytest.raises(Interrupted):
+        Playbook("short", lab, {}, tmp_path / "ansible.log").run(take, queue)

@@ -97,7 +97,7 @@ class Playbook:
             threading.Thread(target=self._work, args=(private, sockets, log), name="playbook", daemon=True).start()
             try:
                 while self._ended is None:
-                    if self._step():
+                    if self._handle(self._next()):
                         self._end()
                 reaper.end_marked(reaper.MARK)  # the verifier, which waits for the tests of another stage
             except BaseException as problem:  # of `take`: nothing goes on that nobody follows
@@ -107,6 +107,8 @@ class Playbook:
                 if isinstance(problem, OSError) and problem.errno == errno.EIO:
                     raise Interrupted("interrupted", "") from None
                 raise
+        for _ in range(self._events.qsize()):  # what came after the end, while that was cleaned up
+            self._handle(self._events.get())
         if self._interrupted:
             raise Interrupted("interrupted", "")
         self._raise_problem()
@@ -115,9 +117,8 @@ class Playbook:
 
     # --- the consumer's side
 
-    def _step(self) -> bool:
-        """Take the next event, or the clock's when none comes; whether it asks for the end of the playbook."""
-        event = self._next()
+    def _handle(self, event: Event) -> bool:
+        """Note an event and have it taken; whether it asks for the end of the playbook."""
         match event:
             case PlaybookEnded():
                 self._ended = event
@@ -156,7 +157,7 @@ class Playbook:
         """Go on taking events until the playbook has ended, for so long at the most."""
         deadline = time.monotonic() + seconds
         while self._ended is None and time.monotonic() < deadline:
-            self._step()
+            self._handle(self._next())
 
     def _raise_problem(self) -> None:
         """Raise what the runner's thread met, in words."""
