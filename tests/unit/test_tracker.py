@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from functools import reduce
+from pathlib import Path
 
 import pytest
 
+from vexlab.errors import VexlabError
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import Verdict
-from vexlab.run.events import JUDGE, STAGE, Event, Interruption, TaskEnded, TaskStarted
+from vexlab.run.events import (
+    JUDGE,
+    STAGE,
+    Clock,
+    Event,
+    GuestReady,
+    Interruption,
+    PlaybookEnded,
+    RunEnded,
+    TaskEnded,
+    TaskStarted,
+    WatchClosed,
+    encode,
+    read,
+)  # fmt: skip
 from vexlab.run.tracker import AFTER, BEFORE, PlannedStage, State, advance, spoils
 
 PANIC = GuestFailure(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
@@ -124,3 +140,80 @@ def test_an_interruption_is_no_death_and_hides_none() -> None:
 def test_a_death_has_a_verdict_of_one() -> None:
     with pytest.raises(ValueError, match="not_run"):
         after(GuestFailure(Verdict.NOT_RUN, "interrupted"))
+
+
+def test_stage_past_its_deadline_hangs() -> None:
+    """As soon as the clock says so, and only while it goes on; with two stages, each has its own time."""
+    planned = (PlannedStage("load", deadline=30.0), PlannedStage("mkfs", deadline=60.0))
+    begun = advance(advance(State(planned), TaskStarted(100.0, "", STAGE)), Clock(130.0))
+    assert begun.end is None
+    late = advance(begun, Clock(130.2))
+    assert late.death == GuestFailure(Verdict.HUNG, "the stage did not end within its deadline of 30 s")
+    assert late.charged == "load"
+    ended = advance(begun, TaskEnded(129.0, "ok", action=JUDGE, exit_code=0))
+    assert advance(ended, Clock(500.0)).end is None
+    following = advance(ended, TaskStarted(140.0, "", STAGE))
+    assert advance(following, Clock(199.0)).end is None
+    assert advance(following, Clock(200.5)).charged == "mkfs"
+    assert advance(State(planned), Clock(500.0)).end is None  # before any began
+    assert advance(advance(begun, CTRL_C), Clock(500.0)).end == CTRL_C
+
+
+def test_host_that_can_not_be_reached_is_lost_when_nobody_tells_more() -> None:
+    """Until then the watch may know that the guest died, and of what."""
+    gone = TaskEnded(5.0, "unreachable", "vexfs_load", message="Connection timed out")
+    state = after(BEGINS, gone)
+    assert state.end is None
+    why = "the connection to the guest was lost: Connection timed out"
+    assert verdicts(advance(state, WatchClosed())) == {"load": (Verdict.LOST, why)}
+    assert verdicts(advance(advance(state, PANIC), WatchClosed())) == {"load": IN}
+    assert advance(after(gone), WatchClosed()).end is None  # no stage had begun: the guest was not brought up
+    assert advance(after(BEGINS, ROLE_FAILED), WatchClosed()).end is None
+
+
+def test_first_failure_is_the_reason() -> None:
+    second = TaskEnded(6.0, "failed", "vexfs_load", message="and then")
+    assert after(BEGINS, ROLE_FAILED, second).failure == ROLE_FAILED
+
+
+def test_guest_is_new_when_its_preparation_changed_something() -> None:
+    """So that a death before the first stage is none of a module that an earlier run had left in it."""
+    image, guest = TaskStarted(1.0, "vexlab_image", "command"), TaskStarted(2.0, "vexlab_guest", "command")
+    changed = TaskEnded(2.5, "ok", "vexlab_guest", changed=True)
+    assert [after(image).preparing, after(image, guest).preparing] == ["image", "guest"]
+    ready = after(image, guest, changed, GuestReady())
+    assert (ready.preparing, ready.guest_is_new, ready.watched, ready.began) == ("", True, True, False)
+    assert not advance(ready, PANIC).began
+    unchanged = after(image, changed, guest, GuestReady())  # the image changed, and the guest did not
+    assert not unchanged.guest_is_new
+    assert advance(unchanged, PANIC).began
+    assert after(image, guest, changed, BEGINS).guest_is_new  # of a playbook that never says that it is ready
+
+
+def test_machine_that_can_not_build_says_nothing_of_the_module() -> None:
+    told = TaskEnded(2.0, "ok", "vexfs_build", facts={"vexfs_build_result": {"host_problem": "no namespaces"}})
+    state = after(BEGINS, told)
+    assert state.machine_problem is not None
+    assert (state.machine_problem.reason, state.build) == ("no namespaces", {})
+    built = TaskEnded(2.0, "ok", "vexfs_build", facts={"vexfs_build_result": {"module": {"name": "toyfs"}}})
+    assert after(BEGINS, built).build == {"module": {"name": "toyfs"}}
+
+
+def test_playbook_that_runs_other_stages_than_planned_is_refused() -> None:
+    with pytest.raises(VexlabError, match="began stage mount where load was next"):
+        after(BEGINS, TaskEnded(1.5, "ok", action=STAGE, announced="mount"))
+    with pytest.raises(VexlabError, match="a stage that was not asked for"):
+        after(whole(), whole(), whole(), BEGINS)
+
+
+def test_an_event_is_written_and_read_as_it_was(tmp_path: Path) -> None:
+    """What is written to events.jsonl can be replayed."""
+    stream: list[Event] = [
+        TaskStarted(1.0, "vexlab_guest", "command"), GuestReady(), *whole(), ROLE_FAILED, UNJUDGED, Clock(7.5), PANIC,
+        FULL, CTRL_C, TaskEnded(2.0, "ok", facts={"vexlab_told": [1, "ä", None]}), WatchClosed(), RunEnded(9.0),
+        PlaybookEnded(8.0, ok=False),
+    ]  # fmt: skip
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(encode(event) for event in stream))
+    assert len(path.read_text(encoding="utf-8").splitlines()) == len(stream)
+    assert list(read(path)) == stream
