@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import stat
 import struct
@@ -26,8 +27,10 @@ from vexlab.errors import UsageProblem
 from vexlab.gate import phase_order
 from vexlab.gate.evidence import PastRun
 from vexlab.guest import hardware
+from vexlab.guest.lab import Lab
+from vexlab.report import screen, terminal
 from vexlab.results.model import Amounts, DeviceRecord, Machine, ModuleRecord, Run, Verdict
-from vexlab.run import events
+from vexlab.run import events, hardware_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -536,6 +539,24 @@ def test_dead_host_is_told_by_the_command(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 4, done.stderr
     assert "vexlab: bench1 (127.0.0.1:9) can't be reached: connection refused\n" in done.stderr
+
+
+def test_work_on_a_host_that_takes_long_says_what_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backup of a disk takes minutes, in which nobody is told anything else."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(terminal, "PLAIN_EVERY", 0.0)
+    monkeypatch.setattr(terminal, "LONG", 0.0)
+    monkeypatch.setattr(screen, "stderr", screen.Screen(stderr=True))
+    (tmp_path / "play.yml").write_text(
+        "- hosts: localhost\n  connection: local\n  gather_facts: false\n  tasks:\n"
+        "    - name: Read the device\n      ansible.builtin.command: sleep 1\n"
+    )
+    (tmp_path / "inventory").mkdir()
+    monkeypatch.setitem(hardware_run.WHAT_IT_DOES, str(tmp_path / "play"), "backing the device up")
+    hardware_run.run_and_tell(str(tmp_path / "play"), Lab("bench1", tmp_path), {})
+    assert re.search(r"^backing the device up: .* s, Read the device", capsys.readouterr().err, re.MULTILINE)
 
 
 class TestOpenForWriting:

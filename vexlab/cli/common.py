@@ -15,15 +15,15 @@ from vexlab.errors import HostProblem, UsageProblem
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
-from vexlab.report.screen import Screen, cut
+from vexlab.report import screen
+from vexlab.report.screen import cut
 from vexlab.report.terminal import STYLES, Progress, clock, counts, reason
 from vexlab.results import archive, model, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
 from vexlab.run import plain_playbooks, scratch
 
-stderr = Screen(stderr=True)
-stdout = Screen()
+stderr, stdout = screen.stderr, screen.stdout
 WHILE_IT_RUNS = 2  # how often -v is given to see Ansible's output at once
 
 

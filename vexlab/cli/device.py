@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vexlab.cli.common import json_option, name_unreadable, stderr, verbose_option
+from vexlab.cli.common import json_option, name_unreadable, show_log, stderr, stdout, verbose_option
 from vexlab.cli.first_screen import WholeSentences
 from vexlab.cli.options import Command, amount_options, source_options, with_all
 from vexlab.config import phases
@@ -74,7 +74,8 @@ def device_group() -> None:
 @disk_options
 @source_options
 @overwrite_option
-def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
+@json_option
+def check(disk: Disk, overwrite: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Tell what the device is, and whether it may be written. Changes nothing."""
     more = disk.variables(vexlab_device_overwrite=list(overwrite))
     with prepared(disk.host, Options(**given).absolute(), more) as (lab, _):
@@ -84,7 +85,10 @@ def check(disk: Disk, overwrite: tuple[str, ...], **given: Any) -> None:
         f", carries {', '.join(found['signatures'])}, which goes" if found["signatures"] else ", carries nothing known"
     )
     size = f"{found['size'] >> 20} MiB"
-    stderr.print(f"{disk.by_id} is {found['path']} of {disk.host.name}, {size}{lost}; it may be written", markup=False)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        stdout.say(f"{disk.by_id} is {found['path']} of {disk.host.name}, {size}{lost}; it may be written")
 
 
 @device_group.command()
@@ -95,10 +99,8 @@ def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
     """Back the device up into a file on its own host, and read that back."""
     more = {"vexlab_backups": directory} if directory else {}
     record = play("device_backup", disk, None, **more)["vexlab_backup_result"]
-    stderr.print(
-        f"{record['file']} on {disk.host.name}: {record['size']} bytes, sha256 {record['sha256']}", soft_wrap=True
-    )
-    stderr.print(f"→ {disk.command('test', '--phase', '1', '--backup', record['file'])}", soft_wrap=True, markup=False)
+    stderr.say(f"{record['file']} on {disk.host.name}: {record['size']} bytes, sha256 {record['sha256']}")
+    stderr.say(f"→ {disk.command('test', '--phase', '1', '--backup', record['file'])}")
     if as_json:
         click.echo(json.dumps(record, indent=2))
 
@@ -109,7 +111,7 @@ def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
 def restore(disk: Disk, file: str) -> None:
     """Overwrite the device with its backup, and read it back."""
     record = play("device_restore", disk, None, vexlab_device_backup=file)["vexlab_backup_result"]
-    stderr.print(f"{disk.by_id} holds what it held on {record['when']}: sha256 {record['sha256']}", soft_wrap=True)
+    stderr.say(f"{disk.by_id} holds what it held on {record['when']}: sha256 {record['sha256']}")
 
 
 @device_group.command()
@@ -156,16 +158,16 @@ def test(
         more["vexlab_readiness"] = str(Path(readiness).absolute())
     with held(disk.host, Options(**given).absolute(), disk.variables(**more)) as (lab, settings):
         require_readiness(settings)
-        stderr.print(f"phase {phase} of {settings.target_name} on {disk.by_id} of {lab.name}", markup=False)
+        stderr.say(f"phase {phase} of {settings.target_name} on {disk.by_id} of {lab.name}")
         with Progress(stderr) as progress:
             run, course = run_phase(lab, settings, disk, phases.phase(phase), saved, progress=progress)
     if as_json:
         click.echo(markdown.render_json(run), nl=False)
-    stderr.print(f"evidence: {course.directory}", soft_wrap=True)
+    stderr.say(f"evidence: {course.directory}")
     if run.verdict is not Verdict.PASSED:
         problem = StageFailed(f"phase {phase} {run.verdict}: {_cause(run)}")
         raise with_way_back(problem, course.left_behind or "", disk, saved)
-    stderr.print(f"phase {phase} passed{_what_next(disk, phase, saved)}", soft_wrap=True, markup=False)
+    stderr.say(f"phase {phase} passed{_what_next(disk, phase, saved)}")
 
 
 def _what_next(disk: Disk, phase: int, saved: str) -> str:
@@ -184,11 +186,6 @@ def _cause(run: model.Run) -> str:
     return f"stage {culprit.name}: {culprit.reason or culprit.verdict}"
 
 
-def log_printer(verbose: bool) -> OnLog:
+def log_printer(verbose: int) -> OnLog:
     """What prints Ansible's output of a playbook when it was asked for."""
-
-    def show(log: Path) -> None:
-        if verbose and log.is_file():
-            stderr.print(log.read_text(), markup=False)
-
-    return show
+    return lambda log: show_log(log, min(verbose, 1))  # at the end, whatever was asked for

@@ -90,7 +90,7 @@ def recover(
     if file and by_id and serial:
         disk = Disk(found, inventory, by_id, serial, log_printer(verbose))
         record = play("device_restore", disk, None, vexlab_device_backup=file)["vexlab_backup_result"]
-        stderr.print(f"{by_id} is restored: sha256 {record['sha256']}", soft_wrap=True)
+        stderr.say(f"{by_id} is restored: sha256 {record['sha256']}")
 
 
 def _recover(asked: Asked, lab: Lab, inventory: Path | None, more: dict[str, Any]) -> None:
@@ -120,11 +120,11 @@ def _recover(asked: Asked, lab: Lab, inventory: Path | None, more: dict[str, Any
             problems.append(problem.message)
         else:
             for line in facts["vexlab_recover_result"]["did"]:
-                stderr.print(line, markup=False)
+                stderr.say(line)
     where = _told(kept)
     if problems:
         raise VexlabError("\n".join(problems), f"{AGAIN}; {where}")
-    stderr.print(f"nothing is left; {where}", soft_wrap=True)
+    stderr.say(f"nothing is left; {where}")
 
 
 def _told(evidence: Sequence[Path]) -> str:

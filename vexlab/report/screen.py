@@ -84,6 +84,10 @@ class Screen(Console):
         self.print(text, crop=False, no_wrap=True, overflow="ignore")
 
 
+stderr = Screen(stderr=True)
+stdout = Screen()
+
+
 def cut(text: str) -> Text:
     """The first line of a text for a table: where the screen ends, it is cut. The whole is in the report."""
     return Text(next(iter(text.splitlines()), ""), no_wrap=True, overflow="ellipsis")

@@ -17,11 +17,12 @@ from vexlab.gate import readiness_file
 from vexlab.guest import hardware, machine_claim
 from vexlab.guest.hardware import Host
 from vexlab.guest.lab import Lab
+from vexlab.report import screen
 from vexlab.report.terminal import Progress
 from vexlab.results import model
 from vexlab.results.model import DeviceRecord
 from vexlab.run import controller, scratch
-from vexlab.run.events import Event, TaskEnded
+from vexlab.run.events import Event, TaskEnded, TaskStarted
 from vexlab.run.playbook import Playbook
 
 IN_MEMORY = "/dev/shm"  # noqa: S108  where a host has room for Ansible's files though its disk is full
@@ -101,6 +102,13 @@ def claimed(host: Host, lab: Lab, inventory: Path | None = None, *, take_over: b
         yield
 
 
+WHAT_IT_DOES = {
+    "claim": "asking whether the machine is free", "device_check": "looking at the device",
+    "device_backup": "backing the device up", "device_restore": "restoring the device", "recover": "taking down",
+}  # fmt: skip
+"""What a playbook does, for a person who waits for it."""
+
+
 def play(name: str, disk: Disk, given: Options | None, **more: Any) -> dict[str, Any]:
     """Run a playbook on the device's host; the facts that it told. Raises when it failed."""
     with held(disk.host, given, disk.variables(**more)) as (lab, _):
@@ -114,11 +122,17 @@ def run_and_tell(
     """Run a playbook; the facts that it told. An unreachable host is a GuestProblem, a refusal a VexlabError."""
     facts: dict[str, Any] = {}
 
+    task = ""
+
     def listen(event: Event) -> bool:
+        nonlocal task
         facts.update(event.facts if isinstance(event, TaskEnded) else {})
+        task = event.task if isinstance(event, TaskStarted) else task
+        progress.tick()
         return False
 
-    with scratch.directory() as directory:
+    with scratch.directory() as directory, Progress(screen.stderr) as progress:
+        progress.wait_for(WHAT_IT_DOES.get(name, name), lambda: task)
         log = directory / "ansible.log"
         outcome = Playbook(name, lab, variables, log, remote_tmp=remote_tmp, inventory=inventory).run(listen)
         on_log(log)
