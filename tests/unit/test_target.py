@@ -460,3 +460,17 @@ def test_what_is_no_yaml_is_shown(tmp_path: Path) -> None:
     path.write_text("vexlab_target_name: toyfs\nvexlab_capabilities: [read-write\nvexlab_source: .\n")
     assert f"{path}:3:14: not YAML as a target file needs it: " in refusal(path)
     assert "\n    vexlab_source: .\n                 ^" in refusal(path)
+
+
+def test_long_line_is_cut_around_the_place(tmp_path: Path) -> None:
+    """A caret below the third line of a wrapped one would point at nothing."""
+    path = tmp_path / "toy.yml"
+    names = [f"capability-{number}" for number in range(40)]
+    path.write_text(f"vexlab_capabilities: [{', '.join(names)}]\n")
+    said = refusal(path).splitlines()
+    [place] = [number for number, line in enumerate(said) if "vexlab_capabilities[30]" in line]
+    line, caret = said[place + 1 : place + 3]
+    assert len(line) <= 80
+    assert line[caret.index("^") :].startswith("capability-30,")
+    assert line.strip().startswith("…")
+    assert line.endswith("…")

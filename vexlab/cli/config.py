@@ -49,7 +49,7 @@ def config(context: click.Context, name: str, as_json: bool, options: Options) -
         return
     for value in values:
         shown = {True: "true", False: "false", "": "-"}.get(value.value, str(value.value))
-        stdout.say(f"{value.setting:<14} {shown}  ({value.source})")
+        stdout.say(f"{value.setting:<14} {shown}  ({value.source})", hang=15)
 
 
 def _of_lab(context: click.Context, found: FromFile) -> str:

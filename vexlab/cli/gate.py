@@ -36,7 +36,7 @@ def subject_options(command: Command) -> Command:
             help="Ask about the module of this run; no other run in the VM counts then.",
             shell_complete=completion.run_names,
         ),
-        lab_named("Ask about the module of the last run of this lab."),
+        lab_named("Ask about the module of the last run of this lab"),
     ]
     return with_all(options, command)
 

@@ -104,14 +104,15 @@ def with_options(command: Command) -> Command:
 
 def lab_option(command: Command) -> Command:
     """`--name LAB`."""
-    return with_all([lab_named("Name of the lab.")], command)
+    return with_all([lab_named("Name of the lab")], command)
 
 
 def lab_named(meaning: str) -> Command:
     """`--name LAB`, which has this meaning."""
+    default = installation.contract_defaults()["vexlab_lab"]
     return _option(
-        "--name", default=default_lab, show_default=str(installation.contract_defaults()["vexlab_lab"]),
-        metavar="LAB", help=meaning, shell_complete=completion.lab_names,
+        "--name", default=default_lab, metavar="LAB", shell_complete=completion.lab_names,
+        help=f"{meaning}; unless a settings file names one, it is {default}.",
     )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from vexlab.errors import UsageProblem
 
+SHOWN = 70  # characters of a line
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -42,7 +44,15 @@ def _shown(path: Path, lines: Sequence[str], finding: Finding) -> str:
     said = f"{path}{place}: {finding.words}"
     if not 0 < finding.line <= len(lines):
         return said
-    line = lines[finding.line - 1]
-    caret = " " * (finding.column - 1) + "^" if 0 < finding.column <= len(line) + 1 else ""
-    indent = len(line) - len(line.lstrip())
-    return "\n".join([said, f"    {line[indent:]}", *([f"    {caret[indent:]}"] if caret[indent:] else [])])
+    line, column = _window(lines[finding.line - 1], finding.column - 1)
+    return "\n".join([said, f"    {line}", *([f"    {' ' * column}^"] if 0 <= column <= len(line) else [])])
+
+
+def _window(line: str, column: int) -> tuple[str, int]:
+    """What of a line is shown, without its indentation, and the column (from 0) in that; a long line is cut."""
+    start = min(len(line) - len(line.lstrip()), max(column, 0))
+    if column - start > SHOWN // 2:
+        start = column - SHOWN // 2
+    end = start + SHOWN
+    before, after = "…" * (line[:start].strip() != ""), "…" * (len(line) > end)
+    return f"{before}{line[start:end]}{after}", column - start + len(before)

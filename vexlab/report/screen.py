@@ -33,13 +33,13 @@ class Screen(Console):
         """Whether lines can be drawn anew: not where TERM is dumb, nor where nobody looks."""
         return self.is_terminal and not self.is_dumb_terminal and not self.for_programs and not self.quiet
 
-    def say(self, text: str, style: str = "", indent: int = 0) -> None:
-        """Print text as it is, indented by so many columns."""
+    def say(self, text: str, style: str = "", indent: int = 0, hang: int = 0) -> None:
+        """Print text as it is, indented by so many columns; what of a line goes on in the next one by `hang` more."""
         if self.for_programs:
             self.event("say", text=text)
             return
         for line in text.split("\n"):
-            for part in self._wrapped(line, indent):
+            for part in self._wrapped(line, indent, hang):
                 self._line(Text(" " * indent + part, style))
 
     def table(self, table: Table) -> None:
@@ -74,11 +74,14 @@ class Screen(Console):
             self.file.write(json.dumps({"time": time, "event": kind, **fields}, ensure_ascii=False) + "\n")
             self.file.flush()
 
-    def _wrapped(self, line: str, indent: int) -> list[str]:
+    def _wrapped(self, line: str, indent: int, hang: int = 0) -> list[str]:
         room = max(20, self.width - indent)
         if len(line) <= room:
             return [line]
-        return textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False) or [""]
+        after = " " * hang
+        return textwrap.wrap(
+            line, room, subsequent_indent=after, break_long_words=False, break_on_hyphens=False
+        ) or [""]  # fmt: skip
 
     def _line(self, text: Text) -> None:
         self.print(text, crop=False, no_wrap=True, overflow="ignore")
