@@ -66,7 +66,7 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
     type=click.IntRange(min=0),
     default=LISTED,
     show_default=True,
-    help="The number of runs that are listed; 0 is all.",
+    help="Number of runs that are listed; 0 is all.",
 )
 @json_option
 @click.pass_context
@@ -87,9 +87,9 @@ def runs_group(context: click.Context, name: str | None, number: int, as_json: b
     for line in _aligned([Listed.heading(), *(one.cells for one in listed)] if listed else []):
         stdout.print(line, no_wrap=True, overflow="ellipsis")  # what the screen has room for; the report has all
     if len(directories) > len(chosen):
-        stderr.print(f"{len(directories) - len(chosen)} earlier runs are not listed; -n 0 lists all")
+        stderr.say(f"{len(directories) - len(chosen)} earlier runs are not listed; -n 0 lists all")
     elif not directories:
-        stderr.print(f"there is no run{f' of lab {name}' if name else ''} yet")
+        stderr.say(f"there is no run{f' of lab {name}' if name else ''} yet")
 
 
 @runs_group.command("prune")
@@ -98,7 +98,7 @@ def runs_group(context: click.Context, name: str | None, number: int, as_json: b
     type=click.IntRange(min=1),
     default=KEPT,
     show_default=True,
-    help="The number of newest runs of each lab that stay.",
+    help="Number of the newest runs of each lab that stay.",
 )
 @click.option(
     "--older-than",
@@ -106,10 +106,10 @@ def runs_group(context: click.Context, name: str | None, number: int, as_json: b
     type=click.IntRange(min=0),
     default=0,
     metavar="DAYS",
-    help="Remove only what is older than so many days.",
+    help="Remove only runs that are older than so many days.",
 )
 @click.option("--name", metavar="LAB", help="Remove runs of this lab only.", shell_complete=completion.lab_names)
-@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be removed, and remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
 @json_option
 def prune(*, keep: int, days: int, name: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
@@ -121,12 +121,12 @@ def prune(*, keep: int, days: int, name: str | None, dry_run: bool, yes: bool, a
     total = sum(removal.mib for removal in removals)
     if not as_json:
         for removal in removals:
-            stdout.print(f"{removal.directory.name}  {removal.mib} MiB", markup=False)
-    stderr.print(f"{len(removals)} runs, {total} MiB" if removals else "there is nothing to remove")
+            stdout.say(f"{removal.directory.name}  {removal.mib} MiB")
+    stderr.say(f"{len(removals)} runs, {total} MiB" if removals else "there is nothing to remove")
     if removals and not dry_run:
         _confirm(yes)
         prune_runs.remove(removals)
-        stderr.print("they are removed")
+        stderr.say("they are removed")
     if as_json:
         click.echo(json.dumps(_told(removals, removed=not dry_run), indent=2))
 

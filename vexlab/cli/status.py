@@ -6,13 +6,12 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from vexlab.cli import completion
-from vexlab.cli.common import existing, json_option, name_unreadable, plain, stderr, stdout, verdict_table
+from vexlab.cli.common import existing, json_option, name_unreadable, stderr, stdout, verdict_table
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
+from vexlab.report.screen import Screen
 from vexlab.report.terminal import age, clock
 from vexlab.results import archive, results_file
 from vexlab.run import run_directory
@@ -22,14 +21,14 @@ from vexlab.run import run_directory
 @click.option("--name", metavar="LAB", help="Tell of this lab only.", shell_complete=completion.lab_names)
 @json_option
 def status(name: str | None, as_json: bool) -> None:
-    """Tell of each lab what it tests, and how its guest and its last run are."""
+    """Tell of each lab: what it tests, its guest, its last run."""
     chosen = [existing(name)] if name else labs.all_labs()
     documents = [_status(lab) for lab in chosen]
     if as_json:
         click.echo(json.dumps(documents, indent=2))
         return
     if not documents:
-        stderr.print("there is no lab; `vexlab up` makes one")
+        stderr.say("there is no lab; `vexlab up` makes one")
     for lab, document in zip(chosen, documents, strict=True):
         _show(stdout, lab, document)
 
@@ -63,30 +62,26 @@ def _tests(lab: Lab) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _show(output: Console, lab: Lab, document: dict[str, Any]) -> None:
-    output.print(f"lab {lab.name}", style="bold")
-    facts = Table(box=None, pad_edge=False, show_header=False)
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for row in [*_rows_of_tests(document["tests"]), *_rows_of_guest(lab, document["guest"])]:
-        facts.add_row(*row)
-    output.print(facts)
+def _show(output: Screen, lab: Lab, document: dict[str, Any]) -> None:
+    output.say(f"lab {lab.name}", style="bold")
+    for name, value in [*_rows_of_tests(document["tests"]), *_rows_of_guest(lab, document["guest"])]:
+        output.say(f"{name:<16}{value}", hang=16)
     if document["run"]:
         run = results_file.from_document(document["run"])
         goes_on = run.finished is None and run_directory.is_running(archive.find(run.run))
-        output.print(f"last run {run.run}, {age(run.started)} ago: {'running' if goes_on else run.verdict}")
-        output.print(verdict_table(run))
+        output.say(f"last run {run.run}, {age(run.started)} ago: {'running' if goes_on else run.verdict}")
+        output.table(verdict_table(run))
 
 
 def _rows_of_tests(tests: dict[str, Any] | None) -> list[tuple[str, str]]:
     if tests is None:
         return []
-    target = ("target", plain(f"{tests['target']} ({tests['target_file']})"))
+    target = ("target", f"{tests['target']} ({tests['target_file']})")
     if not tests["source"]:
         return [target, ("source", "the kernel's own module")]
     module = tests["module"]
     built = f"sha256 {module['sha256'][:12]}…, srcversion {module['srcversion']}" if module else "none yet"
-    return [target, ("variant", tests["variant"]), ("source", plain(tests["source"])), ("build", built)]
+    return [target, ("variant", tests["variant"]), ("source", tests["source"]), ("build", built)]
 
 
 def _rows_of_guest(lab: Lab, guest: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -97,8 +92,8 @@ def _rows_of_guest(lab: Lab, guest: dict[str, Any] | None) -> list[tuple[str, st
         ("QEMU", f"process {guest['pid']}, {guest['state']}, up {clock(guest['uptime_seconds'])}, {guest['qemu']}"),
         ("memory", f"{guest['memory_mb']} MiB; the process holds {guest['memory_mib']:.0f} MiB"),
         ("CPUs", str(guest["cpus"])),
-        ("accelerator", plain(f"{guest['accelerator']} ({guest['accelerator_reason']})")),
-        ("QEMU's sandbox", plain("on" if guest["sandbox"] else without)),
+        ("accelerator", f"{guest['accelerator']} ({guest['accelerator_reason']})"),
+        ("QEMU's sandbox", "on" if guest["sandbox"] else without),
         ("ssh", f"127.0.0.1:{guest['ssh_port']} → 22; vexlab ssh{name_option(lab.name)}"),
-        ("share", plain(f"{guest['share']} (read-only)" if guest["share"] else "none")),
+        ("share", f"{guest['share']} (read-only)" if guest["share"] else "none"),
     ]
