@@ -25,6 +25,7 @@ def _run() -> int:
 
     from vexlab.cli.common import stderr  # noqa: PLC0415
     from vexlab.cli.main import cli  # noqa: PLC0415
+    from vexlab.cli.options import as_typed  # noqa: PLC0415
     from vexlab.errors import Interrupted, UsageProblem, VexlabError, of_system  # noqa: PLC0415
 
     try:
@@ -45,7 +46,10 @@ def _run() -> int:
         return 1
     except (VexlabError, OSError) as raised:
         problem = of_system(raised) if isinstance(raised, OSError) else raised
-        stderr.problem(problem.message, problem.hint, problem.exit_code)
+        message, hint = problem.message, problem.hint
+        if not isinstance(problem, UsageProblem):  # a target file is told by its own fields
+            message, hint = as_typed(message), as_typed(hint)
+        stderr.problem(message, hint, problem.exit_code)
         return problem.exit_code
     return code if isinstance(code, int) else 0
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit import gate_evidence
+from vexlab.cli.options import as_typed
 from vexlab.report import terminal
 from vexlab.report.screen import Screen
 from vexlab.report.terminal import Progress
@@ -249,3 +250,20 @@ def test_question_at_the_end_of_the_input_is_told(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "the question was not answered: the input is at its end" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("no free port; name another vexlab_ssh_port", "no free port; name another --ssh-port"),
+        ("listing is damaged; build with vexfs_build_clean", "listing is damaged; build with --clean"),
+        ("a running guest needs vexlab_guest_memory_mb", "a running guest needs --memory"),
+        ("its serial number in vexfs_mkfs_serial", "its serial number in --serial"),
+        ("unknown suite in vexlab_image_suite", "unknown suite in --kernel"),
+        ("vexlab_known_failures: it passed", "vexlab_known_failures: it passed"),
+        ("vexfs_mkfs needs a device", "vexfs_mkfs needs a device"),
+    ],
+)
+def test_option_is_named_as_it_was_typed(said: str, told: str) -> None:
+    """A role names its inputs, which whoever types a command has never seen."""
+    assert as_typed(said) == told

@@ -19,8 +19,6 @@ from vexlab.config.settings import Options
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab
 
-VARIABLES = {"kernel": "vexlab_kernel_suite"}  # of the contract, where an option is called otherwise
-
 
 @dataclasses.dataclass(frozen=True)
 class Value:
@@ -69,7 +67,7 @@ def _values(context: click.Context, lab: Lab, given: Options, found: FromFile) -
     for setting, option in the_options.by_name().items():
         field = str(option.name)
         value = getattr(made, field)
-        variable = VARIABLES.get(field, f"vexlab_{field}" if field != "target" else "vexlab_target_file")
+        variable = the_options.VARIABLES.get(field, f"vexlab_{field}" if field != "target" else "vexlab_target_file")
         source = _given(context, field, setting)
         if not source and value is None:
             value = contract[variable]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,3 +189,26 @@ def _beside(file: SettingsFile, options: Options) -> Options:
         return None if path is None else os.path.normpath(file.path.parent / Path(path).expanduser())
 
     return dataclasses.replace(options, source=absolute(options.source), target=absolute(options.target))
+
+
+VARIABLES = {"kernel": "vexlab_kernel_suite"}  # of the contract, where an option is called otherwise
+_OF_COMMANDS = {
+    "vexlab_clean": "--clean", "vexlab_device": "--device", "vexlab_device_serial": "--serial",
+    "vexlab_device_overwrite": "--overwrite", "vexlab_device_backup": "--backup", "vexlab_readiness": "--readiness",
+    "vexlab_backups": "--to",
+}  # fmt: skip
+"""Options of single commands, by the variable of the contract that they give."""
+
+
+def as_typed(text: str) -> str:
+    """What a role said, with the options of the command in place of the role's inputs that they give."""
+    if not re.search(r"\bvex(?:lab|fs)_", text):
+        return text
+    options = {VARIABLES.get(str(each.name), f"vexlab_{each.name}"): f"--{name}" for name, each in by_name().items()}
+    options |= _OF_COMMANDS
+    wiring = installation.read_yaml(installation.root() / "playbooks" / "vars" / "wiring.yml")
+    for role_input, template in wiring.items():
+        variable = re.fullmatch(r"{{ (\w+) }}", str(template))
+        if variable and variable[1] in options:
+            options[role_input] = options[variable[1]]
+    return re.sub(r"\bvex(?:lab|fs)_\w+", lambda found: options.get(found[0], found[0]), text)
