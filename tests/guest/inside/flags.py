@@ -67,6 +67,6 @@ def look(fs: Filesystem) -> dict[str, str]:
         seen |= outcomes({name: attempt for name, (flag, attempt, _) in TRIES.items() if flag in taken})
     finally:
         for name, flag in names.items():
-            if flag in taken:
+            if flag in taken and os.path.exists(name):
                 change(name, flag, False)
     return seen

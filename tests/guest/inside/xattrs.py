@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from time import sleep
 from typing import Any
 
 from inside.attempts import outcome, outcomes
@@ -176,28 +177,38 @@ def many(fs: Filesystem) -> list[Any]:
     return [came, len(taken), sorted(set(taken) - set(listed)), sorted(set(listed) - set(taken)), wrong]
 
 
+GONE, NEW = 40, 100  # files: more new ones, so that some of them get what the others had
+
+
 def of_new_files(_fs: Filesystem) -> list[str]:
-    """Remove a file and a directory with attributes, and make new ones: those that have an attribute from the start."""
-    for turn in range(4):
-        write(f"old-{turn}", "x")
-        os.mkdir(f"old-directory-{turn}")
-        for name in (f"old-{turn}", f"old-directory-{turn}"):
-            os.setxattr(name, "user.old", b"old" * 40)
+    """Remove files and directories with attributes, and make new ones: those that have one from the start."""
+    for turn in range(GONE):
+        make(f"old-{turn}", turn)
+        os.setxattr(f"old-{turn}", "user.old", b"old" * 40)
     syncfs()
-    for turn in range(4):
-        os.unlink(f"old-{turn}")
-        os.rmdir(f"old-directory-{turn}")
+    for turn in range(GONE):
+        (os.rmdir if turn % 4 == 0 else os.unlink)(f"old-{turn}")
     syncfs()
-    new = [f"new-{turn}" for turn in range(8)]
-    for name in new[::2]:
-        write(name, "x")
-    for name in new[1::2]:
+    sleep(0.1)  # memory of inodes is given back after a grace period
+    for turn in range(NEW):
+        make(f"new-{turn}", turn)
+    return with_attributes()
+
+
+def make(name: str, turn: int) -> None:
+    """Make a file, or for one turn of four a directory."""
+    if turn % 4 == 0:
         os.mkdir(name)
-    return [f"{name}: {', '.join(of(name))}" for name in new if of(name)]
+    else:
+        write(name, "x")
+
+
+def with_attributes() -> list[str]:
+    """The new ones that have an attribute."""
+    return [f"new-{turn}: {', '.join(of(f'new-{turn}'))}" for turn in range(NEW) if of(f"new-{turn}")]
 
 
 def of_new_files_after_a_remount(fs: Filesystem) -> list[str]:
     """Those of the files of `of_new_files` that have an attribute after a remount."""
     fs.remount()
-    new = [f"new-{turn}" for turn in range(8)]
-    return [f"{name}: {', '.join(of(name))}" for name in new if of(name)]
+    return with_attributes()
