@@ -109,15 +109,15 @@ def names() -> str:
 def settle_in() -> None:
     """Make a directory of files, each with its own name in it."""
     os.mkdir("busy")
-    for number in range(40):
+    for number in range(8):
         write(f"busy/kept-{number}", f"kept-{number}" * 300)
 
 
 def be_busy() -> None:
     """Make, rename, cut and remove files there, and sync nothing."""
-    for number in range(40):
+    for number in range(8):
         write(f"busy/new-{number}", f"new-{number}" * 300)
-    for number in range(0, 40, 4):
+    for number in range(0, 8, 4):
         os.rename(f"busy/new-{number}", f"busy/renamed-{number}")
         os.unlink(f"busy/new-{number + 1}")
         os.unlink(f"busy/kept-{number + 2}")
@@ -233,9 +233,9 @@ def mounted_with(fs: Filesystem, option: str) -> str:
         write("by-sync", "a" * 9000)
         look = whole_of("by-sync")
     else:
-        os.mkdir("by-dirsync")
-        os.mkdir("by-dirsync-old")
-        os.rename("by-dirsync-old", "by-dirsync-new")
+        os.mkdir("dirs")
+        os.mkdir("dirs-old")
+        os.rename("dirs-old", "dirs-new")
         look = names_made
     keep(fs.image, path)
     fs.unmount()
@@ -246,7 +246,7 @@ def mounted_with(fs: Filesystem, option: str) -> str:
 
 def names_made() -> str:
     """The names that `mounted_with` made."""
-    return " ".join(sorted(name for name in os.listdir(".") if name.startswith("by-dirsync")))
+    return " ".join(sorted(name for name in os.listdir(".") if name.startswith("dirs")))
 
 
 def while_frozen(fs: Filesystem) -> list[str]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from inside.amounts import most
 from inside.attempts import outcome
 from inside.filesystem import Filesystem
 from inside.system import write
@@ -90,7 +91,7 @@ CALLS: dict[str, Call] = {
     "readlink": Call(lambda: os.readlink("link"), ("symbolic-links",)),
     "stat through a link": Call(lambda: os.stat("link"), ("symbolic-links",)),
     "symlink and unlink": Call(
-        both(lambda: os.symlink("x" * 100, "new"), lambda: os.unlink("new")), ("symbolic-links",)
+        both(lambda: os.symlink("x" * 30, "new"), lambda: os.unlink("new")), ("symbolic-links",)
     ),
     "symlink over a name": Call(fails(os.symlink, "x", "file"), ("symbolic-links",)),
     "link and unlink": Call(both(lambda: os.link("file", "new"), lambda: os.unlink("new")), ("hard-links",)),
@@ -110,9 +111,10 @@ def claimed(can: Sequence[str]) -> list[str]:
     return [name for name, call in CALLS.items() if set(call.capabilities) <= set(can)]
 
 
-def plant(can: Sequence[str]) -> None:
-    """Make the directories."""
-    for number in range(PLACES):
+def plant(fs: Filesystem, can: Sequence[str]) -> None:
+    """Make the directories, as many as there can be."""
+    count = min(most(fs, "directory_entries", PLACES), most(fs, "files", 7 * PLACES) // 7)
+    for number in range(count):
         os.makedirs(f"place-{number}/inhabited")
         os.mkdir(f"place-{number}/other")
         write(f"place-{number}/inhabited/file", "x")
@@ -125,9 +127,9 @@ def turn(fs: Filesystem, chosen: Sequence[str], can: Sequence[str]) -> None:
     """Mount it, make each of these calls in each directory, and unmount it."""
     fs.mount()
     if not os.path.exists("place-0"):
-        plant(can)
-    for number in range(PLACES):
-        os.chdir(f"{fs.point}/place-{number}")
+        plant(fs, can)
+    for place in sorted(name for name in os.listdir(".") if name.startswith("place-")):
+        os.chdir(f"{fs.point}/{place}")
         for name in chosen:
             for _ in range(TIMES):
                 CALLS[name].do()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import sleep
 from typing import Any
 
+from inside.amounts import most
 from inside.attempts import outcome, outcomes
 from inside.filesystem import Filesystem
 from inside.syscalls import counted
@@ -82,15 +83,15 @@ def value_of(path: str, name: str, wanted: bytes) -> str:
 def keep(fs: Filesystem) -> dict[str, list[str]]:
     """Set each of VALUES on a file and on a directory; what each is at once and after a remount, by who has it."""
     write("kept", "content")
-    os.mkdir("kept-directory")
+    os.mkdir("kept-dir")
     seen = dict[str, list[str]]()
 
     def look() -> None:
-        for path in ("kept", "kept-directory"):
+        for path in ("kept", "kept-dir"):
             for said, value in VALUES.items():
                 seen.setdefault(f"{path} {said}", []).append(value_of(path, name_for(said), value))
 
-    for path in ("kept", "kept-directory"):
+    for path in ("kept", "kept-dir"):
         for said, value in VALUES.items():
             os.setxattr(path, name_for(said), value)
     look()
@@ -118,9 +119,9 @@ def change(fs: Filesystem) -> list[dict[str, str]]:
     syncfs()
     os.removexattr("changed", "user.gone")
     at_once = of("changed")
-    os.rename("changed", "changed-again")
+    os.rename("changed", "again")
     fs.remount()
-    return [at_once, of("changed-again")]
+    return [at_once, of("again")]
 
 
 def other_namespaces(fs: Filesystem) -> dict[str, list[str]]:
@@ -180,17 +181,18 @@ def many(fs: Filesystem) -> list[Any]:
 GONE, NEW = 40, 100  # files: more new ones, so that some of them get what the others had
 
 
-def of_new_files(_fs: Filesystem) -> list[str]:
+def of_new_files(fs: Filesystem) -> list[str]:
     """Remove files and directories with attributes, and make new ones: those that have one from the start."""
-    for turn in range(GONE):
+    gone, new = (min(most(fs, "directory_entries", wanted), most(fs, "files", wanted)) for wanted in (GONE, NEW))
+    for turn in range(gone):
         make(f"old-{turn}", turn)
         os.setxattr(f"old-{turn}", "user.old", b"old" * 40)
     syncfs()
-    for turn in range(GONE):
+    for turn in range(gone):
         (os.rmdir if turn % 4 == 0 else os.unlink)(f"old-{turn}")
     syncfs()
     sleep(0.1)  # memory of inodes is given back after a grace period
-    for turn in range(NEW):
+    for turn in range(new):
         make(f"new-{turn}", turn)
     return with_attributes()
 
@@ -205,7 +207,8 @@ def make(name: str, turn: int) -> None:
 
 def with_attributes() -> list[str]:
     """The new ones that have an attribute."""
-    return [f"new-{turn}: {', '.join(of(f'new-{turn}'))}" for turn in range(NEW) if of(f"new-{turn}")]
+    new = [name for name in os.listdir(".") if name.startswith("new-")]
+    return [f"{name}: {', '.join(of(name))}" for name in new if of(name)]
 
 
 def of_new_files_after_a_remount(fs: Filesystem) -> list[str]:

@@ -39,7 +39,7 @@ def kept(mounted: Scratch) -> dict[str, list[str]]:
 @pytest.mark.parametrize("what", ["file", "directory"])
 def test_value_is_kept(kept: dict[str, list[str]], what: str, value: str) -> None:
     """A value is any bytes, none as well, at once and on the disk (xattr(7))."""
-    found = kept[f"kept{'-directory' * (what == 'directory')} {value}"]
+    found = kept[f"{'kept' if what == 'file' else 'kept-dir'} {value}"]
     assert found == ["right", "right"], f"a value {value} of a {what}, at once: {found[0]}; after a remount: {found[1]}"
 
 

@@ -17,8 +17,9 @@ def wrong_with(kind: str, seen: dict[str, Any]) -> str:
     if "refused" not in seen:
         return ""
     what = f"{kind} on a full device, after {seen['done']} that were done, refused {full.REFUSALS} times more"
-    # A file, or a directory, may have all the names that one may have.
-    if seen["refused"] != ["ENOSPC"] and (kind not in ("link", "rename", "mkdir") or seen["refused"] != ["EMLINK"]):
+    # A file, or a directory, may have all the names that one may have, or a target of 300 bytes be too long.
+    beyond = {"link": "EMLINK", "rename": "EMLINK", "mkdir": "EMLINK", "symlink": "ENAMETOOLONG"}
+    if seen["refused"] not in (["ENOSPC"], [beyond.get(kind, "ENOSPC")]):
         return f"{what}: expected ENOSPC, came {' and '.join(seen['refused'])}"
     bytes_lost, inodes_lost = seen["lost"]
     if inodes_lost >= full.REFUSALS // 2 or bytes_lost >= full.REFUSALS // 2 * 512:
