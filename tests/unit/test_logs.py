@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from vexlab.cli import stages
+from vexlab.guest.lab import Lab
 from vexlab.report import markdown
 from vexlab.results import logs, results_file
 from vexlab.results.model import Check, Run, Stage, Verdict
@@ -74,7 +76,7 @@ def test_kernel_logs_come_in_the_order_of_stages_and_executions(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("stages", "files", "kind", "printed"),
+    ("went", "files", "kind", "printed"),
     [
         ((GOOD, BAD), ("stages/mount/kernel.log", "stages/build/kernel.log"), "kernel", "stages/mount/kernel.log"),
         ((NO_BUILD,), ("build.log", "stages/build/kernel.log"), "build", "build.log"),
@@ -86,10 +88,10 @@ def test_kernel_logs_come_in_the_order_of_stages_and_executions(tmp_path: Path) 
     ],
 )
 def test_log_of_what_went_wrong_is_shown(
-    tmp_path: Path, stages: tuple[Stage, ...], files: tuple[str, ...], kind: str, printed: str
+    tmp_path: Path, went: tuple[Stage, ...], files: tuple[str, ...], kind: str, printed: str
 ) -> None:
     """Of the run that is named in the same breath; the lab may be gone, as it is here."""
-    kept(tmp_path, a_run("run-1", *stages), "gone", *files)
+    kept(tmp_path, a_run("run-1", *went), "gone", *files)
     done = vexlab(tmp_path, "logs")
     assert (done.returncode, done.stdout) == (0, f"{printed}\n")
     assert f"run run-1: {kind} log" in done.stderr
@@ -138,3 +140,24 @@ def test_report_has_the_trace_and_names_the_run(tmp_path: Path) -> None:
     assert "59 more lines are shown by: vexlab logs trace --run run-1" in report
     assert "`vexlab logs trace --run run-1`" in report
     assert "trace, with" not in markdown.render_markdown(a_run("run-2", GOOD, BAD), traces={})
+
+
+@pytest.mark.parametrize(
+    ("stays", "is_up", "stage", "ssh"),
+    [(True, True, BAD, True), (False, True, BAD, False), (True, False, BAD, False), (True, True, DEAD, False)],
+    ids=["up", "taken down", "gone", "dead"],
+)
+def test_suggested_commands_fit_what_is_there(
+    tmp_path: Path, stays: bool, is_up: bool, stage: Stage, ssh: bool
+) -> None:
+    """The run is named, and nobody is sent into a guest that isn't there."""
+    lab = Lab("one", tmp_path)
+    asleep = [sys.executable, "-c", "import time; time.sleep(60)", "uuid-of-the-guest"]
+    with subprocess.Popen(asleep) as process:
+        if is_up:
+            (tmp_path / "guest.json").write_text(json.dumps({"pid": process.pid, "uuid": "uuid-of-the-guest"}))
+        problem = stages._not_passed(a_run("run-1", GOOD, stage, verdict=stage.verdict), lab, stays=stays)
+        process.kill()
+    assert problem.message == f"stage mount {stage.verdict}: why"
+    assert problem.hint.startswith("vexlab report run-1; vexlab logs --run run-1")
+    assert ("vexlab ssh --name one" in problem.hint) == ssh

@@ -144,8 +144,9 @@ def test_variable_of_the_lab_is_no_option_before_a_command_of_the_gate(tree: Pat
     assert "there is no run of lab nobody" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["up", "test", "checks"])
-def test_settings_are_what_commands_go_by(tree: Path, command: str) -> None:
+@pytest.mark.parametrize("words", [("up", "--source", "/nowhere"), ("test", "--source", "/nowhere"), ("checks",)])
+def test_settings_are_what_commands_go_by(tree: Path, words: tuple[str, ...]) -> None:
+    """The source that isn't there keeps a command that wouldn't go by them from beginning."""
     (tree / "vexlab.toml").write_text("target = 'not-there.yml'\n")
-    done = vexlab(tree, command)
+    done = vexlab(tree, *words)
     assert (done.returncode, f"{tree}/not-there.yml" in done.stderr) == (2, True), done.stderr
