@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from tests.unit import gate_evidence
 from vexlab.cli.options import as_typed
@@ -95,7 +96,7 @@ def test_what_is_asked_for_is_on_stdout(tmp_path: Path, command: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    "command", [("doctor",), ("gate", "--name", "toy"), ("target", "check", "vexfs"), ("image", "list")]
+    "command", [("doctor",), ("gate", "--name", "toy"), ("target", "check", "vexfs"), ("image", "list"), ("report",)]
 )
 def test_json_is_all_that_is_on_stdout(tmp_path: Path, command: tuple[str, ...]) -> None:
     a_run(tmp_path)
@@ -206,10 +207,12 @@ def test_progress_for_programs_is_an_object_per_line(tmp_path: Path, capsys: pyt
     with Progress(screen) as progress:
         progress.begin("mount")
         progress.say("going on")
+        screen.verbatim("int x\n    ^")
+        screen.table(Table())
         progress.stage(Stage("mount", Verdict.FAILED, 2.0, "why"))
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [event["event"] for event in events] == ["begin", "say", "stage"]
-    assert (events[2]["stage"], events[2]["verdict"], events[2]["reason"]) == ("mount", "failed", "why")
+    assert [event["event"] for event in events] == ["begin", "say", "say", "stage"]
+    assert (events[3]["stage"], events[3]["verdict"], events[3]["reason"]) == ("mount", "failed", "why")
     done = vexlab(tmp_path, "up", "--progress", "json", "--target", "/nowhere.yml")
     [problem] = [json.loads(line) for line in done.stderr.splitlines()]
     assert (problem["event"], problem["exit_code"]) == ("problem", 2)

@@ -84,14 +84,15 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
     show_default=True,
     help="The form of the report.",
 )
-def report_command(run: str | None, name: str | None, kind: str) -> None:
+@json_option
+def report_command(run: str | None, name: str | None, kind: str, as_json: bool) -> None:
     """Print the report of RUN, or of the last run."""
     document = chosen_run(run, name)
-    if kind == "junit":
+    if kind == "junit" and not as_json:
         with scratch.directory() as directory:  # the one in the run's directory is sealed
             junit_file.write_junit(document, directory / "junit.xml", archive.find(document.run))
             click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
-    elif kind == "json":
+    elif kind == "json" or as_json:
         click.echo(markdown.render_json(document), nl=False)
     else:
         traces = logs.traces(archive.find(document.run))

@@ -307,7 +307,7 @@ def _not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:
     )
     named = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else f"the run is {run.verdict}"
     if culprit is not None and culprit.details:  # the whole of the reason, once
-        stderr.print(culprit.details, markup=False, soft_wrap=True)  # a caret stands below a certain column
+        stderr.verbatim(culprit.details)
         named = f"stage {culprit.name} {culprit.verdict}"
     hint = f"vexlab report {run.run}; vexlab logs --run {run.run}"
     can_be_asked = stays and run.verdict not in DIED and lab.is_up()

@@ -42,6 +42,14 @@ class Screen(Console):
             for part in self._wrapped(line, indent, hang):
                 self._line(Text(" " * indent + part, style))
 
+    def verbatim(self, text: str) -> None:
+        """Print lines as they are, however long: a caret in one stands below a certain column of another."""
+        if self.for_programs:
+            self.event("say", text=text)
+            return
+        for line in text.splitlines():
+            self._line(Text(line))
+
     def table(self, table: Table) -> None:
         """Print a table; programs were told otherwise. Where nobody looks, no line ends in blanks."""
         if self.for_programs:
