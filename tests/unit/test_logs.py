@@ -152,8 +152,10 @@ def test_suggested_commands_fit_what_is_there(
 ) -> None:
     """The run is named, and nobody is sent into a guest that isn't there."""
     lab = Lab("one", tmp_path)
-    asleep = [sys.executable, "-c", "import time; time.sleep(60)", "uuid-of-the-guest"]
-    with subprocess.Popen(asleep) as process:
+    asleep = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)", "uuid-of-the-guest"]
+    with subprocess.Popen(asleep, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is itself now, its words are in /proc
         if is_up:
             (tmp_path / "guest.json").write_text(json.dumps({"pid": process.pid, "uuid": "uuid-of-the-guest"}))
         problem = stages._not_passed(a_run("run-1", GOOD, stage, verdict=stage.verdict), lab, stays=stays)
