@@ -189,6 +189,26 @@ def test_verify_judges_without_changing(vexlab: Vexlab, first: Done) -> None:
     assert done.verdicts()["mount"] == "not_run"
 
 
+def checks_of(done: Done, stage: str) -> dict[str, str]:
+    """The checks of a stage that a run judged, each with its verdict."""
+    found = next(each for each in done.document["stages"] if each["name"] == stage)
+    return {check["name"]: check["verdict"] for check in found["checks"]}
+
+
+def test_verify_judges_what_was_chosen(vexlab: Vexlab, first: Done) -> None:
+    """And says what it left out."""
+    assert first.code == 0
+    done = vexlab("verify", "--check", "mount/rename.parent_foll*", "--check", "load/load.module_is_live", "--json")
+    assert done.code == 0, done.stderr
+    assert checks_of(done, "mount") == {"rename.parent_follows": "passed"}
+    assert checks_of(done, "load") == {"load.module_is_live": "passed"}
+    assert done.document["chosen"] == ["load/load.module_is_live", "mount/rename.parent_foll*"]
+    left_out = {stage["name"]: stage["left_out"] for stage in done.document["stages"]}
+    assert left_out["mount"] > 50
+    assert left_out["build"] == 0
+    assert "left out, since only some were chosen" in done.stderr
+
+
 def test_verify_sees_what_broke(vexlab: Vexlab, first: Done) -> None:
     """The module taken away by hand: the stage must not pass."""
     assert first.code == 0
@@ -208,6 +228,16 @@ def test_logs_report_and_runs(vexlab: Vexlab, first: Done) -> None:
     assert vexlab("report", first.document["run"], "--format", "json").document == first.document
     assert first.document["run"] in vexlab("runs").stdout
     assert vexlab("console", "-n", "5").stdout.count("\n") == 5
+
+
+def test_failed_are_what_broke(vexlab: Vexlab, first: Done) -> None:
+    """Those alone are judged again."""
+    assert first.code == 0
+    broken = json.loads(vexlab("report", "--format", "json").stdout)
+    failed = [check["name"] for stage in broken["stages"] for check in stage["checks"] if check["verdict"] == "failed"]
+    done = vexlab("verify", "--failed", "--json")
+    assert done.code == 1
+    assert checks_of(done, "load") == dict.fromkeys(failed, "failed")
 
 
 def test_guest_with_another_host_key_is_not_talked_to(vexlab: Vexlab, first: Done) -> None:
