@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from vexlab.cli import stages
+from vexlab.cli import order
 from vexlab.guest.lab import Lab
 from vexlab.report import markdown
 from vexlab.results import logs, results_file
@@ -158,7 +158,7 @@ def test_suggested_commands_fit_what_is_there(
         process.stdout.readline()  # it is itself now, its words are in /proc
         if is_up:
             (tmp_path / "guest.json").write_text(json.dumps({"pid": process.pid, "uuid": "uuid-of-the-guest"}))
-        problem = stages._not_passed(a_run("run-1", GOOD, stage, verdict=stage.verdict), lab, stays=stays)
+        problem = order.not_passed(a_run("run-1", GOOD, stage, verdict=stage.verdict), lab, stays=stays)
         process.kill()
     assert problem.message == f"stage mount {stage.verdict}: why"
     assert problem.hint.startswith("vexlab report run-1; vexlab logs --run run-1")

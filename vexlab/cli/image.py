@@ -12,7 +12,7 @@ from rich.table import Table
 from vexlab.cli.common import WHILE_IT_RUNS, json_option, show_log, stderr, stdout, verbose_option
 from vexlab.cli.first_screen import WholeSentences
 from vexlab.cli.options import lab_option, with_options
-from vexlab.cli.stages import take_order
+from vexlab.cli.order import take_order
 from vexlab.config import installation, user_directories
 from vexlab.config.settings import Options, Settings
 from vexlab.guest import lab as labs

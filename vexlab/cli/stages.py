@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from vexlab.cli.common import (
-    WHILE_IT_RUNS,
     choice_options,
     clean_option,
     end_guest,
     existing,
     fail_fast_option,
     json_option,
-    name_unreadable,
     progress_option,
-    require_host,
-    show_log,
     stderr,
     verbose_option,
     verdict_table,
 )
-from vexlab.cli.options import FromFile, amount_options, lab_option, of_settings_file, with_options
+from vexlab.cli.options import amount_options, lab_option, with_options
+from vexlab.cli.order import Order, run_stages, say_what, select, take_order
 from vexlab.config import stage_list
-from vexlab.config.settings import Options, Settings, make
-from vexlab.errors import Interrupted, StageFailed, UsageProblem, VexlabError
-from vexlab.guest import lab as labs
+from vexlab.config.settings import Options
+from vexlab.errors import UsageProblem, VexlabError
 from vexlab.guest.lab import Lab, name_option
-from vexlab.report import github, markdown
-from vexlab.report.terminal import Progress
-from vexlab.results import archive, logs, model, results_file
-from vexlab.results.model import DIED, Run, Verdict
-from vexlab.run import controller, plain_playbooks, selection, up_to_date
+from vexlab.report import markdown
+from vexlab.results.model import Run
+from vexlab.run import up_to_date
 from vexlab.run.selection import Selection
 
 
@@ -68,20 +59,9 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: int) ->
         _say_it_is_up(order, run)
 
 
-def _say_what(order: Order) -> None:
-    """The lab, its target, and where the source is."""
-    settings = order.settings
-    in_guest = settings.contract["vexlab_source_in_guest"]
-    where = f"source {settings.source or f'{in_guest} in the guest'}"
-    if settings.contract["vexlab_module_source"] == "kernel":
-        where = "the kernel's own module"
-    what = f"lab {order.lab.name}: target {settings.target_name}, {where}"
-    stderr.say(what)
-
-
 def _show_unchanged(order: Order, run: Run) -> None:
     """Say that nothing is done, and whose verdicts stand."""
-    _say_what(order)
+    say_what(order)
     if order.as_json:
         click.echo(markdown.render_json(run, unchanged_since=run.finished), nl=False)
     stderr.table(verdict_table(run))
@@ -197,121 +177,6 @@ def verify(
         memory = up_to_date.forget(lab)
         run_stages(order, selected, "stages", apply=False, fail_fast=fail_fast)  # raises unless it passed
         up_to_date.put_back(lab, memory)
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be run, checked as far as it can be without touching anything.
-
-    `options` were given, now or to the lab before; `of_file` are those of a settings file.
-    """
-
-    lab: Lab
-    options: Options
-    of_file: Options
-    settings: Settings
-    as_json: bool
-    verbose: int
-
-
-def take_order(name: str, given: Options, *, as_json: bool, verbose: int, as_it_is: bool = False) -> Order:
-    """Check what was asked for, and the machine; nothing is made or changed when something is wrong with them.
-
-    `as_it_is`: a lab that is up is judged as it was brought up, whatever a settings file says now.
-    """
-    lab = labs.find(name)
-    options = given.over(lab.remembered())
-    found = FromFile() if as_it_is else of_settings_file()
-    of_file = found.options if found.file else lab.of_settings_file()
-    settings = make(name, options.over(of_file))
-    require_host()
-    return Order(lab, options, of_file, settings, as_json, verbose)
-
-
-def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed: bool) -> Selection | None:
-    """The checks that were asked for, of these stages; None when whole stages were."""
-    if failed and checks:
-        raise UsageProblem("--failed and --check both say which checks are run", "give one of them")
-    if failed:
-        run, unreadable = archive.last(order.lab.name)
-        name_unreadable(unreadable)
-        if run is None:
-            raise archive.no_run(order.lab.name)
-        return selection.failed(run, stages)
-    return selection.by_name(checks, stages, order.settings.contract) if checks else None
-
-
-def run_stages(
-    order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True, **how: Any
-) -> Run:
-    """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
-
-    `stays`: the guest is not taken down afterwards, so that a person can look at it. `how`: whether everything is built
-    anew, and what is done after a stage that went wrong (RunController.execute).
-    """
-    lab, settings = order.lab, order.settings
-    judged = stage_list.applicable(selected.judged, settings.contract)
-    applied = stage_list.applicable(selected.applied, settings.contract) if selected.applied else []
-    up_to_date.forget(lab)
-    was_up = lab.is_up()
-    plain_playbooks.prepare(lab, settings)
-    lab.remember(order.options.to_remember(), order.of_file)
-    _say_what(order)
-    with Progress(stderr, follows=order.verbose >= WHILE_IT_RUNS) as progress:
-        course = controller.RunController(
-            lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen
-        )
-        try:
-            run = course.execute(playbook, apply=apply, **how)
-        except VexlabError as problem:
-            if isinstance(problem, Interrupted) and not was_up:
-                progress.say("interrupted; ending what was started")
-                end_guest(lab, "stopped")
-            _finish_early(course.directory, order.as_json)
-            raise
-        finally:
-            show_log(course.directory / "ansible.log", order.verbose)
-    if order.as_json:
-        click.echo(markdown.render_json(run), nl=False)
-    _show(run, course)
-    if run.verdict is not Verdict.PASSED:
-        raise _not_passed(run, lab, stays=stays)
-    changed = course.changed_stages()
-    if apply:
-        stderr.say(f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already")
-    return run
-
-
-def _finish_early(directory: Path, as_json: bool) -> None:
-    if as_json:
-        click.echo(markdown.render_json(results_file.read(directory / "results.json")), nl=False)
-
-
-def _show(run: Run, course: controller.RunController) -> None:
-    """The table of verdicts, and what is to be known beside it."""
-    stderr.table(verdict_table(run))
-    for stage, check in model.known_failures(run):
-        stderr.say(f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}")
-    if left_out := model.left_out(run):
-        stderr.say(f"left out, since only some were chosen: {left_out}; the gate takes no such run as evidence")
-    for stage, check in model.advice(run):
-        stderr.say(f"advice {stage.name}/{check.name}: {check.advice}")
-    stderr.say(f"evidence: {course.directory}")
-    click.echo(github.tell(run, os.environ), err=True, nl=False)
-
-
-def _not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:
-    """What went wrong first in a run, and the commands that tell more; a guest that is gone is no place to look at."""
-    culprit = logs.first_wrong(run) or next(
-        (stage for stage in run.stages if stage.name in run.selected and stage.verdict is not Verdict.PASSED), None
-    )
-    named = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else f"the run is {run.verdict}"
-    if culprit is not None and culprit.details:  # the whole of the reason, once
-        stderr.verbatim(culprit.details)
-        named = f"stage {culprit.name} {culprit.verdict}"
-    hint = f"vexlab report {run.run}; vexlab logs --run {run.run}"
-    can_be_asked = stays and run.verdict not in DIED and lab.is_up()
-    return StageFailed(named, f"{hint}; vexlab ssh{name_option(lab.name)}" if can_be_asked else hint)
 
 
 def _say_it_is_up(order: Order, run: Run) -> None:
