@@ -183,6 +183,7 @@ INODE(nanoseconds, "file", inode.mtime_nsec = htole32(2000000000))
 INODE(block, "file", inode.block[0] = htole32(le64toh(sb.total_blocks) + 7))
 INODE(metadata, "file", inode.block[1] = htole32(le64toh(sb.itable_start)))
 INODE(vector, "file", inode.vector_dim = htole32(1 << 20))
+INODE(parent, "directory", inode.parent = htole32(0xfffffff0))
 INODE(link_size, "link", inode.size = htole64(VEXFS_BLOCK_SIZE - 1))
 INODE(link_hole, "link", inode.block[0] = 0)
 
@@ -313,6 +314,7 @@ static const struct {
 	KIND(inode_number), KIND(inode_mode), KIND(inode_flags),
 	KIND(inode_links), KIND(inode_size), KIND(inode_nanoseconds),
 	KIND(inode_block), KIND(inode_metadata), KIND(inode_vector),
+	KIND(inode_parent),
 	KIND(inode_link_size), KIND(inode_link_hole), KIND(inode_checksum),
 	KIND(inode_indirect),
 	KIND(entry_free_inode), KIND(entry_absent_inode),
