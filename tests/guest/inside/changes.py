@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from inside.amounts import most
 from inside.attempts import outcome
 from inside.filesystem import Filesystem
 from inside.system import read, write
@@ -93,6 +94,8 @@ HARMLESS = {
     "write(2) to a file in the directory": of(lambda: write("sub/old", "y", "a"), watched="sub"),
     "lookup of what isn't there": of(lambda: os.path.exists("sub/missing"), watched="sub"),
 }
+FILES = 8  # that a change may take
+NO_ROOM = "no room for its files"
 TABLES = {"writes": WRITES, "attributes": ATTRIBUTES, "entries": ENTRIES, "harmless": HARMLESS}
 
 
@@ -124,15 +127,21 @@ def moved(fs: Filesystem, can: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Make all changes that a target can make that claims this: what each did to the times of what is watched.
 
     For each table and change: `mtime` and `ctime` by how many nanoseconds they went on, `kept` whether mtime
-    and ctime are the same after a remount; or `failed`, with the errno. All of it needs directories.
+    and ctime are the same after a remount; or `failed`, with the errno or NO_ROOM. All of it needs directories.
     """
     if "directories" not in can:
         return {}
     chosen = [(table, name, change) for table, changes in TABLES.items() for name, change in changes.items()
               if set(change.needs) <= set(can)]  # fmt: skip
-    places = [f"{fs.point}/change-{number}" for number in range(len(chosen))]
+    places = [f"{fs.point}/{table}/{number}" for number, (table, _, _) in enumerate(chosen)]
+    fit = most(fs, "files", FILES * len(chosen)) // FILES
+    chosen, places, left_out = chosen[:fit], places[:fit], chosen[fit:]
+    for table in TABLES:
+        os.mkdir(table)
     before, after = list[os.stat_result](), list[os.stat_result]()
     found = {table: dict[str, Any]() for table in TABLES}
+    for table, name, _ in left_out:
+        found[table][name] = {"failed": NO_ROOM}
     for place, (_, _, change) in zip(places, chosen, strict=True):
         os.chdir(fs.point)
         prepare(place, can)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import select
 
+from inside.amounts import most
 from inside.filesystem import Filesystem
 from inside.listing import DOTS, batches, compared, entries, opened, populate
 from inside.system import write
 
 
-def while_removed(_fs: Filesystem, count: int) -> dict[str, list[str]]:
+def while_removed(fs: Filesystem, count: int) -> dict[str, list[str]]:
     """List with a small buffer and remove of each batch all but each third; what is wrong with what is listed."""
-    there = populate("removed", count)
+    there = populate(fs, "removed", count)
     stay, listed = there[::3], list[str]()
     directory = opened("removed")
     for found in batches(directory, 3 * count, 1024):
@@ -25,9 +26,9 @@ def while_removed(_fs: Filesystem, count: int) -> dict[str, list[str]]:
     return {**wrong, "still there": sorted(set(os.listdir("removed")) - set(stay))[:3]}
 
 
-def while_others_go(_fs: Filesystem, count: int) -> dict[str, list[str]]:
+def while_others_go(fs: Filesystem, count: int) -> dict[str, list[str]]:
     """List with a small buffer while others are removed and made; what is wrong with those that stay."""
-    there = populate("others", count)
+    there = populate(fs, "others", count)
     stay, go, listed = there[::2], there[1::2], list[str]()
     directory = opened("others")
     for number, found in enumerate(batches(directory, 10 * count, 1024)):
@@ -41,9 +42,9 @@ def while_others_go(_fs: Filesystem, count: int) -> dict[str, list[str]]:
     return compared(listed, stay)
 
 
-def while_renamed(_fs: Filesystem, count: int) -> dict[str, list[str]]:
+def while_renamed(fs: Filesystem, count: int) -> dict[str, list[str]]:
     """List with a small buffer and rename each entry once it is listed; what is wrong with what then is there."""
-    there = populate("renamed", count)
+    there = populate(fs, "renamed", count)
     directory = opened("renamed")
     for found in batches(directory, 20 * count, 1024):
         for entry in found:
@@ -53,27 +54,28 @@ def while_renamed(_fs: Filesystem, count: int) -> dict[str, list[str]]:
     return compared(os.listdir("renamed"), [f"r{name}" for name in there])
 
 
-def come_and_go(directory: str, until: int) -> None:
+def come_and_go(directory: str, longest: int, until: int) -> None:
     """Make and remove names in a directory, a few at a time, until a pipe is closed."""
     turn = 0
     while not select.select([until], [], [], 0)[0]:
         turn += 1
-        names = [f"{directory}/{'t' * (turn % 7 * 20)}{turn}-{number}" for number in range(6)]
+        names = [f"{directory}/{number}-{turn}{'t' * 150}"[: len(directory) + 1 + longest] for number in range(6)]
         for name in names:
             write(name, "")
         for name in names:
             os.unlink(name)
 
 
-def while_another_works(_fs: Filesystem, count: int) -> dict[str, list[str]]:
+def while_another_works(fs: Filesystem, count: int) -> dict[str, list[str]]:
     """List thirty times while another process makes and removes names; what is wrong with those that stay."""
-    there = populate("busy", count)
+    there = populate(fs, "busy", count)
+    longest = most(fs, "name_bytes", 150)
     until, stop = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(stop)
-            come_and_go("busy", until)
+            come_and_go("busy", longest, until)
         finally:
             os._exit(0)
     os.close(until)

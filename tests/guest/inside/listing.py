@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from inside.amounts import SPARE, most
 from inside.attempts import outcome
 from inside.filesystem import Filesystem
 from inside.system import libc, write
@@ -89,11 +90,11 @@ def kinds(fs: Filesystem, can: Sequence[str]) -> dict[str, list[int]]:
     """An entry of each kind that can be, and of the dots: d_type, type by lstat(2), d_ino and st_ino, from disk."""
     os.mkdir("kinds")
     os.chdir("kinds")
-    for name, (make, needs) in MAKERS.items():
+    for one, (make, needs) in MAKERS.items():
         if needs in can:
-            make(name)
+            make(one.split()[0])
         elif not needs:
-            outcome(make, name)  # not each filesystem has it
+            outcome(make, one.split()[0])  # not each filesystem has it
     os.chdir(fs.point)
     fs.remount()
     os.chdir("kinds")
@@ -108,13 +109,15 @@ def kinds(fs: Filesystem, can: Sequence[str]) -> dict[str, list[int]]:
             assert entry.name not in found, f"{entry.name} is listed twice"
             found[entry.name] = [entry.kind, kind, entry.inode, seen.st_ino]
     os.close(directory)
-    return found
+    kinds_of = {kind.split()[0]: kind for kind in MAKERS}
+    return {kinds_of.get(name, name): seen for name, seen in found.items()}
 
 
-def names(count: int) -> list[str]:
-    """So many names of 5 to 45 bytes, or as many as there can be."""
-    most = max(1, min(41, os.statvfs(".").f_namemax - 4))
-    return [f"{number:04d}{'x' * (1 + number % most)}" for number in range(count)]
+def names(fs: Filesystem, count: int) -> list[str]:
+    """So many names of 5 to 45 bytes, less where there is no room in a directory, shorter where names are."""
+    count = min(count, most(fs, "directory_entries", count + SPARE) - SPARE)
+    longer = most(fs, "name_bytes", 46) - 5
+    return [f"{number:04d}{'x' * (1 + number % longer)}" for number in range(count)]
 
 
 def made(what: Sequence[str], make: Callable[[str], object]) -> list[str]:
@@ -123,17 +126,17 @@ def made(what: Sequence[str], make: Callable[[str], object]) -> list[str]:
         try:
             make(name)
         except OSError as problem:
-            if problem.errno not in (errno.ENOSPC, errno.EMLINK) or number < 8:
+            if problem.errno not in (errno.ENOSPC, errno.EMLINK) or number < 2:
                 raise
             return list(what[:number])
     return list(what)
 
 
-def populate(directory: str, count: int) -> list[str]:
+def populate(fs: Filesystem, directory: str, count: int) -> list[str]:
     """Make a directory with so many files, or with as many as it can have; their names."""
     os.mkdir(directory)
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-    return made(names(count), lambda name: os.close(os.open(f"{directory}/{name}", flags)))
+    return made(names(fs, count), lambda name: os.close(os.open(f"{directory}/{name}", flags)))
 
 
 def compared(listed: Sequence[str], stay: Sequence[str]) -> dict[str, list[str]]:
@@ -147,9 +150,9 @@ def compared(listed: Sequence[str], stay: Sequence[str]) -> dict[str, list[str]]
     }
 
 
-def positions(_fs: Filesystem, count: int) -> dict[str, Any]:
+def positions(fs: Filesystem, count: int) -> dict[str, Any]:
     """Go back to positions that getdents64(2) told: for each, whether the rest is listed as it was the first time."""
-    there = populate("positions", count)
+    there = populate(fs, "positions", count)
     directory, other = opened("positions"), opened("positions")
     whole = [entry for found in batches(directory, 3 * count, 1024) for entry in found]
     seen: dict[str, Any] = {}
@@ -169,16 +172,20 @@ def positions(_fs: Filesystem, count: int) -> dict[str, Any]:
     return seen
 
 
-def too_small(_fs: Filesystem) -> dict[str, Any]:
+def too_small(fs: Filesystem) -> dict[str, Any]:
     """What comes of a buffer that has no room for the next entry, and of listing on with one that has."""
     os.mkdir("small")
-    write(f"small/{'n' * 100}", "")
+    length = most(fs, "name_bytes", 100)
+    write(f"small/{'n' * length}", "")
     directory = opened("small")
     seen: dict[str, Any] = {}
-    while (came := outcome(batch, directory, 32)) == "done" and len(seen) < 4:
-        seen[f"32 bytes, {len(seen)}"] = came
-    rest = [len(entry.name) for entry in batch(directory) if entry.name not in DOTS]
-    return {"a buffer of 32 bytes before a name of 100": came, "the names that a larger one then gets": rest}
+    while (came := outcome(batch, directory, 24)) == "done" and len(seen) < 4:
+        seen[f"{len(seen)}"] = came
+    rest = [len(entry.name) - length for entry in batch(directory) if entry.name not in DOTS]
+    return {
+        "a buffer of 24 bytes before a longer entry": came,
+        "how much longer the names are that a larger gets": rest,
+    }
 
 
 def gone(_fs: Filesystem) -> dict[str, Any]:
@@ -209,6 +216,7 @@ def many_children(fs: Filesystem, count: int) -> dict[str, list[int]]:
     With all of them, after a remount, and when all were removed.
     """
     os.mkdir("children")
+    count = most(fs, "directory_entries", count)
     there = made([f"children/{number}" for number in range(count)], os.mkdir)
 
     def look(number: int) -> list[int]:

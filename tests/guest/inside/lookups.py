@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from inside.amounts import most
 from inside.attempts import outcome
 from inside.filesystem import Filesystem
 from inside.listing import made
@@ -59,12 +60,13 @@ def lengths(fs: Filesystem, can: Sequence[str]) -> dict[str, list[Any]]:
 
     What came of it; and what is listed after a remount: how many names of what lengths beside `file`.
     """
-    longest = os.statvfs(".").f_namemax
+    longest = most(fs, "name_bytes", os.statvfs(".").f_namemax)
+    os.mkdir("lengths")
     places = list[tuple[str, int, str]]()
     for length in (longest, longest + 1):
         name = "n" * length
         for call in of_length(name, can):
-            places.append((call, length, f"{fs.point}/length-{len(places)}"))
+            places.append((call, length, f"{fs.point}/lengths/{len(places)}"))
     came = []
     for call, length, place in places:
         os.mkdir(place)
@@ -84,10 +86,12 @@ def lengths(fs: Filesystem, can: Sequence[str]) -> dict[str, list[Any]]:
 
 def alike(fs: Filesystem) -> dict[str, list[str]]:
     """Make names that differ in a byte, or in length alone: which of them are gone, or hold another's content."""
-    longest = min(200, os.statvfs(".").f_namemax)
-    names = ["a" * length for length in range(1, min(longest, 40))]
-    names += [f"{'b' * (longest - 1)}{chr(last)}" for last in range(ord("0"), ord("9") + 1)]
-    names += [f"{chr(first)}{'c' * (longest - 1)}" for first in range(ord("0"), ord("9") + 1)]
+    longest = most(fs, "name_bytes", 200)
+    names = [f"{'b' * (longest - 1)}{digit}" for digit in range(10)] + [
+        f"{digit}{'c' * (longest - 1)}" for digit in range(10)
+    ]
+    names += ["a" * length for length in range(1, min(longest, 40))]
+    names = names[: most(fs, "directory_entries", len(names))]
     os.mkdir("alike")
     there = made([f"alike/{name}" for name in names], lambda name: write(name, name))
     for name in there[::5]:
@@ -106,6 +110,7 @@ def alike(fs: Filesystem) -> dict[str, list[str]]:
 def numbers(fs: Filesystem, count: int) -> dict[str, bool]:
     """Whether inode numbers of files tell them apart, are the same by name and by descriptor."""
     os.mkdir("numbers")
+    count = most(fs, "directory_entries", count)
     there = made([f"numbers/{number}" for number in range(count)], lambda name: write(name, name))
     first = {name: os.stat(name).st_ino for name in there}
     one = os.open(there[0], os.O_RDONLY)
@@ -185,6 +190,7 @@ def many_names(fs: Filesystem, count: int) -> list[list[int]]:
     """
     os.mkdir("names")
     write("names/first", "x")
+    count = most(fs, "directory_entries", count + 1) - 1
     more = made([f"names/{number}" for number in range(count)], lambda name: os.link("names/first", name))
 
     def look(number: int) -> list[int]:

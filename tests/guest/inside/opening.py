@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from inside.amounts import most
 from inside.attempts import NAMES, outcome
 from inside.filesystem import Filesystem
 from inside.images import copy
@@ -60,8 +61,12 @@ def records(name: str, letter: bytes, count: int) -> None:
     os.close(descriptor)
 
 
-def append_at_once(_fs: Filesystem, count: int) -> dict[str, int]:
-    """Two processes append records to one file at the same time: its size, and how many records of each are whole."""
+def append_at_once(fs: Filesystem, count: int) -> dict[str, int]:
+    """Two processes append so many records to one file at the same time, or as many as it can have.
+
+    How many each appended; how many the size is, and how many of each are whole.
+    """
+    count = most(fs, "file_bytes", 2 * count * RECORD) // (2 * RECORD)
     os.close(new("both"))
     child = os.fork()
     if child == 0:
@@ -77,6 +82,7 @@ def append_at_once(_fs: Filesystem, count: int) -> dict[str, int]:
         data = file.read()
     pieces = [data[place : place + RECORD] for place in range(0, len(data), RECORD)]
     return {
+        "records": count,
         "how the other process ended": status,
         "records of the size": len(data) // RECORD,
         "whole records of the one": pieces.count(b"p" * RECORD),
@@ -124,15 +130,18 @@ def links(_fs: Filesystem) -> dict[str, Any]:
     write("there", "12345")
     os.symlink("there", "link")
     os.symlink("missing", "dangling")
-    for number in range(45):
-        os.symlink(f"chain{number - 1}" if number else "there", f"chain{number}")
+    for number in range(45):  # in directories, of which some have room for few
+        if number % 15 == 0:
+            os.mkdir(f"{number // 15}")
+        before = f"{(number - 1) // 15}/{number - 1}" if number else "there"
+        os.symlink(f"../{before}", f"{number // 15}/{number}")
     return {
         "O_NOFOLLOW of a symbolic link": outcome(opened, "link", os.O_RDONLY | os.O_NOFOLLOW),
         "O_CREAT|O_EXCL of a symbolic link to nothing": outcome(
             opened, "dangling", os.O_CREAT | os.O_EXCL | os.O_WRONLY
         ),
-        "a chain of 30 symbolic links": outcome(opened, "chain30", os.O_RDONLY),
-        "a chain of 44 symbolic links": outcome(opened, "chain44", os.O_RDONLY),
+        "a chain of 30 symbolic links": outcome(opened, "2/30", os.O_RDONLY),
+        "a chain of 44 symbolic links": outcome(opened, "2/44", os.O_RDONLY),
         "O_CREAT of a symbolic link to nothing": outcome(opened, "dangling", os.O_CREAT | os.O_WRONLY),
         "the file that this made": os.path.exists("missing"),
         "unlink(2) of the link": outcome(os.unlink, "link"),
@@ -189,7 +198,7 @@ def write_synchronously(fs: Filesystem, twin: str, size: int) -> None:
         os.close(new(way))
     syncfs()
     for way, (how, flag) in SYNCHRONOUS.items():
-        how(way, flag, way[-6:].encode() * (size // 6))
+        how(way, flag, way[-6:].encode() * (most(fs, "file_bytes", size) // 6))
     copy(fs.image, twin)
     fs.unmount()
 
@@ -201,7 +210,7 @@ def found_on_the_copy(fs: Filesystem, size: int) -> dict[str, str]:
     for way in SYNCHRONOUS:
         with open(way, "rb") as file:
             data = file.read()
-        wanted = way[-6:].encode() * (size // 6)
+        wanted = way[-6:].encode() * (most(fs, "file_bytes", size) // 6)
         seen[way] = "done" if data == wanted else f"{len(data)} bytes, {len(data) - data.count(0)} of them not zero"
     fs.unmount()
     return seen
@@ -238,8 +247,9 @@ def temporary(fs: Filesystem) -> dict[str, Any]:
     return seen
 
 
-def without_a_name(_fs: Filesystem, size: int) -> dict[str, Any]:
+def without_a_name(fs: Filesystem, size: int) -> dict[str, Any]:
     """Unlink a file that is open, write to it, and have others write: what it reads, and its links."""
+    size = (most(fs, "file_bytes", size + 6) - 6) // 5 * 5
     file, second = new("nameless", b"before"), os.open("nameless", os.O_RDONLY)
     os.unlink("nameless")
     os.pwrite(file, b"after" * (size // 5), 6)

@@ -92,16 +92,17 @@ def tree(top: str) -> str:
 
 def with_flags(fs: Filesystem) -> dict[str, list[str]]:
     """Each case in a directory of its own: what came of it, and the tree at once and after a remount."""
+    os.mkdir("flags")
     for number, case in enumerate(FLAGS.values()):
-        os.mkdir(f"{fs.point}/flags-{number}")
-        os.chdir(f"{fs.point}/flags-{number}")
+        os.mkdir(f"{fs.point}/flags/{number}")
+        os.chdir(f"{fs.point}/flags/{number}")
         make(case.before)
     syncfs()  # what a rename changes must be written for its own sake
     came = []
     for number, case in enumerate(FLAGS.values()):
-        os.chdir(f"{fs.point}/flags-{number}")
+        os.chdir(f"{fs.point}/flags/{number}")
         came.append(outcome(case.do))
     os.chdir(fs.point)
-    at_once = [tree(f"flags-{number}") for number in range(len(FLAGS))]
+    at_once = [tree(f"flags/{number}") for number in range(len(FLAGS))]
     fs.remount()
-    return {name: [came[number], at_once[number], tree(f"flags-{number}")] for number, name in enumerate(FLAGS)}
+    return {name: [came[number], at_once[number], tree(f"flags/{number}")] for number, name in enumerate(FLAGS)}

@@ -25,9 +25,10 @@ COUNTS: dict[str, tuple[str, str, str, dict[str, int]]] = {
 def counts(fs: Filesystem) -> dict[str, dict[str, list[int]]]:
     """Each way to move a directory, in one of its own: the links of those around it, at once and after a remount."""
     found: dict[str, dict[str, list[int]]] = {}
+    os.mkdir("counts")
     for number, (name, (before, old, new, counted)) in enumerate(COUNTS.items()):
-        os.mkdir(f"{fs.point}/counts-{number}")
-        os.chdir(f"{fs.point}/counts-{number}")
+        os.mkdir(f"{fs.point}/counts/{number}")
+        os.chdir(f"{fs.point}/counts/{number}")
         make(before)
         os.rename(old, new)
         found[name] = {place: [os.stat(place).st_nlink] for place in counted}
@@ -35,7 +36,7 @@ def counts(fs: Filesystem) -> dict[str, dict[str, list[int]]]:
     fs.remount()
     for number, places in enumerate(found.values()):
         for place, seen in places.items():
-            seen.append(os.stat(f"{fs.point}/counts-{number}/{place}").st_nlink)
+            seen.append(os.stat(f"{fs.point}/counts/{number}/{place}").st_nlink)
     return found
 
 

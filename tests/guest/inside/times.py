@@ -43,14 +43,15 @@ def all_three(fs: Filesystem, kinds: Sequence[str]) -> dict[str, list[list[int]]
     makers = {
         "file": lambda: write("file", "x"),
         "directory": lambda: os.mkdir("directory"),
-        "symbolic link": lambda: os.symlink("nowhere", "symbolic link"),
+        "symbolic link": lambda: os.symlink("nowhere", "symbolic"),
     }
-    for kind in kinds:
+    names = {kind: kind.split()[0] for kind in kinds}
+    for kind, name in names.items():
         makers[kind]()
-        os.utime(kind, ns=(FULL + 1_100_000_000, FULL), follow_symlinks=False)
-    at_once = {kind: times(kind) for kind in kinds}
+        os.utime(name, ns=(FULL + 1_100_000_000, FULL), follow_symlinks=False)
+    at_once = {kind: times(name) for kind, name in names.items()}
     fs.remount()
-    return {kind: [at_once[kind], times(kind)] for kind in kinds}
+    return {kind: [at_once[kind], times(name)] for kind, name in names.items()}
 
 
 def edges(fs: Filesystem) -> list[list[list[int]]]:

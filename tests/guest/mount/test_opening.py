@@ -26,14 +26,15 @@ def test_append_goes_to_the_end(mounted: Scratch) -> None:
 
 def test_two_who_append_lose_nothing(mounted: Scratch) -> None:
     """Two processes with O_APPEND: each record is there and whole, none over another (open(2), POSIX.1-2017 write)."""
-    count = 200
+    seen = mounted.call(opening.append_at_once, 200)
+    count = seen.pop("records")
     promised = {
         "how the other process ended": 0,
         "records of the size": 2 * count,
         "whole records of the one": count,
         "whole records of the other": count,
     }
-    wrong = broken(mounted.call(opening.append_at_once, count), promised)
+    wrong = broken(seen, promised)
     assert not wrong, f"two processes that append {count} records each: {wrong}"
 
 

@@ -26,9 +26,9 @@ def test_changed_file_loses_its_set_id_bits(set_id: dict[str, Any], when: str) -
         "cut": "0777",
         "emptied": "0777",
         "given": "0777",
-        "given by its owner": "0777",
-        "no group execute": ("2767", "0767"),
-        "given directory": "6777",
+        "given-own": "0777",
+        "no-exec": ("2767", "0767"),
+        "given-dir": "6777",
     }
     place = 0 if when == "at once" else 1
     wrong = broken(
@@ -74,11 +74,11 @@ def test_attributes_belong_to_the_owner(mounted: Scratch) -> None:
 def test_bits_of_the_right_class_count(mounted: Scratch) -> None:
     """The owner's for the owner, the group's for its members, else the others' (path_resolution(7), access(2))."""
     promised = {
-        "open(2) for reading: owner is shut out": "EACCES",
-        "open(2) for reading: group is let in": "done",
-        "open(2) for reading: group is shut out": "EACCES",
-        "open(2) for reading: others are let in": "done",
-        "open(2) for writing: group is let in": "EACCES",
+        "open(2) for reading: owner-out": "EACCES",
+        "open(2) for reading: group-in": "done",
+        "open(2) for reading: group-out": "EACCES",
+        "open(2) for reading: others-in": "done",
+        "open(2) for writing: group-in": "EACCES",
         "open(2) in a directory without x": "EACCES",
         "listing of a directory without r": "EACCES",
         "open(2) in a directory without r": "done",
@@ -119,7 +119,10 @@ def test_mode_counts_from_the_next_open(mounted: Scratch) -> None:
 def test_program_runs(mounted: Scratch) -> None:
     """A program on the filesystem runs with x, and not without (execve(2))."""
     promised = {"execve(2) of a copy of sleep(1)": "done", "execve(2) of one without x": "EACCES"}
-    wrong = broken(mounted.call(rights.program), promised)
+    seen = mounted.call(rights.program)
+    if "unsupported" in seen:
+        pytest.skip(seen["unsupported"])
+    wrong = broken(seen, promised)
     assert not wrong, wrong
 
 

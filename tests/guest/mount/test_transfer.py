@@ -52,10 +52,10 @@ def test_copy_is_the_same(copies: dict[str, list[Any]], way: str) -> None:
     came, *found = copies[way]
     if came in transfer.REFUSED:
         pytest.skip(f"{way} between two files says {came}: the filesystem lacks it")
-    what = f"{way} of a file of {transfer.SIZE} bytes, until no more comes"
+    what = f"{way} of a file, until no more comes"
     assert came == "done", f"{what}: {came}"
-    moved, at_once, later = found
-    assert moved == transfer.SIZE, f"{what}: {moved} bytes came"
+    missing, at_once, later = found
+    assert not missing, f"{what}: {missing} bytes of {transfer.SIZE} at most are missing"
     assert at_once, f"{what}: the copy reads otherwise"
     assert later, f"{what}: the copy reads otherwise after a remount"
 
