@@ -13,7 +13,21 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
 
-from inside import amounts, churn, damage, directories, edges, files, limits, links, metadata, trees, truncate, writers
+from inside import (
+    amounts,
+    churn,
+    damage,
+    directories,
+    edges,
+    files,
+    limits,
+    links,
+    metadata,
+    name_edges,
+    trees,
+    truncate,
+    writers,
+)
 from inside.filesystem import Filesystem
 
 GUEST = Path(__file__).parents[1] / "guest"
@@ -172,7 +186,7 @@ EDGES: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_edge_is_found(make: Callable[..., Filesystem], case: str) -> None:
     which, named, said = EDGES[case]
     fs = make(**named)
-    wrong = (edges.wrong_at if which in edges.EDGES else edges.wrong_with_names)(fs, which)
+    wrong = (edges.wrong_at if which in edges.EDGES else name_edges.wrong_with)(fs, which)
     assert bool(wrong) == bool(said), wrong
     assert said in "; ".join(wrong)
     assert not list(Path(fs.point).iterdir())
@@ -180,10 +194,10 @@ def test_edge_is_found(make: Callable[..., Filesystem], case: str) -> None:
 
 def test_longest_name_is_measured(make: Callable[..., Filesystem]) -> None:
     fs = make()
-    assert edges.wrong_with_names(fs, "bytes") == []
-    assert edges.statfs_of_names(fs) == ""
+    assert name_edges.wrong_with(fs, "bytes") == []
+    assert name_edges.statfs_of_names(fs) == ""
     said = "statfs says that names may have 255 bytes, and they can have 28 (as the target says)"
-    assert edges.statfs_of_names(make(name_bytes=28)) == said
+    assert name_edges.statfs_of_names(make(name_bytes=28)) == said
 
 
 SMALL = """

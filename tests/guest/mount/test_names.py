@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from inside import edges, names
+from inside import name_edges, names
 from scratch import Scratch
 from words import listed, quoted
 
@@ -50,13 +50,13 @@ def test_nothing_else_is_listed(listing: dict[str, Any]) -> None:
 
 def test_longest_and_longer_name(mounted: Scratch) -> None:
     """At the limit a name is kept, beyond it is ENAMETOOLONG and no cut: two names must not become one."""
-    wrong = mounted.call(edges.wrong_with_names, "bytes")
+    wrong = mounted.call(name_edges.wrong_with, "bytes")
     assert not wrong, "; ".join(wrong)
 
 
 def test_statfs_tells_the_longest_name(mounted: Scratch, claim: Callable[[str, bool, str], None]) -> None:
     """f_namelen is what programs allocate, and what they cut names to."""
-    wrong = mounted.call(edges.statfs_of_names)
+    wrong = mounted.call(name_edges.statfs_of_names)
     claim("statfs", not wrong, wrong)
 
 
@@ -64,11 +64,11 @@ def test_characters_of_a_name(mounted: Scratch) -> None:
     """Of characters that take several bytes, a name has as many as the target says, and no more."""
     if "name_characters" not in mounted.lab.limits:
         pytest.skip("the target names no limit of characters (vexlab_limits, name_characters)")
-    wrong = mounted.call(edges.wrong_with_names, "characters")
+    wrong = mounted.call(name_edges.wrong_with, "characters")
     assert not wrong, "; ".join(wrong)
 
 
 def test_case_of_names(mounted: Scratch) -> None:
     """Names that differ in case alone are two or one, and never both: else a file hides another."""
-    wrong = mounted.call(edges.wrong_with_names, "case")
+    wrong = mounted.call(name_edges.wrong_with, "case")
     assert not wrong, "; ".join(wrong)
