@@ -101,7 +101,7 @@ TABLES = {"writes": WRITES, "attributes": ATTRIBUTES, "entries": ENTRIES, "harml
 
 def prepare(name: str, can: Sequence[str]) -> None:
     """Make the directory of a change, with all that one may need, and go there."""
-    os.mkdir(name)
+    os.makedirs(name)
     os.chdir(name)
     write("file", bytes(8192))
     write("small", "x")
@@ -133,11 +133,10 @@ def moved(fs: Filesystem, can: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {}
     chosen = [(table, name, change) for table, changes in TABLES.items() for name, change in changes.items()
               if set(change.needs) <= set(can)]  # fmt: skip
-    places = [f"{fs.point}/{table}/{number}" for number, (table, _, _) in enumerate(chosen)]
+    # Not all in one directory, which has 16 entries at least.
+    places = [f"{fs.point}/changes-{number // 8}/{number}" for number in range(len(chosen))]
     fit = most(fs, "files", FILES * len(chosen)) // FILES
     chosen, places, left_out = chosen[:fit], places[:fit], chosen[fit:]
-    for table in TABLES:
-        os.mkdir(table)
     before, after = list[os.stat_result](), list[os.stat_result]()
     found = {table: dict[str, Any]() for table in TABLES}
     for table, name, _ in left_out:

@@ -20,9 +20,7 @@ NODES: dict[str, tuple[int, int]] = {
 }
 
 
-def name_of(kind: str) -> str:
-    """The name of one of NODES."""
-    return f"node-{list(NODES).index(kind)}"
+FILES = {name: f"node-{number}" for number, name in enumerate(NODES)}
 
 
 def make(fs: Filesystem) -> dict[str, list[Any]]:
@@ -30,7 +28,7 @@ def make(fs: Filesystem) -> dict[str, list[Any]]:
     before = os.umask(0)
     try:
         seen: dict[str, list[Any]] = {
-            name: [outcome(os.mknod, name_of(name), mode, device)] for name, (mode, device) in NODES.items()
+            name: [outcome(os.mknod, FILES[name], mode, device)] for name, (mode, device) in NODES.items()
         }
     finally:
         os.umask(before)
@@ -38,7 +36,7 @@ def make(fs: Filesystem) -> dict[str, list[Any]]:
     def look() -> None:
         for name, found in seen.items():
             if found[0] == "done":
-                now = os.lstat(name_of(name))
+                now = os.lstat(FILES[name])
                 found.append([now.st_mode, now.st_rdev])
 
     look()
@@ -50,13 +48,13 @@ def make(fs: Filesystem) -> dict[str, list[Any]]:
 def use(_fs: Filesystem) -> dict[str, str]:
     """What goes through a FIFO, through a socket that was bound to a name, and what /dev/null's number reads."""
     seen = {}
-    if os.path.lexists(name_of("FIFO")):
-        pipe = os.open(name_of("FIFO"), os.O_RDWR | os.O_NONBLOCK)
+    if os.path.lexists(FILES["FIFO"]):
+        pipe = os.open(FILES["FIFO"], os.O_RDWR | os.O_NONBLOCK)
         os.write(pipe, b"through")
         seen["FIFO"] = os.read(pipe, 100).decode()
         os.close(pipe)
-    if os.path.lexists(name_of("character device 1:3")):
-        null = os.open(name_of("character device 1:3"), os.O_RDWR)
+    if os.path.lexists(FILES["character device 1:3"]):
+        null = os.open(FILES["character device 1:3"], os.O_RDWR)
         seen["character device 1:3"] = f"{os.write(null, b'x')} byte written, {len(os.read(null, 1))} read"
         os.close(null)
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
