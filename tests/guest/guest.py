@@ -20,7 +20,7 @@ from connection import Agent, HungError, LostError, UnusableError
 from inside.amounts import NOTE
 from inside.attempts import crash
 from inside.calls import name_of
-from inside.filesystem import UNFIT
+from inside.filesystem import MEASURED, UNFIT
 
 Arguments = TypeVarTuple("Arguments")
 Value = TypeVar("Value")
@@ -129,6 +129,7 @@ class Guest:
         self._warnings: list[str] = []
         self._notes: list[str] = []
         self._noted: set[str] = set()
+        self._measured: dict[str, int] = {}  # limits of the filesystem that the target doesn't name
         self.orders = 0  # that were answered
         self.unfit = ""  # the state in which the last call left a filesystem, if that is no good for a check
 
@@ -159,9 +160,11 @@ class Guest:
         if "raised" in outcome:
             sys.stderr.write(answer["stderr"])  # the traceback, which pytest shows below
             told = answers.words(outcome["raised"], called)
-            if beyond := answers.beyond_a_limit(outcome["raised"], limits or {}):
+            if limits is not None and (
+                beyond := answers.beyond_a_limit(outcome["raised"], self._measured | {**limits})
+            ):
                 self.unfit = self.unfit or "with something half done"
-                pytest.skip(f"it takes more than there is, by what the target says ({beyond}): {told}")
+                pytest.skip(f"it takes more than there is, as the target says or was measured ({beyond}): {told}")
             pytest.fail(told, pytrace=False)
         if "value" not in outcome or answer["code"]:
             ended = crash(answer["code"]) or f"it ended with {answer['code']}"
@@ -185,6 +188,8 @@ class Guest:
         self.orders += 1
         lines = answer["stdout"].splitlines()
         self.unfit = next((line[len(UNFIT) :] for line in lines if line.startswith(UNFIT)), "")
+        told = [line[len(MEASURED) :].partition(" ") for line in lines if line.startswith(MEASURED)]
+        self._measured |= {name: int(number) for name, _, number in told if number.isdecimal()}
         self._notes += [line[len(NOTE) :] for line in lines if line.startswith(NOTE)]
         self._kernel += answer["kernel"]
         self._warnings += answer["warnings"]

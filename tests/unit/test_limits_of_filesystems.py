@@ -28,7 +28,7 @@ from inside import (
     truncate,
     writers,
 )
-from inside.filesystem import Filesystem
+from inside.filesystem import MEASURED, Filesystem
 
 GUEST = Path(__file__).parents[1] / "guest"
 CAN = [
@@ -138,7 +138,8 @@ def test_limit_that_is_not_named_is_measured_and_noted(
     assert amounts.most(fs, "symbolic_link_bytes", 5000) == 4095
     assert amounts.most(fs, "symbolic_link_bytes", 6000) == 4095
     said = "targets of symbolic links have 4095 bytes at most; to demand that, name it: vexlab_limits has "
-    assert capsys.readouterr().out == f"{amounts.NOTE}{said}symbolic_link_bytes: 4095\n"
+    told = f"{MEASURED}symbolic_link_bytes 4095\n{amounts.NOTE}{said}symbolic_link_bytes: 4095\n"
+    assert capsys.readouterr().out == told
     assert amounts.most(fs, "name_bytes", 300) == 255
     assert amounts.most(fs, "file_bytes", 1 << 20) == 1 << 20
     assert not list(Path(fs.point).iterdir())
@@ -204,7 +205,7 @@ SMALL = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from inside import edges
-from inside.filesystem import Filesystem
+from inside.filesystem import MEASURED, Filesystem
 os.chdir("/mnt")
 fs = Filesystem(
     image="", point="/mnt", device="", kind="toy", options="", read_only_options="", persistent=False, shape="none",

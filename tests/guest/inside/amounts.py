@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from inside.filesystem import Filesystem
+from inside.filesystem import MEASURED, Filesystem
 from inside.system import put
 
 # What a filesystem refuses something with that is beyond its limits: anything else is an error like any other.
@@ -52,6 +52,7 @@ def found(fs: Filesystem, limit: str, reached: int, want: int, how: str = "") ->
     if fs.limits.get(limit) is None:
         _reached[fs.kind, limit] = (reached, reached < want)
         if reached < want:
+            sys.stdout.write(f"{MEASURED}{limit} {reached}\n")
             words = f"{LIMIT_WORDS[limit].format(reached)}{how and f' ({how})'}"
             note(f"{words}; to demand that, name it: vexlab_limits has {limit}: {reached}")
 

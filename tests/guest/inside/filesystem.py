@@ -34,6 +34,7 @@ def on(known: dict[str, Any], function: str, arguments: list[Any]) -> Any:
 
 
 FEW_BYTES, FEW_FILES = 16 << 20, 200  # with more left than this, a check has what it needs
+MEASURED = "vexlab limit: "  # begins one that tells a limit and a number: what checks later on are judged by
 UNFIT = "vexlab unfit: "  # begins a line of output that says in what state the next check would find a filesystem
 
 
@@ -79,6 +80,8 @@ class Filesystem:
             entries = len(os.listdir(self.point))
         except OSError as problem:
             return f"broken ({errno.errorcode.get(problem.errno or 0, str(problem))})"
+        if 0 < seen.f_files < FEW_FILES:
+            sys.stdout.write(f"{MEASURED}files {seen.f_files}\n")
         room, size = seen.f_bavail * seen.f_frsize, seen.f_blocks * seen.f_frsize
         if size and room < min(FEW_BYTES, size // 2):
             return f"with {room} bytes of room"
