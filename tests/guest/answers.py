@@ -65,6 +65,9 @@ def misfits(found: dict[str, Any], types: dict[str, type]) -> str:
 OS_ERROR = re.compile(r"\[Errno (\d+)\] (.*?)(?:: '(.*)')?", re.DOTALL)  # as Python says it
 
 
+HIDDEN = ("on (inside/filesystem.py:", "<lambda>")  # where each call goes through, and what has no name
+PATH = 100  # characters of a path
+
 # Limits that a target may name by which an errno is explained, if they are smaller than this: checks whose amounts are
 # fixed stay below these.
 EXPLAINS = {
@@ -91,9 +94,11 @@ def words(raised: dict[str, Any], doing: str) -> str:
     """
     if raised["type"] == "AssertionError" and raised["message"]:
         return str(raised["message"])
-    where = f", in {', '.join(raised['where'])}" if raised["where"] else ""
+    through = [place for place in raised["where"] if not place.startswith(HIDDEN)]
+    where = f", in {', '.join(through)}" if through else ""
     told = f"{raised['type']}: {raised['message']}"
     if found := OS_ERROR.fullmatch(raised["message"]):
-        name, path = errno.errorcode.get(int(found[1]), ""), f" for {found[3]}" if found[3] else ""
+        name, path = errno.errorcode.get(int(found[1]), ""), (found[3] or "").replace("' -> '", " to ")
+        path = f" for {path if len(path) <= PATH else path[:PATH] + '…'}" if path else ""
         told = f"{name} ({found[2]}){path}" if name else f"{found[2]}{path}"
     return f"{doing}: {told}{where}"

@@ -134,6 +134,10 @@ def test_no_answer_makes_the_guest_lost(tmp_path: Path) -> None:
     assert came == "LostError: what the guest answered is no answer: it is no JSON object"
 
 
+LONG = RAISED | {
+    "message": f"[Errno 36] Too long: 'a' -> '{'b' * 200}'",
+    "where": ["on (inside/filesystem.py:30)", "<lambda> (inside/x.py:1)", *WHERE],
+}
 SIZE = "Bytes of a file or of a block device"  # how the docstring of images.size_of begins
 
 # Has the guest call a function, and tells what came of it.
@@ -188,6 +192,10 @@ def test_error_that_a_small_limit_explains(message: str, limits: dict[str, Any],
             f"{SIZE}: ENOSPC (No space left) for a b",
         ),
         (
+            {"code": 1, "outcome": json.dumps({"raised": LONG})},
+            f"{SIZE}: ENAMETOOLONG (Too long) for a to {'b' * 95}…, in f (inside/x.py:1), g (inside/y.py:2)",
+        ),
+        (
             {"code": 1, "outcome": json.dumps({"raised": RAISED | {"message": "[Errno 27] File too large"}})},
             f"{SIZE}: EFBIG (File too large)",
         ),
@@ -196,7 +204,10 @@ def test_error_that_a_small_limit_explains(message: str, limits: dict[str, Any],
             f"{SIZE}: `false` failed with 1",
         ),
     ],
-    ids=["value", "deadline", "place", "crash", "assertion", "exception", "errno of a path", "errno", "no errno"],
+    ids=[
+        "value", "deadline", "place", "crash", "assertion", "exception",
+        "errno of a path", "two paths", "errno", "no errno",
+    ],
 )  # fmt: skip
 def test_what_a_call_comes_to_is_said_in_words(tmp_path: Path, change: dict[str, Any], came: object) -> None:
     (tmp_path / "answer").write_text(json.dumps(ANSWER | change) + "\n")
