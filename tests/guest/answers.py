@@ -87,6 +87,11 @@ def beyond_a_limit(raised: dict[str, Any], limits: Mapping[str, Any]) -> str:
     )
 
 
+def with_names(text: str) -> str:
+    """A text in which each error number, as Python says it, has its name in its place."""
+    return re.sub(r"\[Errno (\d+)\] ?", lambda found: f"{errno.errorcode.get(int(found[1]), 'error')}, ", text)
+
+
 def words(raised: dict[str, Any], doing: str) -> str:
     """An exception in a sentence: what an assertion says speaks for itself, all else says what was done, and where.
 

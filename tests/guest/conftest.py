@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))  # what roles and vexlab have in common with the checks
 
+import answers
 import check_names
 import kernel_log
 import known_failures
@@ -173,7 +174,9 @@ def message_of(report: pytest.TestReport) -> str:
         said = f"it did not end within {float(late[1]):.0f} s"
     if said.startswith(UNEXPECTED):
         said = f"it passed, and vexlab_known_failures says that it fails: {said.removeprefix(UNEXPECTED)}"
-    return said
+    if broken := re.match(r"((?:Type|Key|Index|Value|Name|Attribute|Lookup)Error): ", said):
+        said = f"the check could not go on with what it saw ({said.removeprefix(broken[0])})"
+    return answers.with_names(said)
 
 
 def reason_of(report: pytest.TestReport) -> str:

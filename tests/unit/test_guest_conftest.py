@@ -134,6 +134,18 @@ def test_kept(claim):
 """
 
 
+WORDS = """
+def test_errno(): assert False, "writer 2: [Errno 28] No space left on device: 'x'"
+def test_broken(): {}["x"]
+"""
+
+
+def test_words_of_a_failure_are_none_of_pythons(tmp_path: Path) -> None:
+    _, found = run_stage(tmp_path, [], text=FIXTURES + WORDS)
+    assert found["rename.errno"][1] == "writer 2: ENOSPC, No space left on device: 'x'"
+    assert found["rename.broken"][1] == "the check could not go on with what it saw ('x')"
+
+
 def test_matter_of_taste_is_advice_unless_it_is_claimed(tmp_path: Path) -> None:
     _, found = run_stage(tmp_path, [], text=FIXTURES + TASTE)
     verdict, message = found.pop("rename.claimed")
