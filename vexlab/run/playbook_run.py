@@ -79,7 +79,8 @@ class PlaybookRun:
             try:
                 playbook.run(self._take, self._queue)
             except Interrupted:
-                self._happened(Interruption())
+                if self._state.end is None:  # no signal: the terminal was gone
+                    self._happened(Interruption())
                 raise
             except HostProblem as problem:
                 self._happened(MachineProblem(problem.message, problem.hint))
