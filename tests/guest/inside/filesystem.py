@@ -77,7 +77,9 @@ class Filesystem:
             return ""
         try:
             seen = os.statvfs(self.point)
-            entries = len(os.listdir(self.point))
+            # Only where it matters: to list a directory has its access time written.
+            most = [int(self.limits[name]) for name in ("directory_entries", "files") if name in self.limits]
+            entries = len(os.listdir(self.point)) if most else 0
         except OSError as problem:
             return f"broken ({errno.errorcode.get(problem.errno or 0, str(problem))})"
         if 0 < seen.f_files < FEW_FILES:
@@ -87,8 +89,7 @@ class Filesystem:
             return f"with {room} bytes of room"
         if seen.f_files and seen.f_ffree < min(FEW_FILES, seen.f_files // 2):
             return f"with room for {seen.f_ffree} files"
-        most = min(int(self.limits.get(name, 2 * FEW_FILES)) for name in ("directory_entries", "files"))
-        return f"with {entries} entries in its root" if entries > most // 2 else ""
+        return f"with {entries} entries in its root" if most and entries > min(most) // 2 else ""
 
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
