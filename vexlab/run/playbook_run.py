@@ -8,7 +8,6 @@ from pathlib import Path
 from queue import Empty
 from typing import IO, Any
 
-from vexlab.config import stage_list
 from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError, write_problem
 from vexlab.guest import console_log, forensics
@@ -21,10 +20,10 @@ from vexlab.run import events, tracker
 from vexlab.run.events import Clock, Event, Events, Interruption, RunEnded, TaskStarted, WatchClosed
 from vexlab.run.examination import Examination
 from vexlab.run.playbook import Playbook
-from vexlab.run.replan import ExecutionResult, Plan
+from vexlab.run.replan import ExecutionResult, Plan, planned_stages
 from vexlab.run.run_display import RunDisplay
 from vexlab.run.stage_judge import StageJudge
-from vexlab.run.tracker import PlannedStage, StageProgress, State
+from vexlab.run.tracker import StageProgress, State
 
 TOLD_SECONDS = 2.0  # for the watch to tell of a death that made a task fail
 SILENCE_SECONDS = 5.0  # and to say why a guest did not answer
@@ -243,12 +242,3 @@ class PlaybookRun:
         console = self._lab.directory / "console.log"
         if console.is_file():
             console_log.copy(console, self.directory / "console.log")
-
-
-def planned_stages(plan: Plan) -> tuple[PlannedStage, ...]:
-    """The stages of a plan, in the order of the list."""
-    return tuple(
-        PlannedStage(spec.name, spec.deadline, spec.role, spec.name in plan.judged)
-        for spec in stage_list.stages()
-        if spec.name in (*plan.judged, *plan.applied)
-    )

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from vexlab.config import stage_list
 from vexlab.config.stage_list import StageSpec
 from vexlab.results.causes import causes
 from vexlab.results.judging import merge_stages
 from vexlab.results.model import DIED, Check, Reruns, Run, Stage, Verdict
+from vexlab.run.tracker import PlannedStage
 
 DEATHS_OF_A_STAGE = 4  # guests that a stage may take down before the rest of it is left
 EXECUTIONS = 12  # of a playbook in one run, reruns aside; far more than a run with sense in it needs
@@ -46,6 +48,15 @@ class Plan:
     fresh: bool = False
     fail_fast: bool = False
     choices: Mapping[str, Choice] = field(default_factory=dict)
+
+
+def planned_stages(plan: Plan) -> tuple[PlannedStage, ...]:
+    """The stages of a plan, in the order of the list."""
+    return tuple(
+        PlannedStage(spec.name, spec.deadline, spec.role, spec.name in plan.judged)
+        for spec in stage_list.stages()
+        if spec.name in (*plan.judged, *plan.applied)
+    )
 
 
 @dataclass(frozen=True)
