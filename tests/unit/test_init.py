@@ -35,6 +35,7 @@ VEXFS_DIFFERS = {
     "vexlab_variants": "conditionals of a Makefile are not understood",
     "vexlab_variant_proofs": "likewise",
     "vexlab_device_size_mb": HAND,
+    "vexlab_fsck_command": "which of its options has a fsck only look, its author knows",
     "vexlab_superblock_fields": "in the file as a comment: what must be refused, its author knows",
     "vexlab_checksum_command": HAND,
     "vexlab_damage_command": HAND,
