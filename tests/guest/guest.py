@@ -329,6 +329,13 @@ class Lab:
             assert not codes, f"{result.command} ended with {result.code}, and it refuses with {known}: {result.said}"
 
     @property
+    def around_mounts(self) -> dict[str, str]:
+        """The commands that the target has run around each mount, by their fields, each as a script."""
+        fields = ("before_mount_command", "mount_options_command", "after_unmount_command")
+        known = {field: str(getattr(self, field)) for field in fields}
+        return {field: self.in_build(command, {}) if command else "" for field, command in known.items()}
+
+    @property
     def fsck(self) -> str:
         """The target's fsck as a script in which $DEVICE is the device; empty when it has none."""
         return self.in_build(self.fsck_command, {}) if self.fsck_command else ""

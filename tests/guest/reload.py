@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import on_device
 from guest import Guest, Lab
-from inside import fsck, modules, system
+from inside import around_mounts, fsck, modules, system
 
 
 @contextlib.contextmanager
 def taken_down(guest: Guest, lab: Lab) -> Iterator[None]:
     """The lab's own filesystem unmounted, since a module can't be reloaded under a mount; mounted again afterwards."""
+    guest.call(around_mounts.set_up, lab.filesystem_type, lab.around_mounts)
     found = guest.call(modules.take_down, lab.mount_point, lab.filesystem_type)
     if lab.module_dependencies:
         guest.ok(f"modprobe --all {shlex.join(lab.module_dependencies)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TypeVar, TypeVarTuple, cast
@@ -85,7 +84,7 @@ class Scratch:
             persistent="persistent" in self.lab.capabilities,
             shape=self.lab.device_kind, source=self.source,
             disk=[self.lab.device, self.lab.device_serial] if self.on_device else [], fsck=self.fsck,
-            room_returns_seconds=self.lab.room_returns_seconds,
+            room_returns_seconds=self.lab.room_returns_seconds, around_mounts=self.lab.around_mounts,
             can=self.lab.capabilities, limits=self.lab.limits,
         )  # fmt: skip
 
@@ -122,11 +121,6 @@ class Scratch:
     def format_again(self, label: str = "vexlab") -> None:
         """Run the target's mkfs on the device as it is, whatever it carries."""
         self.guest.ok(self.lab.mkfs(self.device, label, force=True), seconds=120)
-
-    def mount_command(self, options: str = "", point: str = "") -> str:
-        """What mounts the device with mount(8), for checks that are about that program."""
-        kind, options = shlex.quote(self.lab.filesystem_type), shlex.quote(options or self.lab.mount_options())
-        return f"mount -t {kind} -o {options} {self.device} {point or self.point}"
 
     def mount(self, options: str = "") -> None:
         """Mount the device; as writable as the target claims to be when no options are given."""

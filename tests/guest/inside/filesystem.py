@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inside import disk
+from inside import around_mounts, disk
 from inside.attempts import ended, shell
 from inside.calls import named
 from inside.fsck import examine
@@ -45,6 +45,7 @@ class Filesystem:
     `disk` is of a test on a device: its name and serial number. `persistent`: the target is to keep what is written.
     `shape` is block, none or directory; `source` is what is mounted, if that is no device. `fsck` is a script, which
     looks at $DEVICE after each unmount of what could be written; empty for a filesystem that has none, or may be wrong.
+    `around_mounts` are the commands that the target has run around each mount.
     `room_returns_seconds`: within how many of them the room of a removed file is free again.
     `can` is what the target claims, `limits` how far that goes, as far as it says so.
     """
@@ -61,6 +62,7 @@ class Filesystem:
     disk: list[str]
     fsck: str = ""
     room_returns_seconds: int = 30
+    around_mounts: dict[str, str] = field(default_factory=dict)
     can: list[str] = field(default_factory=list)
     limits: dict[str, Any] = field(default_factory=dict)
 
@@ -93,6 +95,7 @@ class Filesystem:
 
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
+        around_mounts.set_up(self.kind, self.around_mounts)
         self.remove()
         os.makedirs(self.point)
         if self.shape != "block":

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from time import monotonic, sleep
 
+from inside import around_mounts
+
 # linux/mount.h; what isn't here is the filesystem's own option
 FLAGS = {
     "ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "sync": 16, "remount": 32, "dirsync": 128, "noatime": 1024,
@@ -29,6 +31,8 @@ def check(result: int, *about: str) -> None:
 
 def mount(device: str, point: str, kind: str, options: str = "") -> None:
     """mount(2), with options as mount(8) takes them."""
+    if "remount" not in options.split(","):
+        options += f",{around_mounts.before(kind, device, point)}"
     words = [word for word in options.split(",") if word not in ("", "rw", "defaults")]
     flags = sum(FLAGS.get(word, 0) for word in words)
     data = ",".join(word for word in words if word not in FLAGS)
@@ -37,7 +41,9 @@ def mount(device: str, point: str, kind: str, options: str = "") -> None:
 
 def umount(point: str, flags: int = 0) -> None:
     """umount2(2)."""
+    device, kind, _ = (mounts(point) or [["", "", ""]])[-1]
     check(libc.umount2(point.encode(), flags), point)
+    around_mounts.after(kind, device, point)
 
 
 def mounts(point: str) -> list[list[str]]:

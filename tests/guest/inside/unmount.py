@@ -7,9 +7,10 @@ import time
 from typing import Any
 
 from inside.amounts import SPARE, most, portions
-from inside.attempts import outcome, shell
+from inside.attempts import outcome
 from inside.filesystem import Filesystem
 from inside.images import attach, detach, loops
+from inside.modules import mount_image
 from inside.system import free, mounts, open_and_close, put, references, syncfs, umount, write
 
 
@@ -30,10 +31,13 @@ def device_in_use(fs: Filesystem) -> list[str]:
     return [during, outcome(open_and_close, fs.device, os.O_RDWR | os.O_EXCL)]
 
 
-def loop_devices(fs: Filesystem, mount: str) -> list[Any]:
-    """Mount the image with a command that makes a loop device; how many it is on then, and which after the unmount."""
+def loop_devices(fs: Filesystem) -> list[Any]:
+    """Mount the image on a loop device that goes with the mount, as `mount -o loop` does.
+
+    How many it is on then, and which after the unmount.
+    """
     detach(fs.device)
-    shell(mount)
+    mount_image(fs.image, fs.point, fs.kind, fs.options)
     during = len(loops(fs.image))
     os.chdir("/")
     umount(fs.point)
