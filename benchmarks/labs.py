@@ -14,9 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image.cache import ensure
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import Spec
+
 from benchmarks.measure import BenchmarkError, Finished, run, say
-from roles.vexlab_image.files.build_image import ensure
-from roles.vexlab_image.files.image_store import Spec
 from vexlab.config import installation, settings, user_directories
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,12 +172,15 @@ def bench() -> Iterator[Bench]:
 
 def image_directory(contract: dict[str, Any]) -> Path:
     """Where role vexlab_image keeps the image of a contract that `vexlab image build` has built."""
-    base = installation.read_yaml(ROOT / "roles" / "vexlab_image" / "vars" / "main.yml")["__vexlab_image_base_packages"]
+    role = ROOT / "roles" / "vexlab_image"
+    known = installation.read_yaml(role / "vars" / "main.yml")
+    base, names = known["__vexlab_image_base_packages"], known["__vexlab_image_files"]
     spec = Spec(
         contract["vexlab_kernel_suite"], (*base, *contract["vexlab_packages"]),
         tuple(contract["vexlab_source_packages"]), contract["vexlab_disk_size_mb"],
     )  # fmt: skip
-    found = ensure(user_directories.cache_directory(), spec, check=True)
+    files = {name: (role / "files" / name).read_text(encoding="utf-8") for name in names}
+    found = ensure(user_directories.cache_directory(), spec, files, check=True)
     if found.changed:
         raise BenchmarkError(f"{found.directory} should be the image, but: {found.reason}")
     return Path(found.directory)

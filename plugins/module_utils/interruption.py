@@ -20,11 +20,12 @@ class Interrupted(BaseException):
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Have the first of the signals raise Interrupted; others that follow must not cut the clean-up short."""
+    """Have the first of the signals raise Interrupted; nothing that follows cuts the clean-up short."""
 
     def end(number: int, frame: FrameType | None) -> None:
         for other in ENDS:
             signal.signal(other, signal.SIG_IGN)
+        signal.alarm(0)
         raise Interrupted(signal.Signals(number).name)
 
     before = {number: signal.signal(number, end) for number in ENDS}

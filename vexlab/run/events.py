@@ -23,6 +23,8 @@ JUDGE = "vexfs.vexlab.judge"  # and the one by which it has its checks run
 BUILDERS = ("vexfs.vexlab.build", "vexfs.vexlab.sandbox")  # they tell what was built
 BUILD = "vexfs_build_result"
 """Among the facts, what a builder told: the module, or `host_problem` where this machine could not try."""
+IMAGER = "vexfs.vexlab.image"  # it tells which image it is, or which are gone
+IMAGE = "vexlab_image_result"
 _OURS = ("vexfs_", "vexlab_")  # what the names of facts begin with that are told to vexlab
 
 
@@ -119,6 +121,8 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
     if action in BUILDERS:
         told = {name: result[name] for name in ("module", "host_problem") if name in result}
         facts |= {BUILD: told} if told else {}
+    if action == IMAGER and outcome == "ok":
+        facts[IMAGE] = {name: result[name] for name in ("key", "removed", "kept") if name in result}
     return TaskEnded(
         at, outcome, role, str(data.get("task") or ""), action, bool(result.get("changed")),
         exit_code if isinstance(exit_code, int) else None,

@@ -12,7 +12,7 @@ from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
-from vexlab.run.events import Event, TaskEnded
+from vexlab.run.events import IMAGE, Event, TaskEnded
 from vexlab.run.playbook import Outcome, Playbook, Take, pass_by
 from vexlab.run.run_display import image_detail
 
@@ -56,8 +56,8 @@ def prune_images(lab: Lab, keep: Sequence[str], log: Path) -> dict[str, Any]:
     answers: list[dict[str, Any]] = []
 
     def listen(event: Event) -> bool:
-        if isinstance(event, TaskEnded) and "vexlab_image_result" in event.facts:
-            answers.append(event.facts["vexlab_image_result"])
+        if isinstance(event, TaskEnded) and IMAGE in event.facts:
+            answers.append(event.facts[IMAGE])
         return False
 
     variables = {"vexlab_image_state": "pruned", "vexlab_image_keep": list(keep)}

@@ -15,6 +15,7 @@ from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import DIED, Verdict
 from vexlab.run.events import (
     BUILD,
+    IMAGE,
     JUDGE,
     STAGE,
     Clock,
@@ -190,8 +191,8 @@ def _task_ended(state: State, event: TaskEnded) -> State:
         return _with_stage(state, checks_ok=checks_ok, ended=event.at)
     if event.changed:
         state = _with_stage(replace(state, prepared_anew=state.prepared_anew or bool(state.preparing)), changed=True)
-    if "vexlab_image_result" in event.facts:
-        state = replace(state, image=event.facts["vexlab_image_result"])
+    if IMAGE in event.facts:
+        state = replace(state, image=event.facts[IMAGE])
     return replace(state, build=build) if "module" in build else state
 
 

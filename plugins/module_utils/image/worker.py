@@ -13,12 +13,12 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
-from .image_store import ImageError, Spec, builder_files, remove_tree, write_manifest
+from .store import ImageError, Spec, remove_tree, write_manifest
 
 NEEDED_MB = 5000  # root file system, raw disk and qcow2 exist side by side for a moment
 LAST_LINES = 12
@@ -144,7 +144,7 @@ class Job:
     cache: Path
     key: str
     spec: Spec
-    files: Path
+    files: Mapping[str, str]  # the text of each by its name
     lock: int
 
     def build(self) -> None:
@@ -193,10 +193,10 @@ class Job:
         """
         work.mkdir()
         work.chmod(0o777)
-        for path in builder_files(self.files):
-            target = work / "files" / path.relative_to(self.files)
+        for name, text in self.files.items():
+            target = work / "files" / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            target.write_text(text, encoding="utf-8")
             target.chmod(0o644)
         for directory, _, _ in os.walk(work / "files"):
             Path(directory).chmod(0o755)
@@ -216,8 +216,7 @@ class Job:
             text=True, errors="replace",
         ) as child:  # fmt: skip
             try:
-                assert child.stdout is not None
-                for text in child.stdout:
+                for text in cast("TextIO", child.stdout):
                     log.line(text.rstrip())
                 status = child.wait()
             finally:

@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,8 @@ class Spec:
     disk_size_mb: int
     arch: str = "amd64"
 
-    def key(self, files: Path) -> str:
-        """Name the image after all that goes into it: these values, and every file of the builder itself."""
+    def key(self, files: Mapping[str, str]) -> str:
+        """Name the image after all that goes into it: these values, and the text of every file, by its name."""
         described = {
             "format": FORMAT,
             "suite": self.suite,
@@ -57,15 +57,9 @@ class Spec:
             "packages": sorted(set(self.packages)),
             "source_packages": sorted(set(self.source_packages)),
             "disk_size_mb": self.disk_size_mb,
-            "files": {str(path.relative_to(files)): _sha256(path) for path in builder_files(files)},
+            "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def builder_files(files: Path) -> list[Path]:
-    """All files of the builder, but not what Python writes beside its modules."""
-    found = (path for path in files.rglob("*") if path.is_file())
-    return sorted(path for path in found if "__pycache__" not in path.parts and path.suffix != ".pyc")
 
 
 def _sha256(path: Path) -> str:
