@@ -1,6 +1,6 @@
 """The claim on a machine for tests: of two controllers that want it at once, one is refused and told who has it.
 
-It is kept on the machine (playbooks/files/claim.py), where each controller sees it. That somebody ended without freeing
+It is kept on the machine (module `claim`), where each controller sees it. That somebody ended without freeing
 it can be proven where both commands ran under the same kernel and see the same processes; then the claim is replaced.
 Anywhere else nobody can know, so a person has to say it.
 """
@@ -21,7 +21,7 @@ from vexlab.guest import reaper
 from vexlab.guest.lab import started
 
 Ask = Callable[[str, dict[str, Any], str], dict[str, Any] | None]
-"""Asks the machine to take or free: the verb, the claim, the id that may be replaced; returns who has it then."""
+"""Asks the machine to be taken or free: the state, the claim, the id that may be replaced; returns who has it then."""
 
 
 def mine() -> dict[str, Any]:
@@ -52,9 +52,9 @@ def held(machine: str, ask: Ask, *, take_over: bool = False) -> Iterator[None]:
     `take_over`: a person says that whoever has it is gone.
     """
     claim = mine()
-    holder = ask("take", claim, "")
+    holder = ask("taken", claim, "")
     if holder is not None and holder["id"] != claim["id"] and (take_over or has_ended(holder)):
-        holder = ask("take", claim, str(holder["id"]))
+        holder = ask("taken", claim, str(holder["id"]))
     if holder is None or holder["id"] != claim["id"]:
         raise _refusal(machine, holder or {})
     try:

@@ -89,9 +89,9 @@ def held(host: Host, given: Options | None, of_device: dict[str, Any]) -> Iterat
 def claimed(host: Host, lab: Lab, inventory: Path | None = None, *, take_over: bool = False) -> Iterator[None]:
     """Have the host alone for one command. `inventory`: another one than the lab's own that has the host."""
 
-    def ask(verb: str, who: dict[str, Any], instead_of: str) -> dict[str, Any] | None:
+    def ask(state: str, who: dict[str, Any], instead_of: str) -> dict[str, Any] | None:
         more = {
-            "vexlab_claim_verb": verb, "vexlab_claim": who, "vexlab_claim_instead_of": instead_of,
+            "vexlab_claim_state": state, "vexlab_claim": who, "vexlab_claim_instead_of": instead_of,
             "vexlab_claim_hosts": host.name,
         }  # fmt: skip
         facts = run_and_tell("claim", lab, more, remote_tmp=IN_MEMORY, inventory=inventory)
