@@ -15,7 +15,7 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal, by its name, asked to end. Not an Exception, so that nothing on the way takes it for a failure."""
+    """A signal, as people call it, asked to end. No Exception, so that nothing on the way takes it for a failure."""
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def interruptible() -> Iterator[None]:
         for other in ENDS:
             signal.signal(other, signal.SIG_IGN)
         signal.alarm(0)
-        raise Interrupted(signal.Signals(number).name)
+        raise Interrupted("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
 
     before = {number: signal.signal(number, end) for number in ENDS}
     try:

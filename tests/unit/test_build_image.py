@@ -260,7 +260,7 @@ def test_absent_removes_image_log_and_leftovers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (signal.SIGINT, "Ended by SIGINT; nothing half-built was kept. Run it again."),
+        (signal.SIGINT, "Ended by Ctrl-C; nothing half-built was kept. Run it again."),
         (signal.SIGTERM, "Ended by SIGTERM; nothing half-built was kept. Run it again."),
         (None, "The image was not ready within 2 seconds. Give it more time with vexlab_image_deadline;"),
     ],

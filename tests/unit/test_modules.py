@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from plugins.modules import judge
+from tests.unit import modules
 from tests.unit.modules import PLACE
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,18 @@ def run(module: str, arguments: dict[str, Any], *options: str, **environment: st
     return found | {"failed": "FAILED" in word}
 
 
+def test_ansible_doc_shows_every_module() -> None:
+    program = Path(sys.executable).with_name("ansible-doc")
+    names = [f"vexfs.vexlab.{name}" for name in MODULES]
+    done = subprocess.run(
+        [program, "--type", "module", "--json", *names], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert list(shown) == names
+    assert all(one["doc"]["options"] and one["examples"] and one["return"] for one in shown.values())
+
+
 @pytest.mark.parametrize(("options", "written"), [((), True), (("--check",), False)])
 def test_stage_is_announced(tmp_path: Path, options: tuple[str, ...], written: bool) -> None:
     log = tmp_path / "kmsg"
@@ -146,3 +159,16 @@ def test_what_is_run_in_the_sandbox_comes_along_with_the_module(tmp_path: Path, 
     told = run("sandbox", arguments, ANSIBLE_STRATEGY=strategy, ANSIBLE_STRATEGY_PLUGINS=plugins)
     assert told["msg"] == "there are no headers for kernel none; apt-get install linux-headers-none"
     assert (told["failed"], told["log_written"], "host_problem" in told) == (True, False, False)
+
+
+def test_machine_that_can_not_build_is_told_from_a_source_that_does_not(tmp_path: Path) -> None:
+    """It says nothing of the filesystem, so whoever follows the playbook must be able to tell."""
+    (tmp_path / "usr").mkdir()
+    arguments = {
+        "source": "/var/lib/vexlab/source", "destination": "/var/lib/vexlab/build",
+        "record": "/var/lib/vexlab/build.json", "module_file": "m.ko", "root": str(tmp_path),
+        "work": str(tmp_path / "work"), "tree": str(tmp_path),
+    }  # fmt: skip
+    told = modules.run("sandbox", arguments)
+    reason = f"{tmp_path} holds no user space with the headers of one kernel; build the image again"
+    assert (told["failed"], told["msg"], told["host_problem"], told["log_written"]) == (True, reason, reason, False)
