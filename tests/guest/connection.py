@@ -47,15 +47,19 @@ ANSWER_BYTES = 64 << 20  # of one answer: two streams and an outcome as agent.py
 READ_BYTES = 1 << 20
 GRACE_SECONDS = 30.0  # beyond a command's own deadline, until the guest counts as hung
 
-DEVICE = Path("plugins/module_utils/device.py")  # which disk it is that a test on a device writes to
+SHARED = (
+    Path("plugins/module_utils/device.py"),  # which disk it is that a test on a device writes to
+    Path("roles/vexfs_load/files/daemon.py"),  # the program that runs as long as the module is loaded
+)
 
 
 @cache
 def sources() -> dict[str, str]:
     """The text of each module that runs in the guest, by its name; a directory without one is an empty package."""
     here, root = Path(__file__).parent, Path(__file__).parents[2]
-    files = {path: path.relative_to(here) for path in (here / "inside").glob("*.py")} | {root / DEVICE: DEVICE}
-    packages = {".".join(parent.parts): "" for parent in DEVICE.parents if parent.name}
+    files = {path: path.relative_to(here) for path in (here / "inside").glob("*.py")}
+    files |= {root / name: name for name in SHARED}
+    packages = {".".join(parent.parts): "" for name in SHARED for parent in name.parents if parent.name}
     return packages | {module_name(name): path.read_text(encoding="utf-8") for path, name in files.items()}
 
 

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from time import monotonic, sleep
 
-from inside import around_mounts
+from inside import around_mounts, daemon
 
 # linux/mount.h; what isn't here is the filesystem's own option
 FLAGS = {
@@ -102,15 +102,22 @@ def references(module: str) -> int:
 
 
 def load(path: str, parameters: str = "") -> None:
-    """init_module(2), as insmod(8) does it; what the module depends on has to be loaded."""
+    """init_module(2), as insmod(8) does it; what the module depends on has to be loaded. Its daemon is started."""
     image = Path(path).read_bytes()
     check(libc.init_module(image, ctypes.c_ulong(len(image)), parameters.encode()), path)
+    daemon.after_load()
 
 
 def unload(module: str) -> None:
-    """delete_module(2), as rmmod(8) does it; nothing when it isn't loaded."""
-    if os.path.exists(f"/sys/module/{module}"):
+    """delete_module(2), as rmmod(8) does it, its daemon stopped before; nothing when it isn't loaded."""
+    if not os.path.exists(f"/sys/module/{module}"):
+        return
+    daemon.before_unload(module)
+    try:
         check(libc.delete_module(module.encode(), os.O_NONBLOCK), module)
+    except OSError:
+        daemon.after_load()
+        raise
 
 
 def registered(kind: str) -> bool:
