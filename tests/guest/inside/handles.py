@@ -39,8 +39,10 @@ def opened(root: str, handle: Handle, flags: int = os.O_RDONLY) -> int:
 
 
 def leads_to(handle: Handle, path: str) -> str:
-    """`right` if a handle opens the file that a path leads to; else what it opens, or the errno."""
-    wanted = os.stat(path)
+    """`right` if a handle opens the file that a path leads to; else what it opens, or the errno.
+
+    The path comes last: who went along it has the kernel know where the file is.
+    """
     descriptor = -1
 
     def attempt() -> None:
@@ -49,7 +51,7 @@ def leads_to(handle: Handle, path: str) -> str:
 
     if (came := outcome(attempt)) != "done":
         return came
-    found = os.fstat(descriptor)
+    found, wanted = os.fstat(descriptor), os.stat(path)
     os.close(descriptor)
     if (found.st_ino, found.st_mode) == (wanted.st_ino, wanted.st_mode):
         return "right"
