@@ -111,7 +111,7 @@ def refuse(need: Need, where: int) -> dict[str, Any]:
     others = {came}
     for again in range(number, number + REFUSALS):
         others.add(outcome(need.call, again))
-    missing = lost(before, limit) if others == {came} else [0, 0]
+    missing = lost(before, limit, 5.0) if others == {came} else [0, 0]
     believed = [turn for turn in range(number, number + REFUSALS) if need.is_there(turn)] if others == {came} else []
     return {"done": number - 1, "refused": sorted(others), "lost": missing, "there": len(believed)}
 

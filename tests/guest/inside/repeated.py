@@ -12,8 +12,9 @@ from inside.attempts import outcome
 from inside.filesystem import Filesystem
 from inside.system import write
 
-PLACES = 40  # directories, each with a block of its own
-TIMES = 5  # that each call is made in each
+PLACES = 120  # directories, each with a block of its own: a slab holds 39 buffers, and is counted as full or not
+TIMES = 2  # that each call is made in each
+LEAST = 40  # of what is kept in each directory, that must be seen in the count of a slab cache
 
 
 class Call(NamedTuple):

@@ -30,7 +30,7 @@ def test_calls_in_thousands_leave_nothing(guest: Guest, lab: Lab, part: Scratch)
         def turn(_cycles: int) -> None:
             part.call(repeated.turn, calls, lab.capabilities, seconds=120)
 
-        return accounting.grown(partial(accounting.look, guest, lab), 2 * repeated.PLACES, turn)
+        return accounting.grown(partial(accounting.look, guest, lab), 2 * repeated.LEAST, turn)
 
     calls = repeated.claimed(lab.capabilities)
     found = grown(calls)
