@@ -50,7 +50,7 @@ def decorate(fs: Filesystem, path: str, number: int, some: random.Random) -> Non
 
 
 def manifest(can: Collection[str]) -> list[str]:
-    """A line for each name: type, inode and, as far as claimed, mode, owner, links, size, hash, time, target."""
+    """A line for each name: type and, as far as claimed, inode, mode, owner, links, size, hash, time, target."""
     return list(lines(can))
 
 
@@ -62,7 +62,9 @@ def lines(can: Collection[str]) -> Iterator[str]:
             path = os.path.join(root, name)
             seen = os.lstat(path)
             kind = stat.S_IFMT(seen.st_mode)
-            fields = [path, oct(seen.st_mode if "permissions" in can else kind), seen.st_ino]
+            fields: list[object] = [path, oct(seen.st_mode if "permissions" in can else kind)]
+            if "inode-numbers" in can:
+                fields.append(seen.st_ino)
             if "permissions" in can:
                 fields += [seen.st_uid, seen.st_gid]
             if kind == stat.S_IFREG:

@@ -15,13 +15,13 @@ pytestmark = [pytest.mark.requires("read-write"), pytest.mark.timeout(400)]
 # the VFS alone (dup, locks, leases; flock also has the kernel log a warning of its own), what makes no files, and
 # fsize, which fails by itself when its time ends while it emulates fallocate.
 STRESSORS = {
-    "": ["access", "fstat", "hdd", "iomix", "metamix", "open", "pseek", "touch", "unlink"],
+    "": ["fstat", "hdd", "iomix", "metamix", "open", "pseek", "touch", "unlink"],
     "directories": ["chdir", "dentry", "dir", "dirdeep", "dirmany", "filename", "getdent", "inotify"],
     "rename": ["rename", "filerace"],
     "hard-links": ["link"],
     "symbolic-links": ["symlink"],
-    "permissions": ["chmod", "chown", "umask"],
-    "timestamps": ["utime"],
+    "permissions": ["access", "chmod", "chown", "umask"],
+    "access-time": ["utime"],
     "sync": ["sync-file"],
 }  # fmt: skip
 # Names as its stressors make them, sizes of files, and entries of the directories in which they make thousands.
