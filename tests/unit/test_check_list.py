@@ -61,6 +61,7 @@ def test_marks_of_module_and_function_are_both_read() -> None:
 def test_each_stage_has_the_checks_of_every_stage() -> None:
     for spec in stage_list.stages():
         assert [each.name for each in check_list.of_stage(spec.name) if each.of_every_stage] == [
+            "daemon.it_runs",
             "kernel.log_has_no_bug",
             "kernel.taint_is_explained",
         ]
