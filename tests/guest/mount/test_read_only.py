@@ -41,6 +41,7 @@ def test_content_reads(read_only: Scratch) -> None:
     assert names == there, f"writes were refused, and these names are there: {listed(names)}; expected {listed(there)}"
 
 
+@pytest.mark.requires("read-only-writes-nothing")
 @pytest.mark.needs("device")
 def test_device_is_left_alone(read_only: Scratch) -> None:
     """Evidence on a damaged disk must not change because somebody looked at it, not even to be changed back later."""

@@ -21,6 +21,7 @@ def test_read_only_and_back(mounted: Scratch) -> None:
         assert came == wanted, f"{step}: {quoted(came)}, expected {quoted(wanted)}"
 
 
+@pytest.mark.requires("read-only-writes-nothing")
 @pytest.mark.needs("device")
 def test_becoming_read_only_writes_what_is_dirty(mounted: Scratch) -> None:
     """After it the device can be copied or switched off; nothing more is written, and nothing was left in memory."""
