@@ -73,7 +73,7 @@ def lines(can: Collection[str]) -> Iterator[str]:
                     fields.append(int(seen.st_mtime))
             elif kind == stat.S_IFLNK:
                 fields.append(os.readlink(path))
-            yield "\t".join(map(str, fields))
+            yield ", ".join(map(str, fields))
 
 
 def after_a_remount(fs: Filesystem, can: Collection[str]) -> list[str]:
