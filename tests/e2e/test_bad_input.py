@@ -28,7 +28,7 @@ def refused(done: Done, code: int, *words: str) -> None:
     assert done.code == code, done.stderr
     assert "Traceback" not in done.stderr
     for word in words:
-        assert word in done.stderr
+        assert word in done.stderr + done.stdout
 
 
 def test_missing_source(vexlab: Vexlab) -> None:

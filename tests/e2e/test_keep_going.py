@@ -35,6 +35,7 @@ def target_file(source: Path) -> Path:
         "vexlab_superblock_fields": [field for field in fields if field["name"] in ("magic", "version")],
         "vexlab_superblock_label_offset": 40,
         "vexlab_capabilities": ["read-write", "persistent", "directories", "permissions", "label", "sync"],
+        "vexlab_limits": {},
         "vexlab_known_failures": [
             {"check": f"mkfs/{name}", "reason": "the target names a wrong place", "kernels": ">=5.10"} for name in KNOWN
         ],
