@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crc32c.h"
 #include "vexfs_format.h"
 
 #define PROGRAM	"damage.vexfs"
@@ -37,19 +38,6 @@ static void die(const char *fmt, ...)
 	va_end(args);
 	fputc('\n', stderr);
 	exit(EXIT_FAILURE);
-}
-
-static uint32_t crc32c(uint32_t crc, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	int bit;
-
-	for (crc = ~crc; len--; ) {
-		crc ^= *p++;
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return ~crc;
 }
 
 static void get(void *buf, size_t len, uint64_t offset)

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crc32c.h"
 #include "vexfs_format.h"
 
 #define PROGRAM	"fsck.vexfs"
@@ -65,19 +66,6 @@ static void wrong(const char *fmt, ...)
 	vprintf(fmt, args);
 	va_end(args);
 	putchar('\n');
-}
-
-static uint32_t crc32c(uint32_t crc, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	int bit;
-
-	for (crc = ~crc; len--; ) {
-		crc ^= *p++;
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return ~crc;
 }
 
 static bool bit(uint64_t area, uint64_t number)
