@@ -31,6 +31,14 @@ NO_DIRECTORY = {
 }
 
 
+def must_be_told(corruptible: Corruptible, kind: str, path: str, allowed: set[str]) -> None:
+    """Assert that a mount of what can't be mounted is refused with an errno that says so."""
+    outcome = corruptible.trial(kind, device=path)
+    outcome.must_be_safe()
+    for tried in outcome.attempts:
+        assert tried.mount in allowed, f"mount of {path}: {tried.mount}, expected {' or '.join(sorted(allowed))}"
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_option_that_nobody_knows(corruptible: Corruptible, option: str) -> None:
     """A typing error in an option must not mount with the option left out."""
@@ -42,22 +50,14 @@ def test_option_that_nobody_knows(corruptible: Corruptible, option: str) -> None
 @pytest.mark.parametrize("kind", NO_DEVICE)
 def test_what_is_no_device(corruptible: Corruptible, kind: str) -> None:
     """With the errno that says so."""
-    path, allowed = NO_DEVICE[kind]
-    outcome = corruptible.trial(kind, device=path)
-    outcome.must_be_safe()
-    for tried in outcome.attempts:
-        assert tried.mount in allowed, f"mount of {path}: {tried.mount}, expected {' or '.join(sorted(allowed))}"
+    must_be_told(corruptible, kind, *NO_DEVICE[kind])
 
 
 @pytest.mark.needs("directory")
 @pytest.mark.parametrize("kind", NO_DIRECTORY)
 def test_what_is_no_directory(corruptible: Corruptible, kind: str) -> None:
     """There is nothing to lie over; the errno says what is wrong with it."""
-    path, allowed = NO_DIRECTORY[kind]
-    outcome = corruptible.trial(kind, device=path)
-    outcome.must_be_safe()
-    for tried in outcome.attempts:
-        assert tried.mount in allowed, f"mount of {path}: {tried.mount}, expected {' or '.join(sorted(allowed))}"
+    must_be_told(corruptible, kind, *NO_DIRECTORY[kind])
 
 
 @pytest.fixture
