@@ -20,7 +20,6 @@ from vexlab.config.check_list import CheckSpec
 ROOT = Path(__file__).parents[1]
 CHECKS = ROOT / "tests" / "guest"
 DOCUMENT = ROOT / "docs" / "checks.md"
-EVERY = "every_stage"
 HAS = {"device": "a device", "module": "a module of its own", "loadable": "a module"}  # words of `needs` in pytest.ini
 HEAD = """# Checks
 
@@ -63,7 +62,7 @@ def document() -> str:
     lines = [HEAD]
     for stage in stage_list.stages():
         lines += section(f"{stage.title} (`{stage.name}`)", CHECKS / stage.name)
-    lines += section("At the end of every stage", CHECKS / EVERY)
+    lines += section("At the end of every stage", CHECKS / check_list.EVERY_STAGE)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 

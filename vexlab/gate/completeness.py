@@ -13,7 +13,7 @@ import msgspec
 from vexlab.config import installation, stage_list
 from vexlab.gate.evidence import Entry
 from vexlab.results import model
-from vexlab.results.model import Amounts, Contract, Run, Verdict, stages_lacking
+from vexlab.results.model import WRONG, Amounts, Contract, Run, Verdict, stages_lacking
 
 _CYCLES = re.compile(r"cycles\.(\w+)\[(\d+ times)\]")
 """A check that does something many times; it has passed when it did so as often as its name says."""
@@ -44,7 +44,6 @@ def _not_reached(run: Run) -> str:
     return f"stages were not reached{wrong}: {', '.join(missing)}" if missing else ""
 
 
-WRONG = (Verdict.FAILED, Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
 """Verdicts of a stage that went wrong."""
 
 

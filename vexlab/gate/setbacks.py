@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vexlab.gate import completeness, evidence
 from vexlab.gate.evidence import Entry
-from vexlab.results.model import DIED, Verdict
+from vexlab.results.model import DIED, WRONG, Verdict
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def since(entries: Sequence[Entry], entry: Entry) -> str:
 
 def went_wrong(entry: Entry) -> dict[str, Verdict]:
     """The stages of a run that failed or died, each with its verdict."""
-    found = {name: verdict for name, verdict in evidence.verdicts(entry).items() if verdict in completeness.WRONG}
+    found = {name: verdict for name, verdict in evidence.verdicts(entry).items() if verdict in WRONG}
     return {name: verdict for name, verdict in found.items() if name != "run" or len(found) == 1}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from vexlab.results.causes import HARMLESS, causes, first_line
-from vexlab.results.model import DIED, Check, Stage, Verdict
+from vexlab.results.model import DIED, WRONG, Check, Stage, Verdict
 
 
 def judge_stage(
@@ -107,6 +107,6 @@ def judge_run(stages: Sequence[Stage], selected: Sequence[str]) -> Verdict:
 
 def without_verdict(check: Check, reason: str) -> Check:
     """The check of a stage that something else than the filesystem spoiled: what it blames may come from that."""
-    if check.verdict not in (Verdict.FAILED, *DIED):
+    if check.verdict not in WRONG:
         return check
     return replace(check, verdict=Verdict.NOT_RUN, message=f"{reason}; it had said: {check.message}")

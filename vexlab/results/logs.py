@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vexlab.config import stage_list
-from vexlab.results.model import DIED, Run, Stage, Verdict
+from vexlab.results.model import DIED, WRONG, Run, Stage, Verdict
 
 OF_A_STAGE = {"kernel": "kernel.log", "trace": "trace.txt"}
 OF_AN_EXECUTION = {"build": "build.log", "console": "console.log", "ansible": "ansible.log"}
@@ -45,7 +45,7 @@ def find(directory: Path, kind: str, stage: str = "") -> list[Log]:
 
 def first_wrong(run: Run) -> Stage | None:
     """The first stage that went wrong; None when none did."""
-    return next((stage for stage in run.stages if stage.verdict in (Verdict.FAILED, *DIED)), None)
+    return next((stage for stage in run.stages if stage.verdict in WRONG), None)
 
 
 def of_stage(run: Run, stage: Stage) -> str:
@@ -55,7 +55,7 @@ def of_stage(run: Run, stage: Stage) -> str:
         return "trace" if any(path.endswith(place) for path in run.evidence.values()) else "console"
     if stage.name in OF_AN_EXECUTION and stage.name in run.evidence:
         return stage.name
-    bad = any(check.verdict in (Verdict.FAILED, Verdict.NOT_RUN, *DIED) for check in stage.checks)
+    bad = any(check.verdict in (Verdict.NOT_RUN, *WRONG) for check in stage.checks)
     return "kernel" if bad else "ansible"  # what a role said is nowhere else
 
 

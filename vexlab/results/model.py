@@ -184,6 +184,8 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
 
 DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
 """Verdicts after which a guest is of no further use."""
+WRONG = (Verdict.FAILED, *DIED)
+"""Verdicts by which something was seen to go wrong."""
 
 
 def stages_lacking(run: Run) -> dict[str, str]:

@@ -19,6 +19,7 @@ from vexlab.report.terminal import Progress
 from vexlab.results import judging, logs, results_file
 from vexlab.results.model import (
     DIED,
+    WRONG,
     DeviceRecord,
     Machine,
     Reruns,
@@ -196,7 +197,7 @@ class RunController:
                 why = problem.message if problem else again.reason if again else "its stage was not reached"
                 self._progress.say(f"{check.name} could not be run again: {why}")
                 break
-            failed += result in (Verdict.FAILED, *DIED)
+            failed += result in WRONG
             self._reruns = Reruns(f"{stage.name}/{check.name}", number, failed)
 
     # --- judging and writing

@@ -11,7 +11,7 @@ from vexlab.config import stage_list
 from vexlab.config.stage_list import StageSpec
 from vexlab.results.causes import causes
 from vexlab.results.judging import merge_stages
-from vexlab.results.model import DIED, Check, Reruns, Run, Stage, Verdict
+from vexlab.results.model import DIED, WRONG, Check, Reruns, Run, Stage, Verdict
 from vexlab.run.tracker import PlannedStage
 
 DEATHS_OF_A_STAGE = 4  # guests that a stage may take down before the rest of it is left
@@ -128,9 +128,8 @@ def why_not_run(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage
 
 def first_failed_check(run: Run) -> tuple[Stage, Check] | None:
     """The check of the first cause, of the first stage in which a check went wrong; None when there is none."""
-    bad = (Verdict.FAILED, *DIED)
     found = ((stage, cause.lead) for stage in run.stages for cause in causes(stage.checks))
-    return next(((stage, check) for stage, check in found if check.verdict in bad), None)
+    return next(((stage, check) for stage, check in found if check.verdict in WRONG), None)
 
 
 def with_reruns(stage: Stage, reruns: Reruns | None) -> Stage:

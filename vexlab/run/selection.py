@@ -12,7 +12,7 @@ from typing import Any, cast
 from vexlab.config import check_list, installation, literals, stage_list
 from vexlab.config.check_list import CheckSpec
 from vexlab.errors import UsageProblem, VexlabError
-from vexlab.results.model import DIED, Run, Verdict
+from vexlab.results.model import WRONG, Run
 from vexlab.run import replan, scratch
 from vexlab.run.replan import Choice
 
@@ -60,9 +60,9 @@ def failed(run: Run, within: Sequence[str]) -> Selection:
     """What went wrong in a run; a stage that did so without a check is chosen whole. UsageProblem if nothing did."""
     found: dict[str, list[str]] = {}
     for stage in (stage for stage in run.stages if stage.name in within):
-        wrong = [check.name for check in stage.checks if check.verdict in (Verdict.FAILED, *DIED)]
+        wrong = [check.name for check in stage.checks if check.verdict in WRONG]
         functions = [each.name for each in check_list.of_stage(stage.name)]
-        if stage.verdict in (Verdict.FAILED, *DIED):
+        if stage.verdict in WRONG:
             found[stage.name] = [name for name in wrong if name.partition("[")[0] in functions] or ["*"]
     if not found:
         raise UsageProblem(f"nothing failed in {run.run}, the last run of the lab", "leave --failed out to run all")
