@@ -1,6 +1,10 @@
-"""How the tests that start guests are spread over processes, wherever they are."""
+"""How the tests that start guests are spread over processes, and what every test finds in its environment."""
 
 from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -11,6 +15,12 @@ LONGEST = (
     "test_signals_in_stages", "test_directories", "test_verdicts", "test_another_filesystem", "test_recover",
     "test_broken_filesystems", "test_collection",
 )  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """Take the virtual environment out of PATH: vexlab is called by its path, as the README has it."""
+    here = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if part != here)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

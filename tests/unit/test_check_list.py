@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from vexlab.config import check_list, stage_list, target
 from vexlab.config.check_list import CheckSpec
 from vexlab.config.installation import contract_defaults, root
+from vexlab.run import selection
 
 GUEST = root() / "tests" / "guest"
 TOY: dict[str, Any] = {"vexlab_target_name": "toyfs", "vexlab_capabilities": ["read-write"], "vexlab_module_name": "t"}
@@ -29,18 +26,10 @@ def check(full_name: str) -> CheckSpec:
 
 
 @pytest.mark.parametrize("stage", ["mount", "errors"])
-def test_list_is_what_pytest_collects(tmp_path: Path, stage: str) -> None:
+def test_list_is_what_pytest_collects(stage: str) -> None:
     """A check that the list didn't have could not be chosen; one that only the list has would never run."""
     bundled = target.load_target(root() / contract_defaults()["vexlab_target_file"])
-    host = contract_defaults() | bundled | {"ansible_connection": "local"}
-    inventory = tmp_path / "inventory.yml"
-    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"here": host}}}))
-    words = [f"--config-file={GUEST}/pytest.ini", f"--rootdir={GUEST}", "--collect-only", "-q", f"--stage={stage}"]
-    words += ["--hosts=ansible://here", f"--ansible-inventory={inventory}", f"--run-directory={tmp_path / 'run'}"]
-    command = [sys.executable, "-m", "pytest", *words, str(GUEST / stage), str(GUEST / check_list.EVERY_STAGE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    planned = (tmp_path / "run" / "stages" / stage / "planned").read_text().splitlines()
+    planned = selection.planned(stage, contract_defaults() | bundled)
     functions = dict.fromkeys(name.partition("[")[0] for name in planned)
     assert sorted(functions) == sorted(each.name for each in check_list.of_stage(stage))
 

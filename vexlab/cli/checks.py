@@ -46,7 +46,8 @@ def checks_command(
     for stage, group in itertools.groupby(rows, key=lambda row: row[0].stage):
         _show(stage, list(group))
     skipped = sum(map(bool, reasons))
-    stdout.say(f"{len(found)} checks; target {contract['vexlab_target_name']} has {skipped or 'none'} of them skipped")
+    number = "1 check" if len(found) == 1 else f"{len(found)} checks"
+    stdout.say(f"{number}; target {contract['vexlab_target_name']} has {skipped or 'none'} of them skipped")
 
 
 def _show(stage: str, rows: list[tuple[CheckSpec, str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from vexlab.config import check_list, installation, literals, stage_list
 from vexlab.config.check_list import CheckSpec
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.results.model import WRONG, Run
-from vexlab.run import replan, scratch
+from vexlab.run import ansible_environment, replan, scratch
 from vexlab.run.replan import Choice
 
 Contract = Mapping[str, Any]
@@ -124,12 +125,14 @@ def planned(stage: str, contract: Contract) -> list[str]:
         words = ["--collect-only", "-q", f"--config-file={checks}/pytest.ini", f"--rootdir={checks}"]
         words += [f"--stage={stage}", f"--run-directory={directory}", "--hosts=ansible://listed"]
         words += [f"--ansible-inventory={inventory}", f"{checks}/{stage}", f"{checks}/{check_list.EVERY_STAGE}"]
+        environment = os.environ | ansible_environment.settings(directory, directory)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *words], capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL, cwd=directory,
+            stdin=subprocess.DEVNULL, cwd=directory, env=environment,
         )  # fmt: skip
         if done.returncode:
-            raise VexlabError(f"the checks of stage {stage} can't be listed: {(done.stdout + done.stderr)[-600:]}")
+            last = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
+            raise VexlabError(f"the checks of stage {stage} can't be listed:\n{last}")
         return (directory / "stages" / stage / "planned").read_text(encoding="utf-8").splitlines()
 
 
