@@ -52,9 +52,15 @@ class Mutant:
 
     @property
     def arguments(self) -> list[str]:
-        """What `vexlab` is called with, beside the source and the lab: all stages that lead to the guilty one."""
+        """What `vexlab` is called with, beside the source and the lab.
+
+        The check that must catch it is the only one that is run: that the others find nothing wrong with a filesystem
+        that is right is what `vexlab test` of the examples shows. Where it is a role that must fail, all the stages
+        that lead to it are judged.
+        """
         which = ["--target", str(self.target), "--variant", self.variant]
-        return ["test", "--quick", "--fail-fast", "--stage", self.stage, *which, *self.options]
+        chosen = [] if self.check == ROLE else ["--check", f"{self.stage}/{self.check}"]
+        return ["test", "--quick", "--fail-fast", "--stage", self.stage, *chosen, *which, *self.options]
 
     def means(self, name: str) -> bool:
         """Whether that is the check that must catch it."""
