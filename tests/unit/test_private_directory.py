@@ -15,6 +15,9 @@ from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.accelerator imp
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab, runtime_directory
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 
+from vexlab.errors import HostProblem
+from vexlab.guest import lab as lab_record
+
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user")
 
 
@@ -132,6 +135,16 @@ def test_runtime_directory_that_sudo_kept_is_not_taken(
     as_user(other, "mkdir", "-m", "700", shared / "1000")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(shared / "1000"))
     assert runtime_directory("", Path("/labs/x")).is_relative_to("/tmp/vexlab-0/vexlab")
+
+
+@only_root
+def test_lab_is_not_made_where_somebody_else_could_exchange_it(shared: Path, other: str) -> None:
+    """Neither is its lock, which is the first that a command writes."""
+    as_user(other, "mkdir", "-m", "755", shared / "theirs")
+    theirs = lab_record.Lab("mine", shared / "theirs" / "labs" / "mine")
+    with pytest.raises(HostProblem, match=f"theirs belongs to user {other}"), theirs.held():
+        pytest.fail("it was held")
+    assert not list((shared / "theirs").iterdir())
 
 
 @pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="there is no KVM to be told about")

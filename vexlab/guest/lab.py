@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 from qemu.qmp import QMPClient, QMPError
 
 from vexlab.config import installation, literals, user_directories
 from vexlab.config.atomic_file import replace_file
 from vexlab.config.settings import Options, Settings, check_lab_name
-from vexlab.errors import GuestProblem, UsageProblem
+from vexlab.errors import GuestProblem, HostProblem, UsageProblem
 from vexlab.guest import reaper
 
 ANSWER_SECONDS = 30.0  # for a guest on a busy machine to run one command
@@ -161,7 +163,7 @@ class Lab:
         """Hold the lab for the time of one command, and of all that it starts.
 
         What a command that was killed has started is ended first, which is waited for. Raises UsageProblem when
-        another command holds the lab.
+        another command holds the lab, HostProblem for a directory that somebody else could exchange.
         """
         lock = self._lock()
         try:
@@ -172,12 +174,19 @@ class Lab:
         finally:
             os.close(lock)
 
+    def _make_private(self) -> None:
+        """Make the lab's directory, looked at before anything is made in it; raises HostProblem."""
+        try:
+            private_directory(self.directory)
+        except GuestError as problem:
+            raise HostProblem(problem.message, problem.hint) from problem
+
     def _lock(self) -> int:
         """Lock the lab; the descriptor whose end frees it."""
         path = self.directory / "command.lock"
         deadline = time.monotonic() + LEFTOVER_SECONDS
         while True:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_private()
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -40,9 +40,11 @@ def private_directory(path: Path) -> None:
             os.close(descriptor)
             descriptor = below
             _refuse_if_shared(os.fstat(descriptor), here)
-        if os.fstat(descriptor).st_uid != os.geteuid():
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid():
             raise GuestError(f"{here} is not a directory of user {os.geteuid()}", HINT)
-        os.fchmod(descriptor, 0o700)
+        if stat.S_IMODE(found.st_mode) != 0o700:  # on a disk that can't be written it may be right already
+            os.fchmod(descriptor, 0o700)
     finally:
         os.close(descriptor)
 
