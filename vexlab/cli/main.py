@@ -17,7 +17,7 @@ from vexlab.config.settings import Settings
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
-from vexlab.run import plain_playbooks, scratch
+from vexlab.run import brought_about, plain_playbooks, scratch
 
 BY_USE = {
     "Work": ("init", "target", "checks", "up", "test", "verify"),
@@ -54,7 +54,7 @@ def down(name: str) -> None:
             with scratch.directory() as directory, Progress(stderr) as progress:
                 progress.wait_for("unmounting and unloading")
                 log = directory / "ansible.log"
-                outcome = plain_playbooks.run_plain("teardown", lab, {}, log, plain_playbooks.shown_by(progress))
+                outcome = brought_about.take_down(lab, log, plain_playbooks.shown_by(progress))
             if not outcome.ok:
                 words = outcome.failure.message if outcome.failure else "Ansible failed"
                 stderr.say(f"the filesystem could not be taken down cleanly: {words}", style="yellow")

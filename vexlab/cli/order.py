@@ -22,14 +22,14 @@ from vexlab.cli.common import (
 from vexlab.cli.options import FromFile, of_settings_file
 from vexlab.config import stage_list
 from vexlab.config.settings import Options, Settings, make
-from vexlab.errors import Interrupted, StageFailed, UsageProblem, VexlabError
+from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import github, markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import archive, logs, model, results_file
 from vexlab.results.model import DIED, Run, Verdict
-from vexlab.run import controller, plain_playbooks, selection, up_to_date
+from vexlab.run import brought_about, controller, plain_playbooks, scratch, selection, up_to_date
 from vexlab.run.selection import Selection
 
 
@@ -88,7 +88,11 @@ def run_stages(
     applied = stage_list.applicable(selected.applied, settings.contract) if selected.applied else []
     up_to_date.forget(lab)
     was_up = lab.is_up()
+    if apply and was_up:
+        _make_way(lab, settings)
     plain_playbooks.prepare(lab, settings)
+    if apply:
+        brought_about.remember(lab)
     lab.remember(order.options.to_remember(), order.of_file)
     say_what(order)
     with Progress(stderr, follows=order.verbose >= WHILE_IT_RUNS) as progress:
@@ -114,6 +118,24 @@ def run_stages(
     if apply:
         stderr.say(f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already")
     return run
+
+
+def _make_way(lab: Lab, settings: Settings) -> None:
+    """Take down what is up when it was brought about with other words than it shall be now; raises GuestProblem."""
+    differing = brought_about.differing(lab, settings.contract)
+    if not differing or labs.guest_status(lab.record()) != "running":
+        return
+    names = ", ".join(differing)
+    stderr.say(f"{names}: not as it was; what is up is taken down first")
+    with scratch.directory() as directory, Progress(stderr) as progress:
+        progress.wait_for("unmounting and unloading")
+        outcome = brought_about.take_down(lab, directory / "ansible.log", plain_playbooks.shown_by(progress))
+    if not outcome.ok:
+        words = outcome.failure.message if outcome.failure else "Ansible failed"
+        raise GuestProblem(
+            f"{names}: not as it was, and what is up in lab {lab.name} could not be taken down: {words}",
+            f"end what uses it, or take a new guest: vexlab down{name_option(lab.name)}",
+        )
 
 
 def _finish_early(directory: Path, as_json: bool) -> None:
