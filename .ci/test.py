@@ -15,7 +15,10 @@ from pathlib import Path
 
 from junitparser import JUnitXml
 
-WORKFLOWS = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
+WORKFLOWS = sorted(
+    str(path) for root in (Path(), *Path("examples").iterdir()) for path in root.glob(".github/workflows/*.yml")
+)
+ACTIONS = sorted(str(path) for path in Path(".github/actions").glob("*/action.yml"))
 LINTERS = (
     ("ansible-lint", "--offline"),  # takes longer than the others together, so it begins
     ("ruff", "check", "."),
@@ -28,7 +31,9 @@ LINTERS = (
         "--builtin-schema=vendor.github-workflows",
         *WORKFLOWS,
     ),
-    ("zizmor", "--offline", "--no-progress", *WORKFLOWS),  # permissions, pins, what a pull request could inject
+    ("check-jsonschema", "--builtin-schema=vendor.github-actions", *ACTIONS),
+    # Permissions, pins, what a pull request could inject.
+    ("zizmor", "--offline", "--no-progress", "--config=.github/zizmor.yml", *WORKFLOWS, *ACTIONS),
 )
 # A guest is busy with one thing most of the time, so two of them are done sooner at once than one after the other.
 # Which tests stay together, and the order in which they begin, is told by tests/conftest.py.

@@ -14,6 +14,7 @@ from vexlab.config import installation
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted(path.parent for path in (ROOT / "molecule").glob("*/molecule.yml"))
 WORKFLOW = ROOT / ".github" / "workflows" / "pull-request.yml"
+CALLED = sorted(path for path in (ROOT / ".github").rglob("*.yml") if path.parent.name in ("workflows", "filesystem"))
 
 
 def load(path: Path) -> Any:
@@ -78,12 +79,15 @@ def test_workflow_runs_each_scenario() -> None:
     assert sorted(matrix["scenario"]) == [path.name for path in SCENARIOS]
 
 
-def test_workflow_pins_actions_and_may_only_read() -> None:
-    """A tag can be moved to other code; a commit can't."""
-    text = WORKFLOW.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", CALLED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_workflow_pins_actions_and_may_only_read(path: Path) -> None:
+    """A tag can be moved to other code; a commit can't. `$/` is this repository at the commit that runs."""
+    text = path.read_text(encoding="utf-8")
     used = re.findall(r"uses: (\S+)(.*)", text)
     assert used
-    assert all(re.fullmatch(r"actions/[\w/-]+@[0-9a-f]{40}", action) for action, _ in used)
-    assert all(re.fullmatch(r" # v\d+\.\d+\.\d+", version) for _, version in used)
-    assert load(WORKFLOW)["permissions"] == {"contents": "read"}
-    assert "permissions" not in str(load(WORKFLOW)["jobs"])
+    others = [each for each in used if not each[0].startswith("$/.github/")]
+    assert all(re.fullmatch(r"actions/[\w/-]+@[0-9a-f]{40}", action) for action, _ in others)
+    assert all(re.fullmatch(r" # v\d+\.\d+\.\d+", version) for _, version in others)
+    if path.name != "action.yml":  # one has the permissions of the workflow that uses it
+        assert load(path)["permissions"] == {"contents": "read"}
+    assert "permissions" not in str(load(path).get("jobs"))
