@@ -18,6 +18,7 @@ from junitparser import JUnitXml
 WORKFLOWS = sorted(
     str(path) for root in (Path(), *Path("examples").iterdir()) for path in root.glob(".github/workflows/*.yml")
 )
+ISSUE_FORMS = sorted(str(path) for path in Path(".github/ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
 ACTIONS = sorted(str(path) for path in Path(".github/actions").glob("*/action.yml"))
 LINTERS = (
     ("ansible-lint", "--offline"),  # takes longer than the others together, so it begins
@@ -32,6 +33,7 @@ LINTERS = (
         *WORKFLOWS,
     ),
     ("check-jsonschema", "--builtin-schema=vendor.github-actions", *ACTIONS),
+    ("check-jsonschema", "--builtin-schema=vendor.github-issue-forms", *ISSUE_FORMS),
     # Permissions, pins, what a pull request could inject.
     ("zizmor", "--offline", "--no-progress", "--config=.github/zizmor.yml", *WORKFLOWS, *ACTIONS),
 )

@@ -34,7 +34,8 @@ def runner() -> Iterator[Path]:
 
 def run_all(runner: Path, vexlab: Vexlab) -> tuple[dict[str, int], dict[str, str]]:
     """Run the steps until one fails, and those that are always run; exit codes by name, and the last step's outputs."""
-    temp, output, codes = runner / "temp", runner / "temp" / "output", {}
+    temp, output = runner / "temp", runner / "temp" / "output"
+    codes: dict[str, int] = {}
     given = {
         "RUNNER_TEMP": str(temp), "GITHUB_ACTION_PATH": str(ACTION), "GITHUB_OUTPUT": str(output),
         "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(runner / "checkout"), "TARGET": "vexlab.yml",
