@@ -16,6 +16,7 @@ from tests.unit.example_runs import ALL_PASSED, NASTY, a_run, cut_short, with_kn
 from vexlab.config import target
 from vexlab.gate import run_criteria
 from vexlab.report import markdown
+from vexlab.report import text as text_of
 from vexlab.results import results_file
 from vexlab.results.judging import judge_run
 from vexlab.results.model import Check, Contract, Run, Stage, Verdict
@@ -260,14 +261,14 @@ def test_text_from_outside_breaks_no_markdown() -> None:
 
 
 def test_long_message_is_cut_and_says_so() -> None:
-    text = markdown.fence("\n".join(f"line {number}" for number in range(100)))
+    text = text_of.fence("\n".join(f"line {number}" for number in range(100)))
     assert len(text.splitlines()) == 43
     assert "60 more lines are in results.json" in text
 
 
 @pytest.mark.parametrize(("text", "span"), [("a", "`a`"), ("`a`", "`` `a` ``"), ("", "-"), ("a|b", "`a\\|b`")])
 def test_code_span(text: str, span: str) -> None:
-    assert markdown.code(text) == span
+    assert text_of.code(text) == span
 
 
 def test_json_is_the_document() -> None:

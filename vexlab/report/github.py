@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vexlab.report.markdown import cell, fence
 from vexlab.report.terminal import summary as stage_summary
-from vexlab.report.text import _QUIET, _clean, place_of
+from vexlab.report.text import _QUIET, _clean, cell, fence, place_of
 from vexlab.results.model import Run, Stage, Verdict, asked_for
 
 _SHOWN = 10

@@ -8,7 +8,7 @@ from pathlib import Path
 from junitparser import Attr, Error, Failure, IntAttr, JUnitXml, Skipped, TestCase, TestSuite
 
 from vexlab.config import atomic_file
-from vexlab.report.markdown import _summary
+from vexlab.report import facts
 from vexlab.report.text import _QUIET, _clean, place_of
 from vexlab.results.model import DIED, Check, Run, Stage, Verdict, asked_for
 
@@ -35,7 +35,7 @@ def write_junit(run: Run, path: Path, directory: Path) -> None:
         cases = [_case(run, stage, check, directory) for check in stage.checks] + _own(run, stage, directory)
         document.add_testsuite(_suite(run, stage.name, cases))
     if run.verdict is not Verdict.PASSED and not any(stage.verdict not in _QUIET for stage in run.stages):
-        blame = Check("verdict", run.verdict, 0.0, _summary(run))
+        blame = Check("verdict", run.verdict, 0.0, facts.summary(run))
         document.add_testsuite(_suite(run, "run", [_case(run, Stage("run"), blame, directory, red=True)]))
     document.update_statistics()  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()

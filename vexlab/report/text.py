@@ -6,16 +6,70 @@ import re
 
 from vexlab.results.model import Verdict
 
-# Colours of a terminal, and what neither XML nor a reader can take: control characters, halves of characters.
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_LONGEST = 2_000
+"""Characters that a report shows of one line; results.json has all of it."""
+_MESSAGE_LINES = 40
+"""Lines of a failed check's message that the Markdown report shows; results.json has them all."""
 
-_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What a terminal takes for orders: colours and the like, and titles of windows.
+_COLOUR = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+# What neither XML nor a reader can take: control characters, halves of characters, what turns the direction of writing.
+_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2029\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _QUIET = (Verdict.PASSED, Verdict.SKIPPED, Verdict.XFAILED, Verdict.NOT_RUN)
 
 
 def _clean(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", _COLOUR.sub("", text.replace("\r\n", "\n")))
+
+
+def bounded(text: object, most: int, lines: int = 0, rest: str = "the whole is in results.json") -> str:
+    """Return as much of a text as a reader will read, clean: so many characters, and lines unless it is 0.
+
+    `rest` says where the whole is, where something was cut off.
+    """
+    whole = str(text)
+    shown, note = _clean(whole[:most]), ""
+    if len(whole) > most:
+        note = f" … {len(whole) - most} more characters; {rest}"
+    if lines and shown.count("\n") >= lines:
+        shown = "\n".join(shown.split("\n", lines)[:lines])
+        note = f"\n… {whole.count(chr(10)) + 1 - lines} more lines; {rest}"
+    return shown + note
+
+
+def cell(text: object) -> str:
+    """Return text for a table cell or a place in a line: one line, nothing that Markdown or HTML would act on."""
+    return re.sub(r"([\\|`*<>\[\]])", r"\\\1", " ".join(bounded(text, _LONGEST).split()))
+
+
+def code(text: object) -> str:
+    """Return text as a code span for a table cell; a dash when there is none."""
+    line = " ".join(bounded(text, _LONGEST).split())
+    if not line:
+        return "-"
+    ticks = "`" * (_longest_ticks(line) + 1)
+    pad = " " if line[0] == "`" or line[-1] == "`" else ""
+    return f"{ticks}{pad}{line}{pad}{ticks}".replace("|", "\\|")
+
+
+def fence(text: str, rest: str = "are in results.json") -> str:
+    """Return text as a code block that nothing in it can end, cut to a length that a reader will read.
+
+    `rest`: where the lines are that are cut off, as the end of a sentence.
+    """
+    first, *more = text.strip("\n").split("\n", _MESSAGE_LINES)
+    lines = [bounded(line, _LONGEST) for line in [first, *more[: _MESSAGE_LINES - 1]]]
+    if not text.strip("\n"):
+        lines = ["(no message)"]
+    if len(more) == _MESSAGE_LINES:
+        lines.append(f"... {more[-1].count(chr(10)) + 1} more lines {rest}")
+    ticks = "`" * max(3, max(map(_longest_ticks, lines)) + 1)
+    return "\n".join([f"{ticks}text", *lines, ticks])
+
+
+def _longest_ticks(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
 _COMPILER = re.compile(r"([^\s:][^:]*):(\d+):(?:\d+:)? (?:fatal )?error: ")
