@@ -88,6 +88,15 @@ class ModuleRecord(Struct, frozen=True, forbid_unknown_fields=True):
     build_id: str = ""
 
 
+class SourceRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """The source as it was when the run began, for telling runs apart; the module's own hash says what was tested."""
+
+    tree: Annotated[str, about("sha256 over names, modes and contents of its files and links.")]
+    commit: Annotated[str, about("Of git, that was checked out; empty when git tells none.")] = ""
+    branch: Annotated[str, about("Of git; empty when none was checked out.")] = ""
+    edited: Annotated[int, about("How many files differed from that commit, or were unknown to it.")] = 0
+
+
 class GuestRecord(Struct, frozen=True, forbid_unknown_fields=True):
     """The machine that the stages ran on."""
 
@@ -180,6 +189,10 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...],
         about("Names by which checks were asked for; empty when every check of each selected stage was."),
     ] = ()
+    source: Annotated[
+        SourceRecord | None,
+        about("null when nothing was built from a source on this machine, and in what an earlier vexlab wrote."),
+    ] = None
 
 
 DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)

@@ -24,6 +24,7 @@ from vexlab.results.model import (
     Machine,
     Reruns,
     Run,
+    SourceRecord,
     Stage,
     Verdict,
 )
@@ -74,6 +75,7 @@ class RunController:
         self._choices = dict(choices or {})
         self._chosen = tuple(chosen)
         self._applied = False
+        self._source: SourceRecord | None = None
         self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
         machine = Machine.HARDWARE if device else Machine.VM
@@ -102,6 +104,7 @@ class RunController:
         """
         self._applied = apply
         if apply:
+            self._source = run_facts.source_of(self._settings)  # what is only judged may be of another source
             recovery.remember(self._lab, self._settings.contract)
         self._write(self._run(None))
         try:
@@ -236,6 +239,7 @@ class RunController:
             amounts=run_facts.amounts_of(self._settings),
             contract=self._contract,
             chosen=self._chosen,
+            source=self._source,
         )
 
     def _unreached(self, spec: StageSpec) -> Stage:

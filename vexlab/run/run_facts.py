@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vexlab.config import atomic_file
+from vexlab.config import atomic_file, source_tree
 from vexlab.config.settings import Settings
+from vexlab.errors import VexlabError
 from vexlab.gate import evidence
 from vexlab.guest import forensics
 from vexlab.guest.lab import Lab
 from vexlab.results import logs
-from vexlab.results.model import Amounts, Contract, GuestRecord, Machine, ModuleRecord
+from vexlab.results.model import Amounts, Contract, GuestRecord, Machine, ModuleRecord, SourceRecord
 from vexlab.run.playbook_run import PlaybookRun
+from vexlab.source import revision
 
 REPORTS = ("report.md", "junit.xml")  # written when a run is over, after its results
 
@@ -59,6 +61,19 @@ def module_of(parts: Sequence[PlaybookRun], lab: Lab, settings: Settings) -> Mod
         return None
     variant = str(settings.contract["vexlab_variant"])
     return ModuleRecord(known["name"], known["sha256"], known["srcversion"], variant, known["build_id"])
+
+
+def source_of(settings: Settings) -> SourceRecord | None:
+    """Return the source as it is now; None when it is not on this machine, or can't be read: its stage says why."""
+    if not settings.source:
+        return None
+    tree = Path(settings.source)
+    try:
+        found = SourceRecord(source_tree.fingerprint(tree))
+    except VexlabError:
+        return None
+    known = revision.of(tree)
+    return SourceRecord(found.tree, known.commit, known.branch, known.edited) if known else found
 
 
 def guest_of(lab: Lab, settings: Settings) -> GuestRecord | None:
