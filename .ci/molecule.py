@@ -18,8 +18,7 @@ from pathlib import Path
 from junitparser import JUnitXml
 
 from vexlab.report import github
-from vexlab.report.markdown import cell
-from vexlab.report.text import place_of
+from vexlab.report.text import cell, place_of
 from vexlab.results.model import DIED, Check, Verdict
 from vexlab.results.stage_record import StageRecord
 
