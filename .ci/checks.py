@@ -1,6 +1,6 @@
 """Writes docs/checks.md: each check, its stage, what it promises, what a target must claim or have for it.
 
-It reads the docstrings and marks in tests/guest without running anything. tests/unit/test_checks_document.py demands
+It reads the docstrings and marks in tests/stages without running anything. tests/unit/test_checks_document.py demands
 that the document is current.
 """
 
@@ -18,7 +18,7 @@ from vexlab.config import check_list, stage_list
 from vexlab.config.check_list import CheckSpec
 
 ROOT = Path(__file__).parents[1]
-CHECKS = ROOT / "tests" / "guest"
+CHECKS = ROOT / "tests" / "stages"
 DOCUMENT = ROOT / "docs" / "checks.md"
 HAS = {"device": "a device", "module": "a module of its own", "loadable": "a module"}  # words of `needs` in pytest.ini
 HEAD = """# Checks
@@ -27,7 +27,7 @@ What is demanded of a filesystem, stage by stage. A check is named in results as
 was tried on in brackets where it has several. It is skipped, with that reason, on a target that doesn't claim the
 capabilities that it needs, or that lacks what else it needs: [targets.md](targets.md) says what each of them means.
 
-This file is written by `python .ci/checks.py`, from the checks in `tests/guest/`.
+This file is written by `python .ci/checks.py`, from the checks in `tests/stages/`.
 """
 
 

@@ -10,7 +10,17 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 COLLECTION = "ansible_collections/vexfs/vexlab"
-SHIPPED = ("ansible.cfg", "examples", "galaxy.yml", "inventory", "meta", "playbooks", "plugins", "roles", "tests/guest")
+SHIPPED = (
+    "ansible.cfg",
+    "examples",
+    "galaxy.yml",
+    "inventory",
+    "meta",
+    "playbooks",
+    "plugins",
+    "roles",
+    "tests/stages",
+)
 
 
 class CollectionHook(BuildHookInterface):  # type: ignore[type-arg]

@@ -31,7 +31,7 @@ options:
     type: path
     required: true
   checks:
-    description: Directory of all checks.
+    description: Directory of all checks, in the collection whose package C(vexlab) they stand on.
     type: path
     required: true
   python:
@@ -51,7 +51,7 @@ EXAMPLES = r"""
     host: "{{ inventory_hostname }}"
     inventory: "{{ ansible_inventory_sources | last }}"
     run_directory: "{{ vexlab_run_directory }}"
-    checks: "{{ playbook_dir }}/../tests/guest"
+    checks: "{{ playbook_dir }}/../tests/stages"
     python: "{{ ansible_playbook_python }}"
   delegate_to: localhost
   register: judged
@@ -73,16 +73,26 @@ stderr:
   type: str
 """
 
+import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
+
+def environment(checks: str) -> dict[str, str]:
+    """Return what Python needs to find what the checks stand on: in the collection, if vexlab isn't installed.
+
+    An installed vexlab has its package beside the collection, and what roles and checks share in it.
+    """
+    paths = [str(Path(checks).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def command(parameters: dict[str, str]) -> list[str]:
     """Return the command that makes the verifier ready, or has it run the checks of a stage."""
     checks, run, inventory = parameters["checks"], parameters["run_directory"], parameters["inventory"]
     host = f"ansible://{parameters['host']}"
-    words = [parameters["python"], f"{checks}/verifier.py", run, host, inventory]
+    words = [parameters["python"], "-P", "-m", "vexlab.guest.testing.verifier", run, host, inventory]
     if stage := parameters["stage"]:
         words += [
             f"--config-file={checks}/pytest.ini", f"--rootdir={checks}", f"--hosts={host}",
@@ -107,7 +117,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     programs = str(Path(module.params["python"]).parent)
-    code, said, complained = module.run_command(command(module.params), path_prefix=programs)
+    code, said, complained = module.run_command(
+        command(module.params), path_prefix=programs, environ_update=environment(module.params["checks"])
+    )
     module.exit_json(changed=False, rc=code, stdout=said, stderr=complained)
 
 

@@ -59,7 +59,10 @@ def test_installed_collection_has_the_roles_and_nothing_of_the_lab(collections: 
     installed = collections / "ansible_collections" / "vexfs" / "vexlab"
     roles = {path.name for path in (ROOT / "roles").iterdir()}
     assert {path.name for path in (installed / "roles").iterdir()} == roles
-    assert not {"vexlab", "molecule", "benchmarks", ".ci", "Makefile"} & {path.name for path in installed.iterdir()}
+    assert not {"molecule", "benchmarks", ".ci", "Makefile"} & {path.name for path in installed.iterdir()}
+    assert not {"e2e", "faults", "mutants", "unit"} & {path.name for path in (installed / "tests").iterdir()}
+    assert {path.name for path in (installed / "tests" / "stages").iterdir()} >= {*STAGES, "conftest.py", "pytest.ini"}
+    assert (installed / "vexlab" / "guest" / "testing" / "verifier.py").is_file()  # what they stand on
     assert not list(installed.rglob("__pycache__"))
 
 

@@ -50,7 +50,7 @@ def test_wheel_holds_the_content(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (
         "playbooks/stages.yml", "plugins/module_utils/kernel_messages.py",
-        "plugins/modules/guest.py", "tests/guest/conftest.py", "ansible.cfg",
+        "plugins/modules/guest.py", "tests/stages/conftest.py", "ansible.cfg",
         "inventory/group_vars/vexlab.yml", "examples/vexfs/Kbuild", "examples/targets/vexfs.yml",
     ):  # fmt: skip
         assert f"ansible_collections/vexfs/vexlab/{path}" in names

@@ -19,7 +19,7 @@ from tests.mutants import catalogue
 
 STREAMS = ROOT / "tests" / "unit" / "streams"
 # What of the checkout vexlab runs with, for a run with another deadline.
-TREE = ("vexlab", "playbooks", "plugins", "roles", "inventory", "tests/guest", "examples", "meta", ".collections")
+TREE = ("vexlab", "playbooks", "plugins", "roles", "inventory", "tests/stages", "examples", "meta", ".collections")
 FILES = ("ansible.cfg", "galaxy.yml", "tests/__init__.py")
 SHORT_DEADLINE = 45
 INIT = "static int __init vexfs_init(void)\n{\n"

@@ -1,4 +1,4 @@
-"""What test_agent.py has the agent call, as module `inside.agent_probe`."""
+"""What test_agent.py has the agent call, as module `vexlab.guest.inside.agent_probe`."""
 
 from __future__ import annotations
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-import accounting
-import kernel_log
+from vexlab.guest.testing import accounting, kernel_log
 
 IDLE = accounting.Holdings(
     registered=False, loaded=False, caches={"kmalloc-512": [100, 512, 16], "kmalloc-8": [3000, 8, 512]},

@@ -14,15 +14,13 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-import agent
-from connection import sources
-from inside.kmsg import KernelLog
+from vexlab.guest.inside.kmsg import KernelLog
+from vexlab.guest.testing import agent
+from vexlab.guest.testing.connection import sources
 
 HERE = Path(__file__).parent
-GUEST = HERE.parent / "guest"
-PROBE = "inside.agent_probe"
+PROBE = "vexlab.guest.inside.agent_probe"
+PROBE_FILE = "vexlab/guest/inside/agent_probe.py"
 
 
 class Runner:
@@ -33,7 +31,7 @@ class Runner:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(HERE / "agent_process.py"), str(GUEST / "agent.py")],
+            [sys.executable, "-I", "-S", str(HERE / "agent_process.py"), agent.__file__],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.send(sources() | {PROBE: (HERE / "agent_probe.py").read_text()})
@@ -119,11 +117,11 @@ def test_exception_names_the_lines_it_came_through(runner: Runner) -> None:
     lines = (HERE / "agent_probe.py").read_text().splitlines()
     outer, inner = (lines.index(f"    {line}") + 1 for line in ("inner()", 'raise OSError(5, "told")'))
     seen = call(runner, "fail")
-    where = [f"fail (inside/agent_probe.py:{outer})", f"inner (inside/agent_probe.py:{inner})"]
+    where = [f"{name} ({PROBE_FILE}:{line})" for name, line in (("fail", outer), ("inner", inner))]
     told = {"type": "OSError", "message": "[Errno 5] told", "where": where}
     assert json.loads(seen["outcome"]) == {"raised": told}
     assert seen["stdout"] == "before\n"
-    assert f'File "inside/agent_probe.py", line {inner}, in inner\n    raise OSError(5, "told")\n' in seen["stderr"]
+    assert f'File "{PROBE_FILE}", line {inner}, in inner\n    raise OSError(5, "told")\n' in seen["stderr"]
 
 
 def test_exception_ends_the_process(runner: Runner) -> None:
@@ -145,7 +143,8 @@ def test_a_process_that_ends_is_told_and_replaced(runner: Runner, how: str, code
     ("module", "name"),
     [
         (PROBE, "nothing"), (PROBE, "PROBE"), (PROBE, "os.getpid"), (PROBE, "kept"), (PROBE, ""),
-        ("inside.nowhere", "number"), ("os", "getpid"), ("agent", "main"), ("inside", "number"),
+        ("vexlab.guest.inside.nowhere", "number"), ("os", "getpid"), ("agent", "main"), ("__main__", "main"),
+        ("vexlab.guest.inside", "number"), ("vexlab.guest", "number"), ("vexlab.guest.testing.agent", "main"),
     ],
 )  # fmt: skip
 def test_only_functions_of_the_package_are_called(runner: Runner, module: str, name: str) -> None:
@@ -168,7 +167,8 @@ def test_what_can_not_be_an_answer_is_an_exception(runner: Runner, name: str, ar
 
 def test_every_module_is_imported_from_what_was_sent(runner: Runner) -> None:
     """And needs nothing but the standard library, since nothing else can be imported there."""
-    names = sorted(name for name in sources() if name.startswith("inside."))
+    assert "vexlab" not in sources()  # nor `vexlab.guest`: there they are empty, whatever they are here
+    names = sorted(name for name in sources() if name.startswith("vexlab.guest.inside."))
     assert len(names) > 20
     assert ask(runner, "load", names) == [f"{name.replace('.', '/')}.py" for name in names]
     assert ask(runner, "load", ["plugins.module_utils.device"]) == ["plugins/module_utils/device.py"]
@@ -250,9 +250,11 @@ def test_messages_that_were_overwritten_are_counted(kmsg: tuple[KernelLog, int],
 
 def test_a_full_disk_is_told_from_one_with_room(tmp_path: Path) -> None:
     assert agent.full_disk([str(tmp_path), str(tmp_path / "not there")]) == {}
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import agent; print(agent.full_disk(['/', '/mnt']))"
+    code = "from vexlab.guest.testing import agent; print(agent.full_disk(['/', '/mnt']))"
     small = ["bwrap", "--dev-bind", "/", "/", "--size", "65536", "--tmpfs", "/mnt"]
-    done = subprocess.run([*small, sys.executable, "-c", code, str(GUEST)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*small, sys.executable, "-c", code], cwd=HERE.parents[1], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "{'full': '/mnt'}\n"
 
 

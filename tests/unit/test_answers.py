@@ -13,16 +13,13 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
+from vexlab.guest.testing import answers
 
-import answers
-
-GUEST = Path(__file__).parents[1] / "guest"
+ROOT = Path(__file__).parents[2]
 # Asks an agent that is whatever `ssh` in PATH is; tells what came of it, and the most memory that it took, in KiB.
 ASK = """
-import json, resource, sys
-sys.path.insert(0, sys.argv[1])
-import connection
+import json, resource
+from vexlab.guest.testing import connection
 connection.TRANSFER_SECONDS = 2.0
 try:
     agent = connection.Agent({"ansible_host": "nowhere"})
@@ -42,7 +39,7 @@ def ask(directory: Path, guest: str, code: str = "") -> tuple[object, int]:
     program.write_text(f"#!/bin/sh\n{HELLO}{guest}\n")
     program.chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-c", code or ASK, str(GUEST)], capture_output=True, text=True, check=True, timeout=120,
+        [sys.executable, "-c", code or ASK], capture_output=True, text=True, check=True, timeout=120, cwd=ROOT,
         env=os.environ | {"PATH": f"{directory}:{os.environ['PATH']}"},
     )  # fmt: skip
     told = json.loads(done.stdout)
@@ -77,14 +74,14 @@ def test_half_an_answer_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stream", ["1", "2"])
 def test_agent_keeps_begin_and_end_of_what_a_command_writes(stream: str) -> None:
     code = (
-        "import sys, json; sys.path.insert(0, sys.argv[1]); import agent; "
-        "runner = agent.Runner(); print(json.dumps(runner.run({'script': sys.argv[2], 'seconds': 60})))"
+        "import sys, json; from vexlab.guest.testing import agent; "
+        "runner = agent.Runner(); print(json.dumps(runner.run({'script': sys.argv[1], 'seconds': 60})))"
     )
     script = f"(echo begin; head -c 50000000 /dev/zero | tr '\\0' x; echo end) >&{stream}"
     orders, somebody_who_waits = os.pipe()  # at the end of its orders the agent ends too
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code, str(GUEST), script], stdin=orders, capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code, script], cwd=ROOT, stdin=orders, capture_output=True, text=True, check=True,
             timeout=120,
         )  # fmt: skip
     finally:
@@ -98,7 +95,7 @@ def test_agent_keeps_begin_and_end_of_what_a_command_writes(stream: str) -> None
 
 
 RAISED: dict[str, Any] = {"type": "OSError", "message": "m", "where": []}
-WHERE = ["f (inside/x.py:1)", "g (inside/y.py:2)"]
+WHERE = ["f (vexlab/guest/inside/x.py:1)", "g (vexlab/guest/inside/y.py:2)"]
 
 
 @pytest.mark.parametrize(
@@ -136,16 +133,16 @@ def test_no_answer_makes_the_guest_lost(tmp_path: Path) -> None:
 
 LONG = RAISED | {
     "message": f"[Errno 36] Too long: 'a' -> '{'b' * 200}'",
-    "where": ["on (inside/filesystem.py:30)", "<lambda> (inside/x.py:1)", *WHERE],
+    "where": ["on (vexlab/guest/inside/filesystem.py:30)", "<lambda> (vexlab/guest/inside/x.py:1)", *WHERE],
 }
 SIZE = "Bytes of a file or of a block device"  # how the docstring of images.size_of begins
 
 # Has the guest call a function, and tells what came of it.
 CALL = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import guest, pytest
-from inside import images
+import json
+import pytest
+from vexlab.guest.inside import images
+from vexlab.guest.testing import guest
 try:
     came = guest.Guest({"ansible_host": "nowhere"}).call(images.size_of, "/some/file", seconds=1)
 except pytest.fail.Exception as problem:
@@ -185,7 +182,7 @@ def test_error_that_a_small_limit_explains(message: str, limits: dict[str, Any],
         ),
         (
             {"code": 1, "outcome": json.dumps({"raised": RAISED | {"where": WHERE}})},
-            f"{SIZE}: OSError: m, in f (inside/x.py:1), g (inside/y.py:2)",
+            f"{SIZE}: OSError: m, in {', '.join(WHERE)}",
         ),
         (
             {"code": 1, "outcome": json.dumps({"raised": RAISED | {"message": "[Errno 28] No space left: 'a b'"}})},
@@ -193,7 +190,7 @@ def test_error_that_a_small_limit_explains(message: str, limits: dict[str, Any],
         ),
         (
             {"code": 1, "outcome": json.dumps({"raised": LONG})},
-            f"{SIZE}: ENAMETOOLONG (Too long) for a to {'b' * 95}…, in f (inside/x.py:1), g (inside/y.py:2)",
+            f"{SIZE}: ENAMETOOLONG (Too long) for a to {'b' * 95}…, in {', '.join(WHERE)}",
         ),
         (
             {"code": 1, "outcome": json.dumps({"raised": RAISED | {"message": "[Errno 27] File too large"}})},

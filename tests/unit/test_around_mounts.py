@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from guest import Lab
-from inside import around_mounts
+from vexlab.guest.inside import around_mounts
+from vexlab.guest.testing.target import Target
 
 NAMES = ("before_mount_command", "mount_options_command", "after_unmount_command")
 
@@ -71,5 +68,5 @@ def test_target_without_commands_leaves_none_of_an_earlier_one(record: Path) -> 
 
 def test_commands_run_where_the_target_was_built() -> None:
     fields = {"module_source": "build", "work_directory": "/w"} | dict(zip(NAMES, ("./key", "", "./gone"), strict=True))
-    lab = Lab({f"vexlab_{name}": value for name, value in fields.items()})
-    assert lab.around_mounts == {NAMES[0]: "cd /w/build; ./key", NAMES[1]: "", NAMES[2]: "cd /w/build; ./gone"}
+    target = Target({f"vexlab_{name}": value for name, value in fields.items()})
+    assert target.around_mounts == {NAMES[0]: "cd /w/build; ./key", NAMES[1]: "", NAMES[2]: "cd /w/build; ./gone"}

@@ -19,7 +19,7 @@ from vexlab.config import settings, stage_list
 from vexlab.config.settings import Options
 
 MUTANTS = catalogue.load()
-GUEST = Path(__file__).parents[1] / "guest"
+STAGES = Path(__file__).parents[1] / "stages"
 each = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 
 
@@ -64,9 +64,9 @@ def checks(stage: str, target: Path, variant: str, inventory: Path) -> set[str]:
     contract = settings.make("mutant", Options(target=str(target), variant=variant)).contract
     hosts.write_text(yaml.safe_dump({"all": {"hosts": {"nobody": contract}}}))
     command = [
-        sys.executable, "-m", "pytest", "--collect-only", "-q", f"--config-file={GUEST / 'pytest.ini'}",
-        f"--rootdir={GUEST}", "--hosts=ansible://nobody", f"--ansible-inventory={hosts}", f"--stage={stage}",
-        f"--run-directory={hosts.parent}", str(GUEST / stage), str(GUEST / "every_stage"),
+        sys.executable, "-m", "pytest", "--collect-only", "-q", f"--config-file={STAGES / 'pytest.ini'}",
+        f"--rootdir={STAGES}", "--hosts=ansible://nobody", f"--ansible-inventory={hosts}", f"--stage={stage}",
+        f"--run-directory={hosts.parent}", str(STAGES / stage), str(STAGES / "every_stage"),
     ]  # fmt: skip
     # testinfra starts ansible-inventory by name; the environment need not be activated for these tests.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

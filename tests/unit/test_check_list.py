@@ -11,7 +11,7 @@ from vexlab.config.check_list import CheckSpec
 from vexlab.config.installation import contract_defaults, root
 from vexlab.run import selection
 
-GUEST = root() / "tests" / "guest"
+STAGES = root() / "tests" / "stages"
 TOY: dict[str, Any] = {"vexlab_target_name": "toyfs", "vexlab_capabilities": ["read-write"], "vexlab_module_name": "t"}
 
 

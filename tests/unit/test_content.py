@@ -49,7 +49,7 @@ def shipped(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "place", [
         "ansible.cfg", "inventory/inner/file", "playbooks/inner/file", "plugins/inner/file", "roles/inner/file",
-        "tests/guest/inner/file",
+        "tests/stages/inner/file",
         "vexlab/inner/file", "vexlab/new.py",
     ],
 )  # fmt: skip

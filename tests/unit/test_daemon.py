@@ -6,17 +6,13 @@ systemd is a few lines of shell here, which keep in a file whether the unit runs
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from inside import daemon as in_the_guest
-
 from roles.vexfs_load.files import daemon
 from roles.vexfs_load.files.daemon import DaemonError
+from vexlab.guest.inside import daemon as in_the_guest
 
 PROGRAMS = {
     "systemd-run": 'test "$START" != refused || { echo "no such directory" >&2; exit 1; }\necho "$START" >"$STATE"',

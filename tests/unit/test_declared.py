@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-import target_checks
-from guest import Lab
+from vexlab.guest.testing import target_checks
+from vexlab.guest.testing.target import Target
 
 PROOF = {"has_symbols": ["a.c", "b*"], "lacks_symbols": ["c"], "lacks_strings": ["d e"], "sysfs": {"parameters/f": "g"}}
 BUILD = {"name": "unit tests", "stage": "build", "command": "make check"}
@@ -19,7 +15,7 @@ FIRST = {"name": "toycore", "file": "core/toycore.ko"}
 MOUNT = {"name": "kept", "stage": "mount", "command": "a", "command_after_remount": "b"}
 
 
-def lab(variant: str = "full", **other: Any) -> Lab:
+def target(variant: str = "full", **other: Any) -> Target:
     """A target with something of everything for variant full."""
     fields = {
         "target_name": "toyfs",
@@ -28,7 +24,7 @@ def lab(variant: str = "full", **other: Any) -> Lab:
         "checks": [BUILD, MOUNT],
         "modules": [FIRST],
     }
-    return Lab({f"vexlab_{name}": value for name, value in (fields | other).items()})
+    return Target({f"vexlab_{name}": value for name, value in (fields | other).items()})
 
 
 @pytest.mark.parametrize(
@@ -46,7 +42,7 @@ def lab(variant: str = "full", **other: Any) -> Lab:
     ],
 )  # fmt: skip
 def test_each_declared_thing_is_a_check(fixture: str, stage: str, ids: list[str], values: list[Any]) -> None:
-    found = target_checks.parameters(fixture, lab(), stage)
+    found = target_checks.parameters(fixture, target(), stage)
     assert [parameter.id for parameter in found] == ids
     assert [parameter.values[0] for parameter in found] == values
     assert not any(parameter.marks for parameter in found)
@@ -55,7 +51,7 @@ def test_each_declared_thing_is_a_check(fixture: str, stage: str, ids: list[str]
 @pytest.mark.parametrize("fixture", target_checks.FIXTURES)
 def test_nothing_declared_is_skipped_with_a_reason(fixture: str) -> None:
     """pytest would take an empty list of parameters for a mistake, and nobody should take it for a pass."""
-    (only,) = target_checks.parameters(fixture, lab("c-only", checks=[], modules=[]), "build")
+    (only,) = target_checks.parameters(fixture, target("c-only", checks=[], modules=[]), "build")
     (mark,) = only.marks
     assert mark.name == "skip"
     assert mark.kwargs["reason"] == "target toyfs declares none for stage build and variant c-only"

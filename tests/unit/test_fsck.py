@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from guest import Lab
-from inside.fsck import examine
+from vexlab.guest.inside.fsck import examine
+from vexlab.guest.testing.target import Target
 
 LOOK = 'e2fsck -fn "$DEVICE"'
 
@@ -61,5 +58,5 @@ def test_fsck_that_is_not_there_or_dies_is_not_the_filesystems_fault(image: Path
 
 def test_fsck_runs_where_the_target_was_built() -> None:
     fields = {"module_source": "build", "work_directory": "/w", "fsck_command": "./fsck $DEVICE"}
-    lab = Lab({f"vexlab_{name}": value for name, value in fields.items()})
-    assert lab.fsck == "cd /w/build; ./fsck $DEVICE"
+    target = Target({f"vexlab_{name}": value for name, value in fields.items()})
+    assert target.fsck == "cd /w/build; ./fsck $DEVICE"

@@ -26,14 +26,14 @@ def test_compiler_error_is_at_its_place_in_the_repository(tmp_path: Path) -> Non
 
 def test_check_that_failed_tells_its_reason(tmp_path: Path) -> None:
     """And its place, where that is in the repository: a filesystem's own has no checks of vexlab in it."""
-    place = "tests/guest/mount/test_names.py:31"
+    place = "tests/stages/mount/test_names.py:31"
     checks = (Check("names.long", Verdict.FAILED, 0.5, "3 of 5\nare gone: 100%", place=place),)
     run = failed(Stage("mount", Verdict.FAILED, 2.0, "names.long: 3 of 5", checks))
     assert github.commands(run, str(tmp_path)) == ["::error title=mount/names.long failed::3 of 5%0Aare gone: 100%25"]
-    (tmp_path / "tests/guest/mount").mkdir(parents=True)
-    (tmp_path / "tests/guest/mount/test_names.py").touch()
+    (tmp_path / "tests/stages/mount").mkdir(parents=True)
+    (tmp_path / "tests/stages/mount/test_names.py").touch()
     [line] = github.commands(run, str(tmp_path))
-    assert line.startswith("::error file=tests/guest/mount/test_names.py,line=31,title=mount/names.long failed::3 of")
+    assert line.startswith("::error file=tests/stages/mount/test_names.py,line=31,title=mount/names.long failed::3 of")
 
 
 def test_text_of_a_check_is_no_command(tmp_path: Path) -> None:

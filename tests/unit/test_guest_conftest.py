@@ -12,15 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-import known_failures
-
+from vexlab.guest.testing import known_failures
 from vexlab.results import results_file
 from vexlab.results.model import Verdict
 from vexlab.run import examination
 
-GUEST = Path(__file__).parents[1] / "guest"
+STAGES = Path(__file__).parents[1] / "stages"
 
 # Stands in for the tests of a stage; conftest.py, which expects and records, is the real one.
 CHECKS = """
@@ -88,12 +85,12 @@ def run_stage(
     host["vexlab_known_failures"] = known
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": host}}}))
     command = [
-        *before, sys.executable, "-m", "pytest", "-q", f"--config-file={GUEST}/pytest.ini", f"--confcutdir={GUEST}",
+        *before, sys.executable, "-m", "pytest", "-q", f"--config-file={STAGES}/pytest.ini", f"--confcutdir={STAGES}",
         "-p", "conftest", f"--rootdir={tmp_path}", "--hosts=ansible://here",
         f"--ansible-inventory={tmp_path}/inventory.yml", "--stage=mount", f"--run-directory={tmp_path}/run",
         str(checks),
     ]  # fmt: skip
-    environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(GUEST)}
+    environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(STAGES)}
     done = subprocess.run(command, env=environment, check=False)
     lines = [json.loads(line) for line in record.read_text().splitlines()]
     return done.returncode, {line["name"]: (line["verdict"], line["message"] or line["advice"]) for line in lines}
@@ -102,7 +99,7 @@ def run_stage(
 # What a check may call beside assert, and the ways in which a guest goes away.
 FIXTURES = """
 import pytest
-from connection import HungError, LostError
+from vexlab.guest.testing.connection import HungError, LostError
 
 @pytest.fixture(scope="session")
 def lab():
@@ -279,7 +276,7 @@ def test_name_that_chooses_nothing_is_an_error(tmp_path: Path) -> None:
 
 # The check in the middle finds the guest unusable, and says so through the class that is put in.
 UNUSABLE = """
-import connection
+from vexlab.guest.testing import connection
 import pytest
 
 @pytest.fixture

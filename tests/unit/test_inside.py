@@ -7,21 +7,31 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from inside import churn, content, directories, files, limits, links, names, rename, space, trees, truncate, writers
-from inside.attempts import ended, outcome, outcomes, shell
-from inside.calls import name_of, named
-from inside.filesystem import Filesystem
-from inside.images import blocks, copy, digest
-from inside.system import free
+from vexlab.guest.inside import (
+    churn,
+    content,
+    directories,
+    files,
+    limits,
+    links,
+    names,
+    rename,
+    space,
+    trees,
+    truncate,
+    writers,
+)
+from vexlab.guest.inside.attempts import ended, outcome, outcomes, shell
+from vexlab.guest.inside.calls import name_of, named
+from vexlab.guest.inside.filesystem import Filesystem
+from vexlab.guest.inside.images import blocks, copy, digest
+from vexlab.guest.inside.system import free
 
 CAN = (
     "directories", "rename", "hard-links", "symbolic-links", "truncate", "permissions", "mmap", "sync", "timestamps",

@@ -70,14 +70,14 @@ def test_red_case_has_its_place_its_cause_and_what_the_kernel_said(tmp_path: Pat
     (files / "trace.txt").write_text("BUG: kernel NULL pointer dereference\n toyfs_lookup+0x1 (namei.c:12)\n")
     (files / "kernel.log").write_text("".join(f"[{number}.0] line {number}\n" for number in range(500)))
     checks = (
-        Check("names.long", Verdict.PASSED, 0.5, place="tests/guest/mount/test_names.py:7"),
-        Check("names.lookup", Verdict.PANICKED, 2.0, "BUG: it died\nmore", place="tests/guest/mount/test_names.py:31"),
+        Check("names.long", Verdict.PASSED, 0.5, place="tests/stages/mount/test_names.py:7"),
+        Check("names.lookup", Verdict.PANICKED, 2.0, "BUG: it died\nmore", place="tests/stages/mount/test_names.py:31"),
     )
     bad = Stage("mount", Verdict.PANICKED, 9.0, "BUG: it died", checks, "stages/mount/kernel.log")
     root = junit(a_run({}, stages=(bad,), selected=("mount",), verdict=Verdict.PANICKED), tmp_path)
     assert (root.get("tests"), root.get("errors")) == ("2", "1")
     case = case_of(root, "vexfs.mount.names.lookup")
-    assert (case.get("file"), case.get("line")) == ("tests/guest/mount/test_names.py", "31")
+    assert (case.get("file"), case.get("line")) == ("tests/stages/mount/test_names.py", "31")
     error, told = case.find("error"), case.findtext("system-out") or ""
     assert error is not None
     assert (error.get("message"), error.get("type"), error.text) == ("BUG: it died", "panicked", "BUG: it died\nmore")

@@ -4,14 +4,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-import kernel_log
+from vexlab.guest.testing import kernel_log
 
 HARMLESS = {
     "loop device": "loop0: detected capacity change from 0 to 524288",

@@ -51,7 +51,7 @@ def inputs_table(role: str) -> str:
 def test_stage_has_its_role_and_tests(stage: stage_list.StageSpec) -> None:
     """A stage's role and tests follow from its name; a stage without tests could never pass."""
     assert (ROOT / "roles" / f"vexfs_{stage.name}" / "tasks" / "main.yml").is_file() == stage.role
-    assert list((ROOT / "tests" / "guest" / stage.name).glob("test_*.py"))
+    assert list((ROOT / "tests" / "stages" / stage.name).glob("test_*.py"))
     assert stage.deadline > 0
 
 
@@ -74,7 +74,7 @@ def test_what_a_stage_needs_comes_before_it() -> None:
 def test_no_role_or_test_without_its_stage() -> None:
     names = {stage.name for stage in STAGES}
     assert {role.removeprefix("vexfs_") for role in ROLES if role.startswith("vexfs_")} <= names
-    directories = {path.parent.name for path in (ROOT / "tests" / "guest").glob("*/test_*.py")}
+    directories = {path.parent.name for path in (ROOT / "tests" / "stages").glob("*/test_*.py")}
     assert directories == names | {"every_stage"}
 
 
@@ -134,7 +134,7 @@ def test_a_stage_is_framed_by_the_modules_that_tell_of_it() -> None:
 def test_nothing_but_the_example_knows_vexfs_or_apfs() -> None:
     """What a target file can say, no role, test or line of Python may know."""
     words = re.compile(r"apfs|mkfs\.vexfs|0x56454653|vexfs\.ko", re.IGNORECASE)
-    places = [ROOT / "roles", ROOT / "playbooks", ROOT / "vexlab", ROOT / "tests" / "guest"]
+    places = [ROOT / "roles", ROOT / "playbooks", ROOT / "vexlab", ROOT / "tests" / "stages"]
     code = [path for place in places for path in place.rglob("*") if path.suffix in (".py", ".sh", ".yml", ".j2")]
     assert code
     told = [path for path in code if words.search(path.read_text(encoding="utf-8"))]

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from inside import (
+from vexlab.guest.inside import (
     amounts,
     churn,
     damage,
@@ -28,9 +26,9 @@ from inside import (
     truncate,
     writers,
 )
-from inside.filesystem import MEASURED, Filesystem
+from vexlab.guest.inside.filesystem import MEASURED, Filesystem
 
-GUEST = Path(__file__).parents[1] / "guest"
+ROOT = Path(__file__).parents[2]
 CAN = [
     "directories",
     "rename",
@@ -156,7 +154,7 @@ def test_another_error_than_a_limit_is_none(make: Callable[..., Filesystem]) -> 
 def test_a_write_that_writes_nothing_and_says_nothing_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's own files try for ever then, until a deadline of two minutes."""
     with pytest.raises(AssertionError, match=r"^write of 1 bytes returned 0, neither a byte nor an errno"):
-        from inside import system
+        from vexlab.guest.inside import system
 
         monkeypatch.setattr(os, "write", lambda _descriptor, _data: 0)
         system.write(str(tmp_path / "x"), b"x")
@@ -204,8 +202,8 @@ def test_longest_name_is_measured(make: Callable[..., Filesystem]) -> None:
 SMALL = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from inside import edges
-from inside.filesystem import MEASURED, Filesystem
+from vexlab.guest.inside import edges
+from vexlab.guest.inside.filesystem import MEASURED, Filesystem
 os.chdir("/mnt")
 fs = Filesystem(
     image="", point="/mnt", device="", kind="toy", options="", read_only_options="", persistent=False, shape="none",
@@ -223,7 +221,7 @@ print("; ".join(edges.wrong_at(fs, "files")) or "nothing")
 def test_number_of_files_of_a_filesystem_that_keeps_it(named: int, said: str) -> None:
     """A tmpfs with 32 inodes has room for 31 files, beside its root."""
     mount = 'mount -t tmpfs -o nr_inodes=32 none /mnt && exec "$@"'
-    code = [sys.executable, "-c", SMALL, str(GUEST), str(named)]
+    code = [sys.executable, "-c", SMALL, str(ROOT), str(named)]
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", mount, "sh", *code], capture_output=True, text=True, check=False
     )

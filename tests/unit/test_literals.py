@@ -90,13 +90,14 @@ def test_the_checks_read_what_was_named(tmp_path: Path) -> None:
     contract = {"vexlab_required_paths": HOSTILE, "vexlab_damages": {"x": {"y": HOSTILE}}}
     lab.write_inventory(settings.Settings("lab", lab.directory, contract), sys.executable)
     code = (
-        "import json, guest; found = guest.host_variables('ansible://localhost', 'lab/inventory');"
+        "import json; from vexlab.guest.testing.inventory import host_variables;"
+        "found = host_variables('ansible://localhost', 'lab/inventory');"
         "print(json.dumps([found['vexlab_required_paths'], found['vexlab_damages']['x']['y']]))"
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
-        env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "tests" / "guest")},
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert json.loads(done.stdout) == [HOSTILE, HOSTILE]
 

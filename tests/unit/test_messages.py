@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-GUEST = Path(__file__).parents[1] / "guest"
-FILES = sorted(GUEST.rglob("*.py"))
+ROOT = Path(__file__).parents[2]
+STAGES = ROOT / "tests" / "stages"
+PLACES = (STAGES, ROOT / "vexlab" / "guest" / "inside", ROOT / "vexlab" / "guest" / "testing")
+FILES = [path for place in PLACES for path in sorted(place.rglob("*.py"))]
 
 
 def asserts(path: Path) -> Iterator[ast.Assert]:
@@ -22,15 +24,15 @@ def test_there_are_assertions() -> None:
     assert sum(1 for path in FILES for _ in asserts(path)) > 200
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GUEST)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_each_assertion_has_words(path: Path) -> None:
     """pytest is told not to explain one: what it would say is code, and hints for who wrote it."""
     silent = [node.lineno for node in asserts(path) if node.msg is None]
     assert silent == []
-    assert "--assert=plain" in (GUEST / "pytest.ini").read_text()
+    assert "--assert=plain" in (STAGES / "pytest.ini").read_text()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GUEST)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_message_shows_a_value_as_python_writes_it(path: Path) -> None:
     """Not by !r, nor by repr()."""
     shown = [

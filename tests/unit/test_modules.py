@@ -126,22 +126,35 @@ def test_stage_that_the_kernel_is_not_told_of_has_not_begun(tmp_path: Path) -> N
 
 
 def test_judge_tells_what_the_checks_ended_with(tmp_path: Path) -> None:
-    (tmp_path / "verifier.py").write_text("import sys; print(' '.join(sys.argv[1:])); sys.exit(5)")
+    """The collection's own package is what they stand on, whatever else is installed or in the current directory."""
+    package, checks = tmp_path / "vexlab" / "guest" / "testing", tmp_path / "tests" / "stages"
+    package.mkdir(parents=True)
+    checks.mkdir(parents=True)
+    (tmp_path / "vexlab" / "__init__.py").touch()
+    (package / "verifier.py").write_text("import sys; print(' '.join(sys.argv[1:])); sys.exit(5)")
     arguments = {
-        "stage": "mount", "host": "guest", "inventory": "/i", "run_directory": "/r", "checks": str(tmp_path),
+        "stage": "mount", "host": "guest", "inventory": "/i", "run_directory": "/r", "checks": str(checks),
         "python": sys.executable,
     }  # fmt: skip
     told = run("judge", arguments)
     assert (told["rc"], told["failed"]) == (5, True)
     assert told["stdout"].startswith("/r ansible://guest /i --config-file=")
-    assert told["stdout"].strip().endswith(f"{tmp_path}/mount {tmp_path}/every_stage")
+    assert told["stdout"].strip().endswith(f"{checks}/mount {checks}/every_stage")
 
 
 def test_without_a_stage_nothing_is_checked() -> None:
     parameters = {
         "stage": "", "host": "guest", "inventory": "/i", "run_directory": "/r", "checks": "/c", "python": "/p",
     }  # fmt: skip
-    assert judge.command(parameters) == ["/p", "/c/verifier.py", "/r", "ansible://guest", "/i"]
+    assert judge.command(parameters) == [
+        "/p",
+        "-P",
+        "-m",
+        "vexlab.guest.testing.verifier",
+        "/r",
+        "ansible://guest",
+        "/i",
+    ]
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")

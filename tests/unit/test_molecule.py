@@ -39,7 +39,7 @@ def test_verifier_has_tests_of_the_stage_that_it_judges(scenario: Path) -> None:
     verifier = BASE["verifier"] | load(scenario / "molecule.yml").get("verifier", {})
     options = BASE["verifier"]["options"] | verifier["options"]
     directory = (scenario / verifier["directory"]).resolve()
-    assert directory == ROOT / "tests" / "guest" / options["stage"]
+    assert directory == ROOT / "tests" / "stages" / options["stage"]
     for tests in (directory, *((directory / path).resolve() for path in verifier["additional_files_or_dirs"])):
         assert list(tests.glob("test_*.py"))
 

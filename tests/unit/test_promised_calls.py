@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from inside import acls, allocation, children, handles, locks, mappings, room, signatures, statx, watching, xattrs
-from inside.attempts import ended, outcome
-from inside.filesystem import Filesystem
-from promises import broken
+from vexlab.guest.inside import (
+    acls,
+    allocation,
+    children,
+    handles,
+    locks,
+    mappings,
+    room,
+    signatures,
+    statx,
+    watching,
+    xattrs,
+)
+from vexlab.guest.inside.attempts import ended, outcome
+from vexlab.guest.inside.filesystem import Filesystem
+from vexlab.guest.testing.promises import broken
 
 
 @pytest.fixture

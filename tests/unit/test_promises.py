@@ -6,15 +6,12 @@ What needs root, a mount or a device of its own is left to the guest.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from inside import (
+from vexlab.guest.inside import (
     changes,
     coming_and_going,
     listing,
@@ -27,8 +24,8 @@ from inside import (
     times,
     transfer,
 )
-from inside.filesystem import Filesystem
-from promises import broken
+from vexlab.guest.inside.filesystem import Filesystem
+from vexlab.guest.testing.promises import broken
 
 CAN = ["read-write", "directories", "rename", "hard-links", "symbolic-links", "truncate", "timestamps"]
 

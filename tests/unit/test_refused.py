@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from guest import Lab, Result, refused
+from vexlab.guest.testing.result import Result, refused
+from vexlab.guest.testing.target import Target
 
 
 def run(command: str) -> Result:
@@ -46,8 +43,8 @@ def test_success_is_no_refusal() -> None:
         refused(run("true"))
 
 
-def mkfs_that_refuses_with(*codes: int) -> Lab:
-    return Lab({"vexlab_mkfs_refusal_codes": list(codes)})
+def mkfs_that_refuses_with(*codes: int) -> Target:
+    return Target({"vexlab_mkfs_refusal_codes": list(codes)})
 
 
 @pytest.mark.parametrize(("codes", "code"), [((), 255), ((1, 137), 1), ((1, 137), 137), ((126,), 126)])

@@ -8,8 +8,8 @@ from tests.unit.test_guest_conftest import run_stage
 
 # A filesystem is a number here, which says how many were made before; what is done in the guest is counted.
 SHARED = """
-import conftest
 import pytest
+from vexlab.guest.testing import guest as judged, renewal
 
 class Guest:
     orders, unfit = 0, ""
@@ -23,7 +23,7 @@ class Guest:
 
 @pytest.fixture(scope="session")
 def guest(request):
-    return request.config.stash.setdefault(conftest.CONNECTION, Guest())
+    return request.config.stash.setdefault(judged.GUEST, Guest())
 
 @pytest.fixture(autouse=True)
 def _no_new_splat():
@@ -32,7 +32,7 @@ def _no_new_splat():
 @pytest.fixture(scope="module")
 def scratch(request, guest):
     guest.made += 1
-    guest.name = conftest.renewed(request).name("scratch")
+    guest.name = renewal.of_session(request.config).name("scratch")
     yield guest.made
     guest.removed += 1
     if guest.stuck:
@@ -107,7 +107,7 @@ UNFIT = """
 @pytest.fixture(scope="module")
 def mounted(request, guest, scratch):
     guest.do("{}")
-    conftest.renewed(request).is_usual(guest.unfit)
+    renewal.of_session(request.config).is_usual(guest.unfit)
     return scratch
 
 def test_a(guest, mounted): guest.do("with 7 bytes of room")

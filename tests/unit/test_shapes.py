@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
+from vexlab.config.needs import NEEDS
+from vexlab.guest.testing.target import Target
 
-from guest import Lab
-from needs import NEEDS
-
-GUEST = Path(__file__).parents[1] / "guest"
+STAGES = Path(__file__).parents[1] / "stages"
 
 
-def lab(**fields: str) -> Lab:
+def lab(**fields: str) -> Target:
     """A target on a block device with a module of its own, but for what is said."""
     usual = {"target_name": "toyfs", "module_source": "build", "module_name": "toy", "device_kind": "block"}
     usual |= {"filesystem_type": "toy", "fsck_command": "", "blkid_type": ""}
-    return Lab({f"vexlab_{name}": value for name, value in (usual | fields).items()})
+    return Target({f"vexlab_{name}": value for name, value in (usual | fields).items()})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +59,7 @@ def test_what_mke2fs_makes_is_strange_to_all_but_those_of_its_family(kind: str, 
 def test_each_check_that_needs_something_needs_what_can_be_told() -> None:
     """A misspelt need would never be missed, and the check would fail of a make-believe device."""
     found = subprocess.run(
-        ["grep", "-rhoE", r"mark\.needs\([^)]*\)", str(GUEST), "--include=*.py"],
+        ["grep", "-rhoE", r"mark\.needs\([^)]*\)", str(STAGES), "--include=*.py"],
         capture_output=True,
         text=True,
         check=True,

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "guest"))
-
-from guest import Lab
-from scratch import not_the_format
+from vexlab.guest.testing.scratch import not_the_format
+from vexlab.guest.testing.target import Target
 
 
 @pytest.mark.parametrize(
@@ -26,7 +21,7 @@ from scratch import not_the_format
     ],
 )
 def test_signatures(blkid_type: str, seen: set[str], wrong: str, worth_knowing: str) -> None:
-    lab = Lab({"vexlab_filesystem_type": "toy", "vexlab_blkid_type": blkid_type})
-    for expected, told in zip((wrong, worth_knowing), not_the_format(lab, seen), strict=True):
+    target = Target({"vexlab_filesystem_type": "toy", "vexlab_blkid_type": blkid_type})
+    for expected, told in zip((wrong, worth_knowing), not_the_format(target, seen), strict=True):
         assert expected in told
         assert bool(expected) == bool(told)

@@ -1,4 +1,4 @@
-"""THE list of checks, as the tests in tests/guest have it: names, what each promises, what it asks of a target.
+"""THE list of checks, as the tests in tests/stages have it: names, what each promises, what it asks of a target.
 
 The sources are read and nothing of them is run, so that a list takes neither a guest nor pytest.
 """
@@ -6,14 +6,14 @@ The sources are read and nothing of them is run, so that a list takes neither a 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from vexlab.config import stage_list
-from vexlab.config.installation import guest_script, root
+from vexlab.config import needs, stage_list
+from vexlab.config.installation import root
 
 EVERY_STAGE = "every_stage"  # the directory of the checks that each stage ends with
 _MARKS = ("requires", "needs")
@@ -52,8 +52,7 @@ class CheckSpec:
         """Why a target of this contract has this check skipped, as part of a sentence; empty when it has not."""
         if reason := stage_list.spec_of(self.stage).why_not(contract):
             return f"target {contract['vexlab_target_name']} has no stage {self.stage}: {reason}"
-        lacks = cast(Callable[[str, Callable[[str], Any]], str], guest_script("needs").lacks)
-        for reason in filter(None, (lacks(need, lambda name: contract[f"vexlab_{name}"]) for need in self.needs)):
+        for reason in filter(None, (needs.lacks(need, lambda name: contract[f"vexlab_{name}"]) for need in self.needs)):
             return reason
         missing = [name for name in self.requires if name not in contract["vexlab_capabilities"]]
         return f"target {contract['vexlab_target_name']} does not claim: {', '.join(missing)}" if missing else ""
@@ -62,7 +61,7 @@ class CheckSpec:
 @cache
 def checks() -> tuple[CheckSpec, ...]:
     """Every check of every stage, in the order in which they run; those of every stage come with each."""
-    directory = root() / "tests" / "guest"
+    directory = root() / "tests" / "stages"
     return tuple(
         check
         for stage in stage_list.stages()

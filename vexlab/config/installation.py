@@ -18,7 +18,7 @@ COLLECTION = Path("ansible_collections") / "vexfs" / "vexlab"  # of site-package
 
 @cache
 def root() -> Path:
-    """Directory that holds `playbooks/`, `plugins/`, `roles/`, `inventory/`, `tests/guest/` and `examples/`.
+    """Directory that holds `playbooks/`, `plugins/`, `roles/`, `inventory/`, `tests/stages/` and `examples/`.
 
     In a checkout that is the checkout, so that an edit counts at once; an editable install may hold a copy beside it.
     """
@@ -65,20 +65,10 @@ def role_choices(role: str, option: str) -> tuple[str, ...]:
 @cache
 def role_script(role: str, name: str) -> ModuleType:
     """A script of a role as a module: for what a role must be able to do alone, and vexlab does by the same rules."""
-    return _module(f"vexlab_role_{role}_{name}", root() / "roles" / role / "files" / f"{name}.py")
-
-
-@cache
-def guest_script(name: str) -> ModuleType:
-    """A module of the checks, for what vexlab must tell by the same rules as they."""
-    return _module(f"vexlab_guest_{name}", root() / "tests" / "guest" / f"{name}.py")
-
-
-def _module(name: str, path: Path) -> ModuleType:
-    """A module from its file; raises VexlabError when that isn't there."""
-    spec = importlib.util.spec_from_file_location(name, path)
+    path = root() / "roles" / role / "files" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"vexlab_role_{role}_{name}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise VexlabError(f"vexlab is installed without {path}", "install it again")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module

@@ -10,7 +10,7 @@ from pathlib import Path
 from vexlab.config import source_tree
 from vexlab.config.installation import root
 
-JUDGING = ("ansible.cfg", "inventory", "playbooks", "plugins", "roles", "tests/guest")
+JUDGING = ("ansible.cfg", "inventory", "playbooks", "plugins", "roles", "tests/stages")
 """What of the shipped files brings stages about and judges them, beside vexlab's own code."""
 
 

@@ -11,14 +11,14 @@ from vexlab.results.model import Check, Verdict
 
 
 class StageRecord:
-    """What the checks of one stage left, read as far as it is there; tests/guest/conftest.py writes it."""
+    """What the checks of one stage left, read as far as it is there; tests/stages/conftest.py writes it."""
 
     def __init__(self, run_directory: Path, stage: str) -> None:
         """Name the directory; it may not be there yet."""
         self.directory = run_directory / "stages" / stage
 
     def choose(self, *, only: Sequence[str], leave_out: Sequence[str]) -> None:
-        """Have only some checks run, or some not; the names are those of tests/guest/conftest.py."""
+        """Have only some checks run, or some not; the names are those of tests/stages/conftest.py."""
         self.directory.mkdir(parents=True, exist_ok=True)
         choice = {"only": only, "leave_out": leave_out}
         (self.directory / "choice.json").write_text(json.dumps(choice) + "\n")

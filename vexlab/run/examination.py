@@ -17,7 +17,7 @@ from vexlab.results.stage_record import StageRecord
 from vexlab.run.events import JUDGE, Clock, Event, GuestReady, TaskEnded, TaskStarted
 from vexlab.run.tracker import PREPARATIONS, State
 
-MACHINE_EXIT = 74  # of the checks, when they can't write what they found; tests/guest/conftest.py ends with it
+MACHINE_EXIT = 74  # of the checks, when they can't write what they found; tests/stages/conftest.py ends with it
 LOOK_SECONDS = 2.0  # between two looks at this machine's disks
 GUEST_IS_FULL = "take a pristine guest (vexlab down, vexlab up); a source tree that big needs a bigger image"
 

@@ -23,7 +23,7 @@ class Choice:
     """Which checks of a stage: only these, or all but those.
 
     What is left out has the name of a check, or that of a module of checks and a dot. `only` has names as a person
-    gives them (tests/guest/check_names.py).
+    gives them (vexlab/config/check_names.py).
     """
 
     only: tuple[str, ...] = ()

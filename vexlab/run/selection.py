@@ -6,11 +6,11 @@ import difflib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from vexlab.config import check_list, installation, literals, stage_list
+from vexlab.config import check_list, check_names, installation, literals, stage_list
 from vexlab.config.check_list import CheckSpec
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.results.model import WRONG, Run
@@ -87,16 +87,10 @@ def _parts(name: str) -> tuple[str, str]:
     return (stage, check) if slash and "[" not in stage else ("*", name)
 
 
-def _meant(name: str, checks: Iterable[str]) -> list[str]:
-    """The names that a name means, by the rule that the checks themselves go by."""
-    meant = cast(Callable[[str, Iterable[str]], list[str]], installation.guest_script("check_names").meant)
-    return meant(name, checks)
-
-
 def _found(name: str, within: Sequence[str], contract: Contract) -> list[CheckSpec]:
     """The entries of the list that a name means, of these stages; raises UsageProblem when it means none."""
     of_stage, check = _parts(name)
-    stages = [stage for stage in _meant(of_stage, within) if not stage_list.spec_of(stage).why_not(contract)]
+    stages = [stage for stage in check_names.meant(of_stage, within) if not stage_list.spec_of(stage).why_not(contract)]
     functions = {stage: _functions(stage, check, contract) for stage in stages}
     found = [each for stage in stages for each in check_list.of_stage(stage) if each.name in functions[stage]]
     if not found:
@@ -107,17 +101,17 @@ def _found(name: str, within: Sequence[str], contract: Contract) -> list[CheckSp
 def _functions(stage: str, check: str, contract: Contract) -> list[str]:
     """The functions of a stage that a name means; of parameters the list knows nothing, so pytest is asked."""
     functions = [each.name for each in check_list.of_stage(stage)]
-    if found := _meant(check, functions):
+    if found := check_names.meant(check, functions):
         return found
     function, bracket, _ = check.partition("[")
-    if not (_meant(function, functions) if bracket else "*" in check):
+    if not (check_names.meant(function, functions) if bracket else "*" in check):
         return []
-    return [each.partition("[")[0] for each in _meant(check, planned(stage, contract))]
+    return [each.partition("[")[0] for each in check_names.meant(check, planned(stage, contract))]
 
 
 def planned(stage: str, contract: Contract) -> list[str]:
     """Every check of a stage with its parameters, as pytest collects them for a target; takes seconds, and no guest."""
-    checks = installation.root() / "tests" / "guest"
+    checks = installation.root() / "tests" / "stages"
     with scratch.directory() as directory:
         host = dict(contract) | {"ansible_connection": "local"}
         inventory = directory / "inventory.yml"
@@ -140,12 +134,13 @@ def _unknown(name: str, within: Sequence[str]) -> UsageProblem:
     """What to say of a name that no check has: the names that are near it."""
     of_stage, check = _parts(name)
     stages = [spec.name for spec in stage_list.stages()]
-    if not _meant(of_stage, stages):
+    if not check_names.meant(of_stage, stages):
         near = difflib.get_close_matches(of_stage, stages, n=1)
         return UsageProblem(f"{name!r} names no check: there is no stage {of_stage!r}", _did_you_mean(near, stages))
-    if not _meant(of_stage, within):
+    meant = check_names.meant(of_stage, within)
+    if not meant:
         return UsageProblem(f"{name!r} is of no stage that --stage names: {', '.join(within)}", "leave --stage out")
-    known = {each.full_name: each.name for stage in _meant(of_stage, within) for each in check_list.of_stage(stage)}
+    known = {each.full_name: each.name for stage in meant for each in check_list.of_stage(stage)}
     function, bracket, _ = check.partition("[")
     if bracket and function in known.values():
         return UsageProblem(f"{name!r} names no check: {function} has no such parameter", LISTED_BY)

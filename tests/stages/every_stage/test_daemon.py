@@ -1,0 +1,19 @@
+"""The program that runs as long as the target's module is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from vexlab.guest.inside import daemon
+from vexlab.guest.testing.guest import Guest
+
+BEFORE = ("structure", "build")  # it is started when the module is loaded
+
+
+@pytest.mark.needs("daemon")
+def test_it_runs(guest: Guest, stage: str) -> None:
+    """What a filesystem does whose daemon died says nothing of the filesystem."""
+    if stage in BEFORE:
+        pytest.skip("the daemon is started in stage load")
+    found = guest.call(daemon.state)
+    assert found == "running", found

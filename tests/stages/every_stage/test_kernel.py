@@ -1,0 +1,45 @@
+"""What must hold of the kernel at the end of each stage, whatever the stage was about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vexlab.guest.inside import kmsg
+from vexlab.guest.testing import kernel_log
+from vexlab.guest.testing.guest import Guest
+from vexlab.guest.testing.target import Target
+
+
+@pytest.fixture(scope="module")
+def seen(guest: Guest, evidence: Path) -> tuple[list[str], int, int]:
+    """The kernel's whole log, how much of it was lost, and its taint flags, which are kept as evidence as well."""
+    lines, lost, taint = guest.call(kmsg.look)
+    (evidence / "taint").write_text(f"{taint}\n")
+    return lines, lost, taint
+
+
+@pytest.fixture(scope="module")
+def stage_log(
+    request: pytest.FixtureRequest, seen: tuple[list[str], int, int], stage: str, evidence: Path
+) -> kernel_log.StageLog:
+    """The kernel's messages since the stage began, kept as evidence as well."""
+    marker: Path = request.config.getoption("--marker") or evidence.parents[1] / "marker"
+    token = marker.read_text().strip()
+    log = kernel_log.since_marker(seen[0], stage, token)
+    assert log is not None, f"the kernel's log has no marker of stage {stage}; was it overwritten?"
+    (evidence / "kernel.log").write_text("".join(f"{line}\n" for line in log.lines))
+    return log
+
+
+def test_log_has_no_bug(seen: tuple[list[str], int, int], stage_log: kernel_log.StageLog, stage: str) -> None:
+    """An oops, BUG, WARNING or call trace during the stage fails it, even when every command returned 0."""
+    wrong = kernel_log.judge(stage_log.lines, seen[1], stage)
+    assert not wrong, wrong
+
+
+def test_taint_is_explained(target: Target, seen: tuple[list[str], int, int], stage_log: kernel_log.StageLog) -> None:
+    """O and E come with an out-of-tree, unsigned module; D, W, L, B, R or F mean that something broke."""
+    unexpected = kernel_log.unexpected_taint(stage_log.taint_before, seen[2], target.taints)
+    assert not unexpected, f"the kernel set taint flags {', '.join(unexpected)} during the stage"
