@@ -179,7 +179,7 @@ def number_of(path: str) -> str:
     return f"{os.major(device)}:{os.minor(device)}" if device else ""
 
 
-class Lab:
+class LabResources:
     """What belongs to the lab, as the kernel has it now."""
 
     def __init__(self, inputs: dict[str, Any]) -> None:
@@ -253,7 +253,7 @@ def module_state(name: str) -> str:
     return next((line for line in lines if line.split()[0] == name), "")
 
 
-def take_down(lab: Lab, module: str, *, lazy: bool) -> tuple[list[str], list[str]]:
+def take_down(lab: LabResources, module: str, *, lazy: bool) -> tuple[list[str], list[str]]:
     """Unmount, unmap, detach, unload: what was done, and what was not possible."""
     did, failed = [], []
     for point in [mount.point for mount in lab.mounts()]:
@@ -276,7 +276,7 @@ def take_down(lab: Lab, module: str, *, lazy: bool) -> tuple[list[str], list[str
     return did, failed
 
 
-def commands(lab: Lab, module: str) -> list[tuple[str, list[str]]]:
+def commands(lab: LabResources, module: str) -> list[tuple[str, list[str]]]:
     """What is to go beside the mounts, and the command for each.
 
     A module with which others have something mounted isn't even asked to go: that it counts its users is to be proven.
@@ -286,13 +286,13 @@ def commands(lab: Lab, module: str) -> list[tuple[str, list[str]]]:
     return steps + ([(f"module {module}", ["rmmod", module])] if module_state(module) and not lab.others() else [])
 
 
-def planned(lab: Lab, module: str) -> list[str]:
+def planned(lab: LabResources, module: str) -> list[str]:
     """What would be tried, in the words of what is done."""
     points = [f"unmounted {mount.point}" for mount in lab.mounts()]
     return points + [" ".join(command) for _, command in commands(lab, module)]
 
 
-def still_there(lab: Lab, module: str, *, unloaded: bool) -> list[str]:
+def still_there(lab: LabResources, module: str, *, unloaded: bool) -> list[str]:
     """What the kernel has of the lab now, whatever was done about it. `unloaded`: the module was there before."""
     found = [f"{mount.point} is still mounted" for mount in lab.mounts()]
     found += [f"mapping {name} is still there" for name in lab.maps()]
@@ -374,7 +374,7 @@ def write(text: str, paths: list[str]) -> str:
 
 def recover(inputs: dict[str, Any]) -> dict[str, Any]:
     """Take down, look what is left, write the evidence; returns `did`, `left` and `evidence`."""
-    lab, module = Lab(inputs), inputs["module"]
+    lab, module = LabResources(inputs), inputs["module"]
     before = state("before")  # kept in memory
     if inputs["sysrq"]:
         for key in SYSRQ:
@@ -409,7 +409,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     if module.check_mode:
-        answer = {"did": planned(Lab(module.params), module.params["module"]), "left": [], "evidence": ""}
+        answer = {"did": planned(LabResources(module.params), module.params["module"]), "left": [], "evidence": ""}
     else:
         answer = recover(module.params)
     answer |= {name: [printable(line) for line in answer[name]] for name in ("did", "left")}
