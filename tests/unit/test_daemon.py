@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from roles.vexfs_load.files import daemon
-from roles.vexfs_load.files.daemon import DaemonError
+from plugins.module_utils import daemon
+from plugins.module_utils.daemon import DaemonError
+from tests.unit import modules
 from vexlab.guest.inside import daemon as in_the_guest
 
 PROGRAMS = {
@@ -101,3 +102,18 @@ def test_without_one_nothing_is_done() -> None:
     in_the_guest.after_load()
     in_the_guest.before_unload("toy")
     assert daemon.known() == {}
+
+
+@pytest.mark.parametrize(("state", "change"), [("started", True), ("stopped", False)])
+def test_module_tells_in_check_mode_what_it_would_do(systemd: Path, state: str, change: bool) -> None:
+    answer = modules.run("daemon", {"state": state, "command": "toyd"}, check=True)
+    assert (answer["failed"], answer["changed"], systemd.read_text()) == (False, change, "inactive\n")
+
+
+def test_module_fails_in_the_words_of_the_program(tmp_path: Path) -> None:
+    """The record in /run is real here, so it is not let get that far: systemd is not there at all."""
+    answer = modules.run("daemon", {"command": "toyd"}, env={"PATH": str(tmp_path)})
+    said = (
+        "the daemon `toyd` can't be looked after: systemctl: No such file or directory; it is a unit of systemd, which"
+    )
+    assert answer["msg"].startswith(said)

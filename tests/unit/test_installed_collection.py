@@ -54,7 +54,7 @@ def test_what_the_checks_stand_on_needs_nothing_that_vexlab_installs() -> None:
 @pytest.fixture
 def collection(tmp_path: Path) -> Path:
     """What the checks need of one, at a place that nothing knows of."""
-    for name in ("plugins", "roles/vexfs_load/files", "tests/stages", "vexlab"):
+    for name in ("plugins", "tests/stages", "vexlab"):
         shutil.copytree(ROOT / name, tmp_path / "installed" / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "installed"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
+from tests.unit import modules
 from tests.unit.gate_evidence import CONTRACT, KERNEL, NOW, STAGES, SUBJECT, a_run, decide, sealed
 from vexlab.cli.gate import gate_group
 from vexlab.errors import UsageProblem, VexlabError
@@ -25,6 +27,12 @@ from vexlab.results import results_file
 from vexlab.results.model import Verdict
 
 ROOT = Path(__file__).parents[2]
+WITHOUT_VEXLAB = """
+import sys
+sys.modules["vexlab"] = None
+from ansible_collections.vexfs.vexlab.plugins.modules import readiness
+readiness.main()
+"""
 WANTED = {"sha256": SUBJECT.sha256, "srcversion": SUBJECT.srcversion, "kernel": KERNEL, "level": "device"}
 Document = dict[str, Any]
 
@@ -45,27 +53,38 @@ def ready(now: datetime = NOW) -> Path:
     return readiness_file.write(SUBJECT, decide(now=now))
 
 
-def role_refuses(path: str, **wanted: str) -> list[str]:
-    """What the role's script says, run as the role runs it: with no vexlab to import."""
-    script = ROOT / "roles/vexfs_load/files/readiness.py"
-    words = json.dumps({"path": path, **WANTED, **wanted})
+def role_refuses(path: str, **wanted: str) -> str:
+    """Why the module refuses, run as a role runs it: with no vexlab to import; empty when it doesn't."""
+    asked = {"path": path, "name": "toyfs", "host": "bench1", "input": "vexfs_load_readiness", "parameters": "debug=0"}
+    about = asked | WANTED | wanted
     done = subprocess.run(
-        [sys.executable, "-I", str(script), words], cwd="/", capture_output=True, text=True, check=True
+        [sys.executable, "-c", WITHOUT_VEXLAB], input=modules.arguments(about), capture_output=True, text=True,
+        check=False, cwd="/",
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    if not answer.get("failed"):
+        assert (answer["changed"], answer["level"]) == (False, "device")
+        return ""
+    told = re.fullmatch(
+        r"toyfs is not loaded into the kernel of bench1: the readiness file (.+?) is refused: (.*)\. Test the module "
+        rf"in a VM first; `vexlab gate --for {about['level']}` says what is missing and writes the file\.",
+        answer["msg"],
     )
-    refusals: list[str] = json.loads(done.stdout)["refusals"]
-    return refusals
+    assert told, answer["msg"]
+    assert told[1] == (path or "(vexfs_load_readiness is not set)")
+    return told[2]
 
 
 def test_good_file_is_accepted_everywhere() -> None:
     path = ready(datetime.now(UTC))
-    assert role_refuses(str(path)) == []
+    assert role_refuses(str(path)) == ""
     assert readiness_file.refusals(path, WANTED, datetime.now(UTC)) == []
 
 
 def test_what_was_tested_may_be_used_and_unasked_options_are_not_looked_at() -> None:
     path = ready(datetime.now(UTC))
-    assert role_refuses(str(path), parameters=" debug=0 ", options_ro="ro", options_rw="rw") == []
-    assert role_refuses(str(path), parameters="debug=0", options_ro="", options_rw="") == []
+    assert role_refuses(str(path), parameters=" debug=0 ", options_ro="ro", options_rw="rw") == ""
+    assert role_refuses(str(path), parameters="debug=0", options_ro="", options_rw="") == ""
 
 
 def test_first_lines_say_what_was_not_claimed() -> None:
@@ -169,19 +188,19 @@ def test_bad_file_is_refused_by_the_role_and_by_check(
     now = datetime.now(UTC)
     path = ready(now)
     act(path)
-    assert why in "; ".join(role_refuses(str(path), **wanted))
+    assert why in role_refuses(str(path), **wanted)
     assert why in "; ".join(readiness_file.refusals(path, WANTED | wanted, now))
 
 
 def test_what_is_not_needed_is_not_named() -> None:
     path = ready(datetime.now(UTC))
     edited(unsigned, hashed=True)(path)
-    [said] = role_refuses(str(path))
-    assert said.endswith("not met: backup (nobody signed)")
+    said = "it reaches level vm, and device is needed; not met: backup (nobody signed)"
+    assert role_refuses(str(path)) == said
 
 
 def test_role_refuses_when_there_is_none() -> None:
-    assert role_refuses("") == ["there is none"]
+    assert role_refuses("") == "there is none"
 
 
 def test_file_of_a_run_that_was_interrupted_reaches_nothing() -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
@@ -60,15 +57,3 @@ def role_choices(role: str, option: str) -> tuple[str, ...]:
     """What a role's argument specification lets an option be."""
     document = read_yaml(root() / "roles" / role / "meta" / "argument_specs.yml")
     return tuple(document["argument_specs"]["main"]["options"][option]["choices"])
-
-
-@cache
-def role_script(role: str, name: str) -> ModuleType:
-    """A script of a role as a module: for what a role must be able to do alone, and vexlab does by the same rules."""
-    path = root() / "roles" / role / "files" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"vexlab_role_{role}_{name}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise VexlabError(f"vexlab is installed without {path}", "install it again")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module

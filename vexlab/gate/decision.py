@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from vexlab.config import installation, target
+from ansible_collections.vexfs.vexlab.plugins.module_utils import readiness
+
+from vexlab.config import target
 from vexlab.gate import run_criteria
 from vexlab.results.model import Contract
 
@@ -88,10 +90,8 @@ class Refused:
     why: str
 
 
-_RULES = installation.role_script("vexfs_load", "readiness")
+LEVELS: tuple[str, ...] = readiness.LEVELS
 
-LEVELS: tuple[str, ...] = _RULES.LEVELS
+OLDEST_DAYS: int = readiness.OLDEST_DAYS  # how long evidence counts at the most, whatever is asked for
 
-OLDEST_DAYS: int = _RULES.OLDEST_DAYS  # how long evidence counts at the most, whatever is asked for
-
-_FUTURE = timedelta(seconds=_RULES.CLOCKS_DIFFER)
+_FUTURE = timedelta(seconds=readiness.CLOCKS_DIFFER)

@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils import readiness
 from filelock import FileLock
 
-from vexlab.config import installation
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import VexlabError
 
@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 def content_hash(record: Record) -> str:
     """sha256 over a record's fields, `sha256` itself aside; the same for any order of them."""
-    return str(installation.role_script("vexfs_load", "readiness").content_hash(record))
+    return readiness.content_hash(record)
 
 
 def append(path: Path, record: Record) -> None:

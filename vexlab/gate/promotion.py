@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils import readiness
+
 from vexlab.config import phases, suite_hash
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import completeness, evidence, hash_chain, run_criteria, setbacks, sign_offs
 from vexlab.gate.decision import (
     _FUTURE,
-    _RULES,
     EVIDENCE,
     MAX_AGE_DAYS,
     OLDEST_DAYS,
@@ -82,7 +83,7 @@ class Gate:
         ]  # fmt: skip
         found.sort(key=lambda criterion: list(TEXTS).index(criterion.key))
         ends = [_time(source.made) + self._max_age for source in self._sources]
-        level = _RULES.reached([asdict(criterion) for criterion in found])
+        level = readiness.reached([asdict(criterion) for criterion in found])
         until = min(ends, default=self._now)
         return Decision(level, tuple(found), tuple(self._sources), self._now, until, contract)
 

@@ -9,21 +9,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils import readiness
 from msgspec import to_builtins
 
 from vexlab import __version__
-from vexlab.config import installation, suite_hash
+from vexlab.config import suite_hash
 from vexlab.config.atomic_file import replace_file
 from vexlab.gate import evidence, hash_chain, sign_offs
 from vexlab.gate.decision import Decision, Subject
-
-_RULES = installation.role_script("vexfs_load", "readiness")
 
 
 def document(subject: Subject, decision: Decision) -> dict[str, Any]:
     """The document, which docs/readiness.schema.json describes."""
     told = {
-        "schema": _RULES.SCHEMA,
+        "schema": readiness.SCHEMA,
         "level": decision.level,
         "not_claimed": decision.not_claimed,
         "module": {"name": subject.name, "sha256": subject.sha256, "srcversion": subject.srcversion},
@@ -36,7 +35,7 @@ def document(subject: Subject, decision: Decision) -> dict[str, Any]:
         "made": decision.made.isoformat(timespec="seconds"),
         "valid_until": decision.valid_until.isoformat(timespec="seconds"),
     }
-    return told | {"sha256": _RULES.content_hash(told)}
+    return told | {"sha256": readiness.content_hash(told)}
 
 
 def write(subject: Subject, decision: Decision) -> Path:
@@ -58,10 +57,10 @@ def runs_relied_on() -> set[str]:
 
 def refusals(path: Path, wanted: dict[str, str], now: datetime) -> list[str]:
     """Why a file lets nothing be loaded: by the role's rules, and by its sources as far as they are here."""
-    found, why = _RULES.read(str(path))
+    found, why = readiness.read(str(path))
     if why:
         return [why]
-    said: list[str] = _RULES.refusals(found, wanted, now.timestamp())
+    said: list[str] = readiness.refusals(found, wanted, now.timestamp())
     runs = {entry.run: entry for entry in evidence.entries()}
     signed = {record["sha256"] for record in hash_chain.read(sign_offs.file_of(str(found["module"]["sha256"])))}
     for source in found["sources"]:

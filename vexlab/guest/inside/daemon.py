@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from roles.vexfs_load.files import daemon
+from plugins.module_utils import daemon
 
 
 def state() -> str:

@@ -14,9 +14,8 @@ import time
 from functools import cache
 from typing import Any
 
-from plugins.module_utils import device
+from plugins.module_utils import daemon, device
 from plugins.module_utils.source_text import text_of
-from roles.vexfs_load.files import daemon
 from vexlab.guest import inside
 from vexlab.guest.testing import agent, answers, kernel_log
 

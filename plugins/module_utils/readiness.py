@@ -1,20 +1,12 @@
-#!/usr/bin/env python3
 """THE rules by which a readiness file lets a module be loaded on a machine that isn't a VM; standard library only.
 
-Usage: readiness.py JSON
-
-JSON holds `path`, what the file must be about (`sha256`, `srcversion`, `kernel`, `level`), and how the module is to be
-used (`parameters`, `options_ro`, `options_rw`; empty options are not asked for). It prints one JSON object with
-`refusals`, a list of sentences: empty when the module may be loaded. `vexlab gate` writes the file, and checks others
-by the same functions.
+`vexlab gate` writes the file and checks others by them, and module `readiness` asks them for a role.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -131,15 +123,3 @@ def _of_its_use(tested: dict[str, str], wanted: dict[str, str]) -> list[str]:
         if said and said != tested.get(name, said):
             found.append(f"it was mounted {mount} with the options '{tested[name]}' when tested, not with '{said}'")
     return found
-
-
-def main() -> None:
-    """Print the refusals."""
-    wanted = json.loads(sys.argv[1])
-    path = wanted.pop("path")
-    document, why = read(path) if path else ({}, "there is none")
-    print(json.dumps({"refusals": [why] if why else refusals(document, wanted, time.time())}))
-
-
-if __name__ == "__main__":
-    main()

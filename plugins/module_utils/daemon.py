@@ -1,8 +1,4 @@
-#!/usr/bin/env python3
 """A program that runs as long as a module is loaded, as a transient unit of systemd; standard library only.
-
-Usage: daemon.py start|stop JSON, with `command`, `directory` and `module`. It prints {"changed"}, and ends with 1 and a
-sentence on standard error when the program does not start, or does not end when it is asked to.
 
 RECORD tells whoever unloads and loads the module again, as tests do, what to stop and to start with it, and whether it
 should be running now.
@@ -12,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -83,6 +78,11 @@ def stop() -> bool:
     return True
 
 
+def forget() -> None:
+    """Write down that nothing is started with a module any more."""
+    RECORD.unlink(missing_ok=True)
+
+
 def record(told: dict[str, Any]) -> None:
     """Write down what is started with a module, and whether it should be running now."""
     RECORD.write_text(json.dumps(told))
@@ -101,21 +101,3 @@ def problem() -> str:
     """What is wrong with the program, if it should be running now; empty when it is."""
     runs = not known().get("runs") or is_running()
     return "" if runs else f"the daemon ended by itself, with {how_it_ended()}"
-
-
-def main() -> int:
-    """Run one verb."""
-    verb, told = sys.argv[1], json.loads(sys.argv[2])
-    try:
-        changed = start(**told) if verb == "start" else stop()
-        if verb == "stop":
-            RECORD.unlink(missing_ok=True)
-    except DaemonError as wrong:
-        print(wrong, file=sys.stderr)
-        return 1
-    print(json.dumps({"changed": changed}))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
