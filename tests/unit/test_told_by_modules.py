@@ -30,6 +30,8 @@ def facts_of(module: str, outcome: str, result: dict[str, Any]) -> dict[str, Any
         ("image", "ok", {"key": "46", "directory": "/i", "built": True}, {events.IMAGE: {"key": "46"}}),
         ("image", "ok", {"removed": {"a": 1}, "kept": {}}, {events.IMAGE: {"removed": {"a": 1}, "kept": {}}}),
         ("image", "failed", {"msg": "The disk is full."}, {}),
+        ("mkfs", "ok", {"device": {"path": "/dev/sdb"}, "changed": True}, {events.DEVICE: {"path": "/dev/sdb"}}),
+        ("mkfs", "ok", {"device": {}, "changed": True}, {}),
         ("guest", "ok", {"guest": {"uuid": "u"}, "module": MODULE, "key": "46"}, {}),
     ],
 )

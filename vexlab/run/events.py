@@ -25,6 +25,8 @@ BUILD = "vexfs_build_result"
 """Among the facts, what a builder told: the module, or `host_problem` where this machine could not try."""
 IMAGER = "vexfs.vexlab.image"  # it tells which image it is, or which are gone
 IMAGE = "vexlab_image_result"
+FORMATTER = "vexfs.vexlab.mkfs"  # it tells what a device is
+DEVICE = "vexfs_mkfs_result"
 _OURS = ("vexfs_", "vexlab_")  # what the names of facts begin with that are told to vexlab
 
 
@@ -123,6 +125,8 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
         facts |= {BUILD: told} if told else {}
     if action == IMAGER and outcome == "ok":
         facts[IMAGE] = {name: result[name] for name in ("key", "removed", "kept") if name in result}
+    if action == FORMATTER and outcome == "ok" and result.get("device"):
+        facts[DEVICE] = result["device"]
     return TaskEnded(
         at, outcome, role, str(data.get("task") or ""), action, bool(result.get("changed")),
         exit_code if isinstance(exit_code, int) else None,

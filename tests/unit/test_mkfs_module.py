@@ -1,0 +1,155 @@
+"""Module mkfs on real images and loop devices: what is formatted, what is refused, and what an end leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit import modules
+from tests.unit.test_recover_module import needs_loops
+
+MADE = 'printf "%s" "$LABEL" >"$DEVICE"'  # stands for mkfs
+
+
+def inputs(here: Path, **other: Any) -> dict[str, Any]:
+    usual = {"image": str(here / "new" / "device.img"), "size_mb": 4, "command": MADE, "label": "a b"}
+    return usual | {"directory": str(here)} | other
+
+
+def attached(image: Path) -> str:
+    return subprocess.run(["losetup", "--associated", image], capture_output=True, text=True, check=True).stdout
+
+
+@needs_loops
+def test_image_is_formatted_through_a_loop_device_once(tmp_path: Path) -> None:
+    image = tmp_path / "new" / "device.img"
+    answer = modules.run("mkfs", inputs(tmp_path))
+    assert (answer["failed"], answer["changed"], answer["device"]) == (False, True, {}), answer
+    assert (image.stat().st_size, image.read_bytes()[:4], attached(image)) == (4 << 20, b"a b\0", "")
+    assert image.stat().st_blocks * 512 < 1 << 20
+    assert not modules.run("mkfs", inputs(tmp_path))["changed"]
+
+
+@needs_loops
+@pytest.mark.parametrize("changed", ["label", "size_mb", "command", "made_by"])
+def test_another_input_makes_another_image(tmp_path: Path, changed: str) -> None:
+    (tmp_path / "build.json").write_text("1")
+    values = {"label": "c", "size_mb": 5, "command": f"{MADE}; :", "made_by": str(tmp_path / "build.json")}
+    modules.run("mkfs", inputs(tmp_path))
+    for check, expected in ((True, True), (False, True), (False, False)):
+        answer = modules.run("mkfs", inputs(tmp_path, **{changed: values[changed]}), check=check)
+        assert answer["changed"] is expected
+
+
+@needs_loops
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("echo out; echo bad >&2; exit 3", "exit code 3: bad"),
+        ("echo out; exit 4", "exit code 4: out"),
+        ("exit 5", "exit code 5: it printed nothing"),
+        ("printf '\\377' >&2; exit 1", "exit code 1: \\xff"),
+        ("kill -SEGV $$", "exit code 139: it printed nothing"),
+    ],
+)
+def test_mkfs_that_fails_is_told_in_its_words(tmp_path: Path, command: str, said: str) -> None:
+    """And leaves no record, so that the next run formats again."""
+    answer = modules.run("mkfs", inputs(tmp_path, command=command))
+    assert answer["msg"] == f"`{command}` failed with {said}"
+    image = tmp_path / "new" / "device.img"
+    assert (attached(image), Path(f"{image}.json").exists()) == ("", False)
+    assert modules.run("mkfs", inputs(tmp_path, command=command), check=True)["changed"]
+
+
+@needs_loops
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signal_detaches_the_loop_device_and_ends_the_command(tmp_path: Path, number: signal.Signals) -> None:
+    """With what it started; the record of an image that was right before is gone as well."""
+    image, record = tmp_path / "new" / "device.img", tmp_path / "new" / "device.img.json"
+    modules.run("mkfs", inputs(tmp_path))
+    command = f"sleep 600 & echo $! >{tmp_path}/child; wait"
+    with subprocess.Popen(modules.command("mkfs"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(modules.arguments(inputs(tmp_path, command=command)))
+        process.stdin.close()
+        process.stdin = None
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text().strip():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert attached(image) != ""
+        process.send_signal(number)
+        said = json.loads(process.communicate(timeout=60)[0])["msg"]
+    assert said == f"formatting {image} was ended by {'Ctrl-C' if number == signal.SIGINT else number.name}"
+    assert (attached(image), record.exists()) == ("", False)
+    child = Path("/proc") / (tmp_path / "child").read_text().strip() / "stat"
+    assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@needs_loops
+def test_check_mode_writes_nothing(tmp_path: Path) -> None:
+    answer = modules.run("mkfs", inputs(tmp_path), check=True)
+    assert (answer["failed"], answer["changed"]) == (False, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_loops
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("state", ["formatted", "absent"])
+def test_image_that_is_attached_is_refused(tmp_path: Path, state: str, check: bool) -> None:
+    """By its real path, which is what the kernel knows."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    image = tmp_path / "real" / "device.img"
+    image.write_bytes(b"kept".ljust(1 << 20))
+    loop = subprocess.run(["losetup", "-f", "--show", image], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        through = f"{tmp_path}/link/device.img"
+        answer = modules.run("mkfs", inputs(tmp_path, image=through, state=state), check=check)
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True)
+    what = "formatted" if state == "formatted" else "removed"
+    assert answer["msg"] == f"{through} is not {what}: it is attached to {Path(loop).name}; unmount it first."
+    assert image.read_bytes()[:4] == b"kept"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("/dev/null"), os.mkfifo])
+def test_what_is_no_regular_file_is_refused(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "image")
+    for check in (True, False):
+        answer = modules.run("mkfs", inputs(tmp_path, image=f"{tmp_path}/image"), check=check)
+        assert answer["msg"] == f"{tmp_path}/image is not formatted: it is not a regular file."
+
+
+def test_nothing_is_removed_when_the_command_can_not_run(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_text("kept")
+    answer = modules.run("mkfs", inputs(tmp_path, image=str(image), directory=f"{tmp_path}/none"))
+    assert answer["msg"] == f"there is no directory {tmp_path}/none, in which the command is to run"
+    assert image.read_text() == "kept"
+
+
+@needs_loops
+def test_image_is_removed_with_its_record(tmp_path: Path) -> None:
+    modules.run("mkfs", inputs(tmp_path))
+    for check, changed, left in ((True, True, 2), (False, True, 0), (False, False, 0)):
+        answer = modules.run("mkfs", inputs(tmp_path, state="absent"), check=check)
+        assert (answer["failed"], answer["changed"]) == (False, changed)
+        assert len(list((tmp_path / "new").iterdir())) == left
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_device_is_refused_before_anything_runs(tmp_path: Path, check: bool) -> None:
+    device = "/dev/disk/by-id/vexlab-nothing"
+    answer = modules.run("mkfs", inputs(tmp_path, device=device, serial="S1", command="touch ran"), check=check)
+    expected = (
+        f"{device} is not formatted: there is no such device." if check else f"{device}: No such file or directory"
+    )
+    assert (answer["msg"], (tmp_path / "ran").exists()) == (expected, False)
