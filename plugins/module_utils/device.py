@@ -10,7 +10,6 @@ import contextlib
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -297,23 +296,14 @@ def held(by_id: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def main() -> int:
-    """Usage: device.py BY_ID SERIAL COMMAND…: run the command, {} in it being the device, if it has that serial number.
+@contextlib.contextmanager
+def identified(by_id: str, serial: str) -> Iterator[str]:
+    """Keep a device open that has this serial number, and tell its path; raises DeviceError when it is another one.
 
-    For what doesn't need a free device, such as to mount what was formatted.
+    For what doesn't need a free device, such as to mount what was formatted. Raises OSError when there is none.
     """
-    by_id, serial, *command = sys.argv[1:]
-    try:
-        with held(by_id):
-            path = os.path.realpath(by_id, strict=True)
-            if said := identity(Kernel().serial(number_of(Path(path).stat().st_rdev)), serial):
-                print(f"{by_id}: {said[0]}", file=sys.stderr)
-                return 1
-            return subprocess.run([path if word == "{}" else word for word in command], check=False).returncode
-    except OSError as problem:
-        print(f"{by_id}: {problem.strerror}", file=sys.stderr)
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    with held(by_id):
+        path = os.path.realpath(by_id, strict=True)
+        if said := identity(Kernel().serial(number_of(Path(path).stat().st_rdev)), serial):
+            raise DeviceError(f"{by_id}: {said[0]}")
+        yield path
