@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible_collections.vexfs.vexlab.plugins.module_utils import daemon as of_the_module
+from ansible_collections.vexfs.vexlab.plugins.modules import daemon as daemon_module
 
 from plugins.module_utils import daemon
 from plugins.module_utils.daemon import DaemonError
@@ -117,3 +119,15 @@ def test_module_fails_in_the_words_of_the_program(tmp_path: Path) -> None:
         "the daemon `toyd` can't be looked after: systemctl: No such file or directory; it is a unit of systemd, which"
     )
     assert answer["msg"].startswith(said)
+
+
+def test_module_starts_and_stops_it_once(systemd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves no record of a program that nobody is to start any more."""
+    record = tmp_path / "of-the-module.json"
+    monkeypatch.setattr(of_the_module, "RECORD", record)
+    monkeypatch.setattr(of_the_module, "STARTED_SECONDS", 0.1)
+    inputs = {"command": "toyd", "directory": "/", "module": "toy"}
+    changed = [daemon_module.apply(inputs | {"state": "started"}, check=False) for _ in range(2)]
+    assert (changed, systemd.read_text(), record.exists()) == ([True, False], "active\n", True)
+    changed = [daemon_module.apply(inputs | {"state": "stopped"}, check=False) for _ in range(2)]
+    assert (changed, systemd.read_text(), record.exists()) == ([True, False], "inactive\n", False)

@@ -7,15 +7,22 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit import modules
+from tests.unit import loop_devices, modules
 from tests.unit.test_recover_module import needs_loops
 
 MADE = 'printf "%s" "$LABEL" >"$DEVICE"'  # stands for mkfs
+
+
+@pytest.fixture(autouse=True)
+def detached(tmp_path: Path) -> Iterator[None]:
+    yield
+    loop_devices.detach_below(tmp_path)
 
 
 def inputs(here: Path, **other: Any) -> dict[str, Any]:
