@@ -17,6 +17,7 @@ from pathlib import Path
 
 from junitparser import JUnitXml
 
+from vexlab.config import stage_list
 from vexlab.report import github
 from vexlab.report.text import cell, place_of
 from vexlab.results.model import DIED, Check, Verdict
@@ -45,6 +46,11 @@ def run(scenario: str) -> bool:
     return succeeded and executed > 0
 
 
+def in_order(junit: Path) -> tuple[Path, int]:
+    """A key to sort JUnit files of stages by: those of one directory in the order in which stages run."""
+    return junit.parents[1], stage_list.position(junit.parent.name)
+
+
 def summarise(scenario: str, results: Path, *, succeeded: bool) -> int:
     """Write junit.xml and report.md of a scenario; how many checks really ran."""
     results.mkdir(parents=True, exist_ok=True)
@@ -52,7 +58,7 @@ def summarise(scenario: str, results: Path, *, succeeded: bool) -> int:
     every, executed = JUnitXml(), 0
     rows = ["| where | checks | passed | failed | skipped |", "|---|---|---|---|---|"]
     failed: list[str] = []
-    for path in sorted(results.rglob("junit.xml")):
+    for path in sorted(results.rglob("junit.xml"), key=in_order):
         where = str(path.parent.relative_to(results))
         for suite in JUnitXml.fromfile(str(path)):
             suite.name = f"{scenario}: {where}"

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ from vexlab.guest.lab import Lab
 from vexlab.report import markdown
 from vexlab.results import logs, results_file
 from vexlab.results.model import Check, Run, Stage, Verdict
+from vexlab.run import run_facts
+from vexlab.run.playbook_run import PlaybookRun
 
 ROOT = Path(__file__).parents[2]
 
@@ -163,3 +166,16 @@ def test_suggested_commands_fit_what_is_there(
     assert problem.message == f"stage mount {stage.verdict}: why"
     assert problem.hint.startswith("vexlab report run-1; vexlab logs --run run-1")
     assert ("vexlab ssh --name one" in problem.hint) == ssh
+
+
+def test_evidence_is_told_in_the_order_of_stages(tmp_path: Path) -> None:
+    """As the report and results.json list it: by their names, `build` would be before `structure`."""
+    for name in ("build", "errors", "load", "structure"):
+        (tmp_path / "stages" / name).mkdir(parents=True)
+        for kept in ("kernel.log", "trace.txt"):
+            (tmp_path / "stages" / name / kept).touch()
+    part = cast(PlaybookRun, SimpleNamespace(directory=tmp_path))
+    names = list(run_facts.evidence_of([part], tmp_path, finished=False))
+    assert names == [
+        f"{what} of {name}" for what in ("kernel log", "trace.txt") for name in ("structure", "build", "load", "errors")
+    ]

@@ -49,3 +49,14 @@ def test_reason_and_place_of_what_failed(
     assert report[-1] == "- stages/mount: names.many failed: 3 of 5 \\| gone"
     line = f"::error file={PLACE[:-2]},line=1,title=default%3A mount/names.many failed::3 of 5 | gone%0Amore\n"
     assert capsys.readouterr().out == (line if on_github else "")
+
+
+def test_stages_are_told_in_the_order_in_which_they_run(molecule: ModuleType, tmp_path: Path) -> None:
+    """Not in that of their names, by which `build` is before `structure`."""
+    order = ["structure", "build", "load", "mkfs", "mount"]
+    for name in sorted(order):
+        (tmp_path / "stages" / name).mkdir(parents=True)
+        (tmp_path / "stages" / name / "junit.xml").write_text(JUNIT)
+    molecule.summarise("default", tmp_path, succeeded=True)
+    rows = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("| stages/")]
+    assert [row.split()[1] for row in rows] == [f"stages/{name}" for name in order]

@@ -42,6 +42,12 @@ def stages() -> tuple[StageSpec, ...]:
     return tuple(stage_spec(entry) for entry in document["stages"])
 
 
+def position(name: str) -> int:
+    """Where a stage stands in THE list, to sort by; what is no stage comes last."""
+    names = [spec.name for spec in stages()]
+    return names.index(name) if name in names else len(names)
+
+
 def stage_spec(entry: dict[str, Any]) -> StageSpec:
     """A stage from its entry in the list; raises UsageProblem for a deadline that would end it before it begins."""
     spec = StageSpec(**entry | {"needs": tuple(entry["needs"])})

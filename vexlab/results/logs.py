@@ -76,6 +76,5 @@ def _executions(directory: Path) -> list[Path]:
 
 def _stages(place: Path) -> list[str]:
     """The stages that left something in the directory of an execution, in their order."""
-    order = [spec.name for spec in stage_list.stages()]
     there = [path.name for path in (place / "stages").iterdir()] if (place / "stages").is_dir() else []
-    return sorted(there, key=lambda name: (order.index(name) if name in order else len(order), name))
+    return sorted(there, key=lambda name: (stage_list.position(name), name))

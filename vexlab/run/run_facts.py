@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vexlab.config import atomic_file, source_tree
+from vexlab.config import atomic_file, source_tree, stage_list
 from vexlab.config.settings import Settings
 from vexlab.errors import VexlabError
 from vexlab.gate import evidence
@@ -101,9 +101,13 @@ def evidence_of(parts: Sequence[PlaybookRun], directory: Path, *, finished: bool
         of = "" if part.directory == directory else f", {part.directory.name.replace('-', ' ')}"
         named = [part.directory / name for name in logs.OF_AN_EXECUTION.values()]
         paths = {path.stem: path for path in named if path.is_file()}
-        kernel_logs = sorted(part.directory.glob("stages/*/kernel.log"))
-        paths |= {f"kernel log of {path.parent.name}": path for path in kernel_logs}
-        kept = [path for name in forensics.KEPT for path in sorted(part.directory.glob(f"stages/*/{name}"))]
+        paths |= {f"kernel log of {path.parent.name}": path for path in _of_stages(part.directory, "kernel.log")}
+        kept = [path for name in forensics.KEPT for path in _of_stages(part.directory, name)]
         paths |= {f"{path.name} of {path.parent.name}": path for path in kept}
         found |= {f"{name}{of}": str(path.relative_to(directory)) for name, path in paths.items()}
     return found
+
+
+def _of_stages(directory: Path, name: str) -> list[Path]:
+    """Return the files of a name that stages left in the directory of an execution, in the stages' order."""
+    return sorted(directory.glob(f"stages/*/{name}"), key=lambda path: stage_list.position(path.parent.name))
