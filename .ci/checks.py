@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,11 @@ DOCUMENT = ROOT / "docs" / "checks.md"
 HAS = {"device": "a device", "module": "a module of its own", "loadable": "a module"}  # words of `needs` in pytest.ini
 HEAD = """# Checks
 
-What is demanded of a filesystem, stage by stage. A check is named in results as `module.check`, with the case that it
-was tried on in brackets where it has several. It is skipped, with that reason, on a target that doesn't claim the
-capabilities that it needs, or that lacks what else it needs: [targets.md](targets.md) says what each of them means.
+What is demanded of a filesystem, stage by stage. Results name a check as `module.check`. Where a
+check was tried on several cases, the case follows in brackets.
+
+A check is skipped, with that reason, on a target that doesn't claim the capabilities that it needs,
+or that lacks what else it needs. [targets.md](targets.md) says what each of them means.
 
 This file is written by `python .ci/checks.py`, from the checks in `tests/stages/`.
 """
@@ -57,13 +60,47 @@ def section(title: str, directory: Path) -> Iterator[str]:
         yield ""
 
 
+def demanded() -> Iterator[str]:
+    """Yield the lines about the checks that no target can leave out, and those that none can that is written to."""
+    of_all = [each for each in check_list.checks() if not each.of_every_stage]
+    yield "\n## Demanded of every target\n"
+    yield (
+        "These checks need no capability. What else a target must have for one is in brackets. Some tell advice and "
+        "no verdict, as [targets.md](targets.md#capabilities) says.\n"
+    )
+    yield from (f"- {line}" for line in by_module([each for each in of_all if not each.requires]))
+    yield "\nThese need `read-write` alone, so whoever claims that has them all:\n"
+    yield from (f"- {line}" for line in by_module([each for each in of_all if each.requires == ("read-write",)]))
+    yield ""
+
+
+def by_module(checks: list[CheckSpec]) -> Iterator[str]:
+    """Yield the checks of each module in a line, with what else each needs."""
+    modules: dict[str, list[str]] = {}
+    for each in checks:
+        needs = ", ".join(HAS.get(what, what.replace("-", " ")) for what in each.needs)
+        module, _, name = each.full_name.partition(".")
+        modules.setdefault(module, []).append(f"`{name}`{f' ({needs})' if needs else ''}")
+    for module, names in modules.items():
+        yield f"`{module}`: {', '.join(names)}"
+
+
+def fit(text: str) -> str:
+    """Text in lines of at most 100 columns, as every document has them."""
+    lines = text.split("\n")
+    indent = "  " if text.startswith("- ") else ""
+    wrapper = textwrap.TextWrapper(width=100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) for line in lines)
+
+
 def document() -> str:
     """The whole document, as it should be."""
-    lines = [HEAD]
+    lines = [HEAD, *demanded()]
     for stage in stage_list.stages():
         lines += section(f"{stage.title} (`{stage.name}`)", CHECKS / stage.name)
     lines += section("At the end of every stage", CHECKS / check_list.EVERY_STAGE)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+    wrapped = [part if "|" in part else fit(part) for part in lines]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(wrapped)).rstrip() + "\n"
 
 
 if __name__ == "__main__":

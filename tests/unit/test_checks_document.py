@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from vexlab.config import check_list
+from vexlab.config import check_list, target
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +50,15 @@ def checks() -> ModuleType:
 
 def test_document_is_current(checks: ModuleType) -> None:
     assert checks.DOCUMENT.read_text(encoding="utf-8") == checks.document(), "write it anew: python .ci/checks.py"
+
+
+def test_lengths_of_symbolic_links_are_those_that_are_promised() -> None:
+    """What the capability says of them, in the schema and in targets.md."""
+    text = (ROOT / "tests/guest/mount/test_links.py").read_text(encoding="utf-8")
+    lengths = ast.literal_eval(text.partition("LENGTHS = ")[2].partition("\n")[0])
+    said = f"targets of {min(lengths)} to {max(lengths):,} bytes"
+    assert said in str(target.schema()["properties"]["vexlab_capabilities"])
+    assert said in (ROOT / "docs/targets.md").read_text(encoding="utf-8")
 
 
 def test_each_check_says_why_it_is_there() -> None:

@@ -20,8 +20,10 @@ import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils import device as devices
 from ansible_collections.vexfs.vexlab.plugins.module_utils.device import DeviceError
 from ansible_collections.vexfs.vexlab.plugins.modules import backup
+from click.testing import CliRunner
 
 from tests.unit import modules
+from vexlab.cli.main import cli
 from vexlab.config import phases, stage_list
 from vexlab.errors import UsageProblem
 from vexlab.gate import phase_order
@@ -629,3 +631,27 @@ class TestOpenForWriting:
             assert int(done.stdout) > 0
         else:
             assert devices.Kernel().writers({"7:0"})[1] > 0
+
+
+DISK = ("--device", "/dev/disk/by-id/x")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["device", "check", "--device", "/dev/sdb", "--serial", "S1"], "'/dev/sdb' is not /dev/disk/by-id/NAME"),
+        (["device", "check", "--device", "/dev/disk/by-id/../sdb", "--serial", "S1"], "is not /dev/disk/by-id/NAME"),
+        (["device", "check", "--device", "/dev/disk/by-id/..", "--serial", "S1"], "is not /dev/disk/by-id/NAME"),
+        (["device", "check", *DISK, "--serial", " "], "it is empty"),
+        (["device", "check", *DISK, "--serial", "S1", "--overwrite", "ext4 xfs"], "not the type of a signature"),
+        (["device", "backup", *DISK, "--serial", "S1", "--to", "backups"], "'backups' is not an absolute path"),
+        (["device", "restore", *DISK, "--serial", "S1", "--backup", "b.zst"], "'b.zst' is not an absolute path"),
+        (["device", "test", *DISK, "--serial", "S1", "--phase", "4"], "4 is not in the range"),
+        (["recover", "--restore", "/b.zst", "--device", "sdb", "--serial", "S1"], "'sdb' is not /dev/disk/by-id/NAME"),
+    ],
+)
+def test_bad_option_is_usage(words: list[str], said: str) -> None:
+    """And told before an inventory is read or a host is asked: nothing of it depends on them."""
+    done = CliRunner().invoke(cli, [*words, "--inventory", "/nowhere.yml"], terminal_width=200)
+    assert done.exit_code == 2, done.output
+    assert said in done.output

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -67,17 +69,45 @@ def test_each_option_says_what_it_is(name: str) -> None:
         assert any(word in option.help for word in words), option.help
 
 
-def test_manual_pages_are_current(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("man_pages", ROOT / ".ci" / "man.py")
+def generator(name: str) -> ModuleType:
+    """A program of `.ci` that writes a document."""
+    spec = importlib.util.spec_from_file_location(f"ci_{name}", ROOT / ".ci" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.write(tmp_path)
+    return module
+
+
+def test_manual_pages_are_current(tmp_path: Path) -> None:
+    generator("man").write(tmp_path)
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     kept = {path.name: path.read_text() for path in (ROOT / "docs" / "man").iterdir()}
     assert kept == made, "write them anew: python .ci/man.py"
     assert f"{'-'.join(['vexlab', 'gate', 'sign'])}.1" in made
+
+
+def test_page_of_options_is_current() -> None:
+    """Every option of every command is in a document, in the words of its help."""
+    page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    assert page == generator("options").document(), "write it anew: python .ci/options.py"
+    sections = dict(re.findall(r"^## `(.*?)`\n(.*?)(?=^## |\Z)", page, re.M | re.S))
+    assert set(sections) == set(ALL)
+    for name, command in ALL.items():
+        options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+        assert all(each.opts[-1] in sections[name] for each in options)
+
+
+def test_page_of_commands_has_each_of_them() -> None:
+    """A row of its table, or a part of the row of its group."""
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    rows = "\n".join(re.findall(r"^\| `(vexlab .*?)` \|", page, re.M)).replace("\\|", "|")
+    last = [name for name in ALL if not isinstance(ALL[name], click.Group)]
+    missing = [name for name in last if not re.search(rf"^{name}\b", rows, re.M)]
+    groups = dict(re.findall(r"^(vexlab \w+) ([\w|]+)$", rows, re.M))
+    assert [
+        name for name in missing if name.split()[-1] not in groups.get(" ".join(name.split()[:2]), "").split("|")
+    ] == []
 
 
 def completed(tmp_path: Path, words: str) -> list[str]:

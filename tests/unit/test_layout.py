@@ -30,20 +30,33 @@ def options_of(role: str) -> dict[str, Any]:
     return options
 
 
+def type_of(option: dict[str, Any]) -> str:
+    """The type of an input as a table tells it, or its choices."""
+    if "choices" in option:
+        return " / ".join(f"`{choice}`" for choice in option["choices"])
+    return str(option["type"]) + (f" of {option['elements']}" if "elements" in option else "")
+
+
+def row_of(name: str, option: dict[str, Any]) -> str:
+    """A line of the table: what a description says of being required has a column of its own."""
+    default = option.get("default")
+    shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default not in ("", None) else ""
+    meaning = " ".join(str(option.get("description", "")).split())
+    meaning = re.sub(r"C\(([^)]*)\)", r"`\1`", meaning)
+    meaning = re.sub(r"B\(([^)]*)\)", r"**\1**", meaning)
+    said = re.search(r" ?Required(?:,? (.*?))?\.(?= |$)", meaning)
+    required = "yes" if option.get("required") or (said and not said[1]) else said[1] if said else "no"
+    if said:
+        meaning = f"{meaning[: said.start()]}{meaning[said.end() :]}".strip()
+    return f"| `{name}` | {type_of(option)} | {required} | {shown} | {meaning} |"
+
+
 def inputs_table(role: str) -> str:
-    """The README's table of a role's inputs, from its argument specification."""
-    rows = ["\n| input | type | default | meaning |", "|---|---|---|---|"]
+    """The README's table of a role's inputs, from its argument specification; of a list of dicts their keys too."""
+    rows = ["\n| input | type | required | default | meaning |", "| -- | -- | -- | -- | -- |"]
     for name, option in options_of(role).items():
-        kind = option["type"] + (f" of {option['elements']}" if "elements" in option else "")
-        kind = " / ".join(f"`{choice}`" for choice in option["choices"]) if "choices" in option else kind
-        default = option.get("default")
-        shown = (
-            f"`{str(default).lower() if isinstance(default, bool) else default}`" if default not in ("", None) else ""
-        )
-        meaning = " ".join(option["description"].split()) if isinstance(option["description"], str) else ""
-        meaning = re.sub(r"C\(([^)]*)\)", r"`\1`", meaning)
-        meaning = re.sub(r"B\(([^)]*)\)", r"**\1**", meaning)
-        rows.append(f"| `{name}` | {kind} | {shown} | {meaning} |")
+        rows.append(row_of(name, option))
+        rows += [row_of(f"{name}[].{key}", each) for key, each in option.get("options", {}).items()]
     return "\n".join(rows) + "\n\n"
 
 
@@ -95,6 +108,13 @@ def test_readme_says_what_the_specification_says(role: str) -> None:
     found = TABLE.search(text)
     assert found, f"roles/{role}/README.md has no inputs table between its markers"
     assert found[0] == inputs_table(role), "write it anew: python tests/unit/test_layout.py"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_input_that_is_required_has_no_default(role: str) -> None:
+    """Nor could it be left out otherwise."""
+    always = {name for name, option in options_of(role).items() if re.search(r"Required\.", str(option["description"]))}
+    assert all(options_of(role)[name]["default"] == "" for name in always)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -50,7 +50,7 @@ def verbose_option(command: Command) -> Command:
 
 progress_option = click.option(
     "--progress", type=click.Choice(["text", "json"]), default="text", show_default=True, expose_value=False,
-    callback=_tell_programs, help="How stderr tells how far it is: for people, or as one JSON object per line.",
+    callback=_tell_programs, help="Form of the progress on stderr: text for people, or one JSON object per line.",
 )  # fmt: skip
 
 

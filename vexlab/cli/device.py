@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,37 @@ from vexlab.run.hardware_run import (
 )
 
 
+def disk_path(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Check the path of a disk as it is typed; raises BadParameter for one that names it by what can change."""
+    if value is not None and not re.fullmatch(r"/dev/disk/by-id/(?!\.{1,2}$)[^/]+", value):
+        raise click.BadParameter(
+            f"{value!r} is not /dev/disk/by-id/NAME; `ls -l /dev/disk/by-id` on the host lists them."
+        )
+    return value
+
+
+def serial_number(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Check a serial number as it is typed; raises BadParameter for none."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; `lsblk -o NAME,SERIAL` on the host shows it.")
+    return value
+
+
+def path_on_host(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Check a path on the device's host; raises BadParameter for a relative one, which nothing could be relative to."""
+    if value is not None and not value.startswith("/"):
+        raise click.BadParameter(f"{value!r} is not an absolute path of the device's host.")
+    return value
+
+
+def signatures(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Check types of signatures as they are typed; raises BadParameter for what wipefs can't call one."""
+    for value in values:
+        if not re.fullmatch(r"[\w.+-]+", value):
+            raise click.BadParameter(f"{value!r} is not the type of a signature; `wipefs DEVICE` shows them.")
+    return values
+
+
 def disk_options(command: Command) -> Command:
     """Where the device is, and what tells it from every other."""
 
@@ -49,9 +81,20 @@ def disk_options(command: Command) -> Command:
             "--host", metavar="NAME", help="The host of that group; it may be left out when there is only one."
         ),
         click.option(
-            "--device", "by_id", required=True, metavar="/dev/disk/by-id/NAME", help="Path of the whole disk."
+            "--device",
+            "by_id",
+            required=True,
+            callback=disk_path,
+            metavar="/dev/disk/by-id/NAME",
+            help="Path of the whole disk.",
         ),
-        click.option("--serial", required=True, help="Serial number of the disk, as you read it off it."),
+        click.option(
+            "--serial",
+            required=True,
+            callback=serial_number,
+            metavar="SERIAL",
+            help="Serial number of the disk, as you read it off it.",
+        ),
         verbose_option,
     ]
     return with_all(options, wrapper)
@@ -60,6 +103,7 @@ def disk_options(command: Command) -> Command:
 overwrite_option = click.option(
     "--overwrite",
     multiple=True,
+    callback=signatures,
     metavar="TYPE",
     help="A signature that the device may lose, such as ext4; may be given more than once.",
 )
@@ -93,7 +137,13 @@ def check(disk: Disk, overwrite: tuple[str, ...], as_json: bool, **given: Any) -
 
 @device_group.command()
 @disk_options
-@click.option("--to", "directory", metavar="DIR", help="Directory of the host in which the backup is written.")
+@click.option(
+    "--to",
+    "directory",
+    callback=path_on_host,
+    metavar="DIR",
+    help="Directory of the host in which the backup is written.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the backup's record on stdout.")
 def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
     """Back the device up into a file on its own host, and read that back."""
@@ -107,7 +157,14 @@ def backup(disk: Disk, directory: str | None, as_json: bool) -> None:
 
 @device_group.command()
 @disk_options
-@click.option("--backup", "file", required=True, metavar="FILE", help="Path of the backup on the device's host.")
+@click.option(
+    "--backup",
+    "file",
+    required=True,
+    callback=path_on_host,
+    metavar="FILE",
+    help="Path of the backup on the device's host.",
+)
 def restore(disk: Disk, file: str) -> None:
     """Overwrite the device with its backup, and read it back."""
     record = play("device_restore", disk, None, vexlab_device_backup=file)["vexlab_backup_result"]
@@ -118,11 +175,14 @@ def restore(disk: Disk, file: str) -> None:
 @disk_options
 @click.option(
     "--phase",
+    metavar="1|2|3",
     type=click.IntRange(1, 3),
     required=True,
     help="Number of the phase: 1 is read-only, 2 read-write, 3 stress.",
 )
-@click.option("--backup", "file", metavar="FILE", help="Path of the device's backup on its host.")
+@click.option(
+    "--backup", "file", callback=path_on_host, metavar="FILE", help="Path of the device's backup on its host."
+)
 @click.option("--no-backup", is_flag=True, help="Do without a backup: nobody wants the content back.")
 @click.option("--readiness", metavar="FILE", help="Readiness file of the module, as vexlab gate writes it.")
 @overwrite_option
@@ -132,7 +192,7 @@ def restore(disk: Disk, file: str) -> None:
     "--quick",
     is_flag=True,
     default=None,
-    help="Do a quarter of everything in stage stress; the run counts for no later phase.",
+    help="Do less in stage stress, mostly a quarter; the run counts for no later phase.",
 )
 @json_option
 def test(

@@ -28,7 +28,7 @@ def subject_options(command: Command) -> Command:
     """Which module is asked about: a file, that of a run, or that of a lab's last run."""
     options = [
         click.option(
-            "--module", type=click.Path(path_type=Path), metavar="FILE", help="The module file that is asked about."
+            "--module", type=click.Path(path_type=Path), metavar="FILE", help="Ask about the module in this file."
         ),
         click.option(
             "--run",
@@ -136,7 +136,10 @@ def excuse(*, run: str, operator: str, note: str) -> None:
 @gate_group.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--module", type=click.Path(path_type=Path), metavar="FILE", help="The module file that it must be about."
+    "--module",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Module file that the readiness file must be about.",
 )
 @level_option
 @json_option

@@ -98,7 +98,7 @@ def _text(log: Log) -> str:
 
 @click.command()
 @lab_option
-@click.option("-f", "--follow", is_flag=True, help="Go on as the console does, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the console until Ctrl-C.")
 @click.option(
     "-n",
     "--lines",

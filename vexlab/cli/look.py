@@ -63,7 +63,10 @@ def _install() -> None:
 @lab_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(name: str, command: tuple[str, ...]) -> None:
-    """Log in to the guest, or run COMMAND there."""
+    """Log in to the guest, or run COMMAND there.
+
+    The exit code is that of the command, or of the shell that was left; 255 is ssh's own, when it could not connect.
+    """
     arguments = existing(name).ssh_command(command)
     os.execvp(arguments[0], arguments)  # noqa: S606  it becomes the command
 

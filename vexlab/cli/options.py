@@ -42,7 +42,10 @@ SOURCE = (
     ),
 )
 AMOUNTS = (
-    _option("--cycles", type=click.IntRange(min=1), metavar="N", help="How many times stage stress loads, and mounts."),
+    _option(
+        "--cycles", type=click.IntRange(min=1), metavar="N",
+        help="How many times stage stress loads the module, and mounts the filesystem.",
+    ),
     _option(
         "--seed", type=click.IntRange(min=1), metavar="N",
         help="Seed of what is random in stage stress, to repeat a run.",

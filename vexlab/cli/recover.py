@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from vexlab.cli.common import stderr, verbose_option
-from vexlab.cli.device import log_printer
+from vexlab.cli.device import disk_path, log_printer, path_on_host, serial_number
 from vexlab.config import installation
 from vexlab.errors import GuestProblem, UsageProblem, VexlabError
 from vexlab.guest import hardware, recovery
@@ -55,10 +55,16 @@ class Asked:
 @click.option("--type", "kind", metavar="TYPE", help="Type of the module's filesystem; it belongs to --module.")
 @click.option("--lazy", is_flag=True, help="Unmount what is busy out of sight; it stays in use until its users end.")
 @click.option("--sysrq", is_flag=True, help="Have the kernel log its blocked tasks and CPUs first.")
-@click.option("--restore", "file", metavar="FILE", help="Restore the device from this backup afterwards.")
-@click.option("--device", "by_id", metavar="/dev/disk/by-id/NAME", help="The device that --restore writes.")
-@click.option("--serial", help="Serial number of the device that --restore writes.")
-@click.option("--take-over", is_flag=True, help="Free a machine that is in use by a controller that is gone for good.")
+@click.option(
+    "--restore", "file", callback=path_on_host, metavar="FILE", help="Restore the device from this backup afterwards."
+)
+@click.option(
+    "--device", "by_id", callback=disk_path, metavar="/dev/disk/by-id/NAME", help="The device that --restore writes."
+)
+@click.option(
+    "--serial", callback=serial_number, metavar="SERIAL", help="Serial number of the device that --restore writes."
+)
+@click.option("--take-over", is_flag=True, help="Free a machine whose controller is gone for good.")
 @verbose_option
 def recover(
     *, name: str | None, inventory: str | None, host: str | None, module: str | None, kind: str | None, lazy: bool,

@@ -63,6 +63,7 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
 @click.option(
     "-n",
     "number",
+    metavar="N",
     type=click.IntRange(min=0),
     default=LISTED,
     show_default=True,
@@ -95,6 +96,7 @@ def runs_group(context: click.Context, name: str | None, number: int, as_json: b
 @runs_group.command("prune")
 @click.option(
     "--keep",
+    metavar="N",
     type=click.IntRange(min=1),
     default=KEPT,
     show_default=True,

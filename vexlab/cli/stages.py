@@ -77,7 +77,7 @@ def _show_unchanged(order: Order, run: Run) -> None:
 @choice_options("Only this stage, and those before it that it can't do without; may be given more than once.")
 @amount_options
 @click.option(
-    "--quick", is_flag=True, default=None, help="Do a quarter of everything in stage stress, with the same checks."
+    "--quick", is_flag=True, default=None, help="Do less in stage stress, mostly a quarter, with the same checks."
 )
 @fail_fast_option
 @click.option("--keep-going", is_flag=True, hidden=True, help="What is done anyway; for the scripts that say so.")

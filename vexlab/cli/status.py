@@ -18,7 +18,7 @@ from vexlab.run import run_directory
 
 
 @click.command()
-@click.option("--name", metavar="LAB", help="Tell of this lab only.", shell_complete=completion.lab_names)
+@click.option("--name", metavar="LAB", help="Show this lab only.", shell_complete=completion.lab_names)
 @json_option
 def status(name: str | None, as_json: bool) -> None:
     """Tell of each lab: what it tests, its guest, its last run."""
