@@ -18,16 +18,17 @@ DOCUMENT = HERE.parents[1] / "docs" / "reliability.md"
 INTRODUCTION = """\
 # Injected faults, and what came of them
 
-`make faults` injects each of these into a real lab and writes this file: it tells what was seen, not what was expected.
-A fault passes when verdict and exit code are the ones that it must have, nothing is left on the machine, and the next
-`vexlab up` comes to what it must. Anything else is in the last column.
+`make faults` injects each of these into a real lab and writes this file. It tells what was seen,
+not what was expected. A fault passes when verdict and exit code are the ones that it must have,
+nothing is left on the machine, and the next `vexlab up` comes to what it must. Anything else is in
+the last column.
 
-What counts as left: processes, mounts, loop devices, sockets, temporary files, listening ports, locks that are held,
-half-written files. A guest that is up and known to its lab does not. The next `up` is not run where the fault came
-before anything was begun.
+These count as left: processes, mounts, loop devices, sockets, temporary files, listening ports,
+locks that are held, half-written files. A guest that is up and known to its lab does not count. The
+next `up` is not run where the fault came before anything was begun.
 
-The lab under test claims little of its filesystem, so that a run is short. `docs/development.md` tells how to add a
-fault.
+The lab under test claims little of its filesystem, so that a run is short.
+[development.md](development.md#adding-an-injected-fault) tells how to add a fault.
 """
 HEADINGS = (
     "| fault | how it is injected | verdict | exit code | left | next `up` | as wanted |\n|---|---|---|---|---|---|---|"
