@@ -128,7 +128,7 @@ def prune(*, keep: int, days: int, name: str | None, dry_run: bool, yes: bool, a
     if removals and not dry_run:
         _confirm(yes)
         prune_runs.remove(removals)
-        stderr.say("they are removed")
+        stderr.say("the runs are removed")
     if as_json:
         click.echo(json.dumps(_told(removals, removed=not dry_run), indent=2))
 
