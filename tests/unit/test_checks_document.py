@@ -54,7 +54,7 @@ def test_document_is_current(checks: ModuleType) -> None:
 
 def test_lengths_of_symbolic_links_are_those_that_are_promised() -> None:
     """What the capability says of them, in the schema and in targets.md."""
-    text = (ROOT / "tests/guest/mount/test_links.py").read_text(encoding="utf-8")
+    text = (ROOT / "tests/stages/mount/test_links.py").read_text(encoding="utf-8")
     lengths = ast.literal_eval(text.partition("LENGTHS = ")[2].partition("\n")[0])
     said = f"targets of {min(lengths)} to {max(lengths):,} bytes"
     assert said in str(target.schema()["properties"]["vexlab_capabilities"])
