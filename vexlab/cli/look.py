@@ -8,18 +8,14 @@ import os
 
 import click
 
-from vexlab.cli import completion
-from vexlab.cli.common import chosen_run, existing, json_option, stderr, stdout
+from vexlab.cli.common import existing, json_option, stderr, stdout
 from vexlab.cli.options import lab_option
 from vexlab.config import installation
 from vexlab.config.settings import Settings
 from vexlab.errors import HostProblem
-from vexlab.gate import promotion
 from vexlab.guest import doctor
 from vexlab.guest.lab import Lab
-from vexlab.report import junit_file, markdown
 from vexlab.report.terminal import Progress
-from vexlab.results import archive, logs
 from vexlab.run import plain_playbooks, scratch
 
 
@@ -69,35 +65,3 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
     """
     arguments = existing(name).ssh_command(command)
     os.execvp(arguments[0], arguments)  # noqa: S606  it becomes the command
-
-
-@click.command("report")
-@click.argument("run", required=False, shell_complete=completion.run_names)
-@click.option(
-    "--name",
-    metavar="LAB",
-    help="Take the last run of this lab, instead of the last of all.",
-    shell_complete=completion.lab_names,
-)
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["markdown", "json", "junit"]),
-    default="markdown",
-    show_default=True,
-    help="The form of the report.",
-)
-@json_option
-def report_command(run: str | None, name: str | None, kind: str, as_json: bool) -> None:
-    """Print the report of RUN, or of the last run."""
-    document = chosen_run(run, name)
-    if kind == "junit" and not as_json:
-        with scratch.directory() as directory:  # the one in the run's directory is sealed
-            junit_file.write_junit(document, directory / "junit.xml", archive.find(document.run))
-            click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
-    elif kind == "json" or as_json:
-        click.echo(markdown.render_json(document), nl=False)
-    else:
-        traces = logs.traces(archive.find(document.run))
-        decision = promotion.about(document)
-        click.echo(markdown.render_markdown(document, decision=decision, traces=traces), nl=False)
