@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import click
 
 from vexlab.cli import completion
 from vexlab.cli.common import chosen_run, existing, json_option, stderr, stdout
+from vexlab.cli.history import write_site
 from vexlab.cli.options import lab_option
 from vexlab.config import installation
 from vexlab.config.settings import Settings
-from vexlab.errors import HostProblem
+from vexlab.errors import HostProblem, UsageProblem
 from vexlab.gate import promotion
 from vexlab.guest import doctor
 from vexlab.guest.lab import Lab
@@ -84,9 +86,18 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
     show_default=True,
     help="The form of the report.",
 )
+@click.option(
+    "--site", metavar="DIR", type=click.Path(path_type=Path),
+    help="Write a static site of all runs into this directory, or bring the one there up to date.",
+)  # fmt: skip
 @json_option
-def report_command(run: str | None, name: str | None, kind: str, as_json: bool) -> None:
+def report_command(*, run: str | None, name: str | None, kind: str, site: Path | None, as_json: bool) -> None:
     """Print the report of RUN, or of the last run."""
+    if site is not None:
+        if run or name or kind != "markdown" or as_json:
+            raise UsageProblem("a site is of all runs, and no other form of a report", "leave the rest out")
+        write_site(site)
+        return
     document = chosen_run(run, name)
     if kind == "junit" and not as_json:
         with scratch.directory() as directory:  # the one in the run's directory is sealed

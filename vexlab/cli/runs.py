@@ -14,11 +14,11 @@ from rich.text import Text
 from vexlab.cli import completion
 from vexlab.cli.common import json_option, stderr, stdout
 from vexlab.cli.first_screen import WholeSentences
-from vexlab.cli.history import asked, edited, warn
+from vexlab.cli.history import asked, edited, html_option, one_form, warn
 from vexlab.config import user_directories
 from vexlab.errors import UsageProblem
 from vexlab.history.past_runs import PastRun
-from vexlab.report import sparkline
+from vexlab.report import history_pages, sparkline
 from vexlab.report.terminal import STYLES, age
 from vexlab.report.text import _clean
 from vexlab.results import archive, results_file
@@ -31,15 +31,12 @@ KEPT = 10  # of each lab, when nothing else was asked for
 HEADING = ("run", "age", "target", "verdict", "wrong", "by stage", "first cause")
 
 
-def _cells(run: PastRun) -> list[Text]:
-    """A run as it is listed: of one that has not ended, whether it still goes on or was killed."""
-    word, (sign, style) = str(run.verdict), STYLES[run.verdict]
-    if not run.finished:
-        goes_on = run_directory.is_running(user_directories.runs_directory() / run.name)
-        word, sign, style = "running" if goes_on else "killed", "…", "cyan"
+def _cells(run: PastRun, word: str) -> list[Text]:
+    """A run as it is listed; `word` is what is said of one that has not ended, in the place of its verdict."""
+    sign, style = ("…", "cyan") if word else STYLES[run.verdict]
     wrong = sum(max(0, count) for count in run.wrong.values())
     bars = sparkline.bars(run.wrong.values())
-    texts = [run.name, age(run.started), run.target, f"{sign} {word}", str(wrong or ""), bars, run.cause]
+    texts = [run.name, age(run.started), run.target, f"{sign} {word or run.verdict}", str(wrong or ""), bars, run.cause]
     styles = ["", "", "", style, "", style if wrong else "dim", ""]
     return [Text(" ".join(_clean(text).split()), style) for text, style in zip(texts, styles, strict=True)]
 
@@ -65,8 +62,9 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
     help="Number of runs that are listed; 0 is all.",
 )
 @json_option
+@html_option
 @click.pass_context
-def runs_group(context: click.Context, name: str | None, number: int, as_json: bool) -> None:
+def runs_group(context: click.Context, *, name: str | None, number: int, as_json: bool, as_page: bool) -> None:
     """List the runs, the newest first.
 
     By stage there is a bar for how many checks went wrong in it, each step twice as many, and a dot where it was not
@@ -76,15 +74,20 @@ def runs_group(context: click.Context, name: str | None, number: int, as_json: b
     """
     if context.invoked_subcommand is not None:
         return
+    one_form(as_json=as_json, as_page=as_page)
     known = asked(lambda past: past.runs(name))[::-1]
     chosen = known[: number or None]
-    warn(edited({run.name: run for run in chosen}))
+    doubts = warn(edited({run.name: run for run in chosen}))
+    words = run_directory.words_of({run.name: run.finished for run in chosen})
     if as_json:
         directory = user_directories.runs_directory()
         runs, _ = archive.read_all(directory / run.name for run in chosen)
         click.echo(json.dumps([results_file.to_document(run) for run in runs], indent=2))
         return
-    rows = [[Text(word, "bold") for word in HEADING], *(_cells(run) for run in chosen)]
+    if as_page:
+        click.echo(history_pages.of_runs(chosen, words, doubts=doubts), nl=False)
+        return
+    rows = [[Text(word, "bold") for word in HEADING], *(_cells(run, words.get(run.name, "")) for run in chosen)]
     for line in _aligned(rows) if chosen else []:
         stdout.print(line, no_wrap=True, overflow="ellipsis")  # what the screen has room for; the report has all
     if len(known) > len(chosen):

@@ -50,22 +50,25 @@ def ask(question: Callable[[PastRuns], T]) -> T:
     path = user_directories.index_file()
     for _ in range(2):
         try:
-            with _opened(path) as connection:
-                return question(PastRuns(connection))
+            connection = _opened(path)
         except sqlite3.DatabaseError:
-            with contextlib.suppress(OSError, filelock.Timeout), _lock(path):
-                _discard(path)
+            _throw_away(path)
+            continue
         except (OSError, filelock.Timeout):
             break
+        with contextlib.closing(connection):
+            try:
+                return question(PastRuns(connection))
+            except sqlite3.DatabaseError:
+                _throw_away(path)
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(_TABLES)
         _update(connection)
         return question(PastRuns(connection))
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the index, up to date, for reading; one command at a time writes to it."""
+def _opened(path: Path) -> sqlite3.Connection:
+    """Open the index, up to date; one command at a time writes to it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(path):
         connection = _connect(path)
@@ -79,9 +82,13 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         except BaseException:
             connection.close()
             raise
-    with contextlib.closing(connection):
-        connection.execute("BEGIN")  # what is read belongs together, whoever writes meanwhile
-        yield connection
+    return connection
+
+
+def _throw_away(path: Path) -> None:
+    """Remove a damaged index, as far as that can be done; who has it open goes on with what is in it."""
+    with contextlib.suppress(OSError, filelock.Timeout), _lock(path):
+        _discard(path)
 
 
 def _lock(path: Path) -> filelock.BaseFileLock:

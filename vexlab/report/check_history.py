@@ -25,10 +25,14 @@ def show(found: Sequence[CheckHistory], runs: Mapping[str, PastRun], number: int
         return
     shown = list(runs)[-SIGNS:]
     width = max(len(_clean(each.check)) for each in found)
-    for each in found:
-        verdicts = {outcome.run: outcome.verdict for outcome in each.outcomes}
-        signs = strip(verdicts.get(name) for name in shown)
+    for each, signs in zip(found, strips(found, shown), strict=True):
         screen.say(f"{_clean(each.check):<{width}}  {signs}  {rate(each)}", "red" if each.failed else "")
+
+
+def strips(found: Sequence[CheckHistory], runs: Sequence[str]) -> list[str]:
+    """The signs of each check in these runs, in their order."""
+    by_run = ({outcome.run: outcome.verdict for outcome in each.outcomes} for each in found)
+    return [strip(verdicts.get(name) for name in runs) for verdicts in by_run]
 
 
 def rate(history: CheckHistory) -> str:
