@@ -94,6 +94,13 @@ def test_index_follows_the_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verdicts() == {"000000": "hung", "000002": "passed"}
 
 
+def test_many_runs_that_must_be_read_first_are_told() -> None:
+    for number in range(index.AT_ONCE + 1):
+        keep(number, Made(checks={"mount": ("rename.over",)}))
+    assert "reading 51 runs into the index, once" in vexlab("runs").stderr
+    assert "reading" not in vexlab("runs").stderr
+
+
 def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -233,7 +240,7 @@ def test_compare_ends_with_what_came_of_it() -> None:
 def test_one_check_has_a_line_for_each_run_and_several_a_line_each() -> None:
     keep_all([Made({BROKEN: FAILED} if number in (1, 2) else {}, commit="c0ffee" * 6) for number in range(8)])
     one = vexlab("history", BROKEN, "-n", "7").stdout.splitlines()
-    assert one[0] == f"{BROKEN}: failed in 2 of 8 runs; its rate is between 7% and 59%"
+    assert one[0] == f"{BROKEN}: failed in 2 of 8 runs (rate 7% to 59%)"
     assert [line.split()[0][9:15] for line in one[1:]] == [f"{number:06d}" for number in range(7, 0, -1)]
     assert "✘ failed, 0.10 s" in one[6]
     assert "commit c0ffeec0ffee: rename.over: it came to failed" in one[6]

@@ -69,6 +69,8 @@ def test_every_link_leads_somewhere_and_everything_is_linked_to(home: Path) -> N
     assert {path.resolve() for path in pages} - {home.resolve() / "index.html"} <= reached
     assert (home / "runs" / "20261101-000001-default" / "console.log").read_text() == "console 1\n"
     assert "# the report &lt;b&gt;" in (home / "runs" / "20261101-000003-default" / "report.html").read_text()
+    assert "✔✔✘\u00a0✔" not in (home / "checks.html").read_text()
+    assert "✔✔✘✔✔" in (home / "checks.html").read_text()
     text = (home / "index.html").read_text()
     assert "20261101-000001-default is not as it was when it ended: results.json was edited" in text
     assert "20261101-000004-default" in text

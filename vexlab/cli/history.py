@@ -29,7 +29,10 @@ LISTED = 20  # runs of one check that are listed when nothing else was asked for
 
 def asked(question: Callable[[PastRuns], T]) -> T:
     """Answer a question about all runs; those that can't be read are named."""
-    answer, unreadable = index.ask(lambda past: (question(past), past.unreadable()))
+    answer, unreadable = index.ask(
+        lambda past: (question(past), past.unreadable()),
+        notice=lambda count: stderr.say(f"reading {count} runs into the index, once"),
+    )
     name_unreadable(unreadable)
     return answer
 

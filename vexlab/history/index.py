@@ -41,8 +41,10 @@ PRAGMA user_version = {SCHEMA};
 """
 
 
-def ask(question: Callable[[PastRuns], T]) -> T:
+def ask(question: Callable[[PastRuns], T], notice: Callable[[int], None] = lambda _: None) -> T:
     """Answer a question by the index, which is up to date; it is asked again when a damage shows only meanwhile.
+
+    `notice` is told how many runs are to be read first, when that takes a while.
 
     Where there can be no index, because the cache can't be written or another command holds it too long, one is made in
     memory for this question.
@@ -50,7 +52,7 @@ def ask(question: Callable[[PastRuns], T]) -> T:
     path = user_directories.index_file()
     for _ in range(2):
         try:
-            connection = _opened(path)
+            connection = _opened(path, notice)
         except sqlite3.DatabaseError:
             _throw_away(path)
             continue
@@ -63,11 +65,11 @@ def ask(question: Callable[[PastRuns], T]) -> T:
                 _throw_away(path)
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(_TABLES)
-        _update(connection)
+        _update(connection, notice)
         return question(PastRuns(connection))
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, notice: Callable[[int], None]) -> sqlite3.Connection:
     """Open the index, up to date; one command at a time writes to it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(path):
@@ -78,7 +80,7 @@ def _opened(path: Path) -> sqlite3.Connection:
                 _discard(path)
                 connection = _connect(path)
                 connection.executescript(_TABLES)
-            _update(connection)
+            _update(connection, notice)
         except BaseException:
             connection.close()
             raise
@@ -104,13 +106,15 @@ def _discard(path: Path) -> None:
         each.unlink(missing_ok=True)
 
 
-def _update(connection: sqlite3.Connection) -> None:
+def _update(connection: sqlite3.Connection, notice: Callable[[int], None]) -> None:
     """Make the index say what the directories of the runs say now."""
     known = dict(connection.execute("SELECT name, signature FROM run"))
     there = {printable(path.name): (path, _signature(path / RESULTS)) for path in archive.directories()}
     with _transaction(connection):
         _drop(connection, [name for name in known if name not in there])
     changed = [(path, mark) for name, (path, mark) in there.items() if not mark or known.get(name) != mark]
+    if len(changed) > AT_ONCE:
+        notice(len(changed))
     for start in range(0, len(changed), AT_ONCE):
         with _transaction(connection):
             for path, mark in changed[start : start + AT_ONCE]:

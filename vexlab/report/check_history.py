@@ -40,7 +40,7 @@ def rate(history: CheckHistory) -> str:
     if not history.judged:
         return f"never judged in {len(history.outcomes)} runs"
     low, high = history.rate
-    return f"failed in {history.failed} of {history.judged} runs; its rate is between {low:.0%} and {high:.0%}"
+    return f"failed in {history.failed} of {history.judged} runs (rate {low:.0%} to {high:.0%})"
 
 
 def line(outcome: Outcome, run: PastRun) -> str:
