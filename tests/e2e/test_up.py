@@ -100,7 +100,7 @@ def test_filesystem_is_mounted_read_write(vexlab: Vexlab, first: Done) -> None:
 
 def test_evidence_is_in_one_directory(vexlab: Vexlab, first: Done) -> None:
     directory = vexlab.runs / first.document["run"]
-    for name in ("results.json", "report.md", "junit.xml", "console.log", "build.log", "ansible.log"):
+    for name in ("results.json", "report.md", "report.html", "junit.xml", "console.log", "build.log", "ansible.log"):
         assert (directory / name).stat().st_size > 0, name
     assert all((directory / path).is_file() for path in first.document["evidence"].values())
     assert json.loads((directory / "results.json").read_text()) == first.document

@@ -5,23 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from pathlib import Path
 
 import click
 
-from vexlab.cli import completion
-from vexlab.cli.common import chosen_run, existing, json_option, stderr, stdout
-from vexlab.cli.history import write_site
+from vexlab.cli.common import existing, json_option, stderr, stdout
 from vexlab.cli.options import lab_option
 from vexlab.config import installation
 from vexlab.config.settings import Settings
-from vexlab.errors import HostProblem, UsageProblem
-from vexlab.gate import promotion
+from vexlab.errors import HostProblem
 from vexlab.guest import doctor
 from vexlab.guest.lab import Lab
-from vexlab.report import junit_file, markdown
 from vexlab.report.terminal import Progress
-from vexlab.results import archive, logs
 from vexlab.run import plain_playbooks, scratch
 
 
@@ -68,44 +62,3 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
     """Log in to the guest, or run COMMAND there."""
     arguments = existing(name).ssh_command(command)
     os.execvp(arguments[0], arguments)  # noqa: S606  it becomes the command
-
-
-@click.command("report")
-@click.argument("run", required=False, shell_complete=completion.run_names)
-@click.option(
-    "--name",
-    metavar="LAB",
-    help="Take the last run of this lab, instead of the last of all.",
-    shell_complete=completion.lab_names,
-)
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["markdown", "json", "junit"]),
-    default="markdown",
-    show_default=True,
-    help="The form of the report.",
-)
-@click.option(
-    "--site", metavar="DIR", type=click.Path(path_type=Path),
-    help="Write a static site of all runs into this directory, or bring the one there up to date.",
-)  # fmt: skip
-@json_option
-def report_command(*, run: str | None, name: str | None, kind: str, site: Path | None, as_json: bool) -> None:
-    """Print the report of RUN, or of the last run."""
-    if site is not None:
-        if run or name or kind != "markdown" or as_json:
-            raise UsageProblem("a site is of all runs, and no other form of a report", "leave the rest out")
-        write_site(site)
-        return
-    document = chosen_run(run, name)
-    if kind == "junit" and not as_json:
-        with scratch.directory() as directory:  # the one in the run's directory is sealed
-            junit_file.write_junit(document, directory / "junit.xml", archive.find(document.run))
-            click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
-    elif kind == "json" or as_json:
-        click.echo(markdown.render_json(document), nl=False)
-    else:
-        traces = logs.traces(archive.find(document.run))
-        decision = promotion.about(document)
-        click.echo(markdown.render_markdown(document, decision=decision, traces=traces), nl=False)

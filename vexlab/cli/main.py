@@ -7,7 +7,22 @@ import shutil
 import click
 
 from vexlab import __version__
-from vexlab.cli import checks, config, device, gate, history, image, logs, look, recover, runs, stages, status, target
+from vexlab.cli import (
+    checks,
+    config,
+    device,
+    gate,
+    history,
+    image,
+    logs,
+    look,
+    recover,
+    report,
+    runs,
+    stages,
+    status,
+    target,
+)  # fmt: skip
 from vexlab.cli.common import end_guest, stderr
 from vexlab.cli.completion import completion
 from vexlab.cli.first_screen import FirstScreen
@@ -88,7 +103,7 @@ def _identity(lab: Lab) -> dict[str, str]:
 for command in (
     stages.up, stages.test, stages.verify, checks.checks_command, config.config,
     look.doctor_command, status.status, look.ssh,
-    logs.console, logs.logs_command, look.report_command, runs.runs_group, history.compare_command,
+    logs.console, logs.logs_command, report.report_command, runs.runs_group, history.compare_command,
     history.history_command, image.image_group,
     gate.gate_group, device.device_group, recover.recover, target.init,
     target.target_group, completion,

@@ -25,10 +25,8 @@ from vexlab.results.model import Amounts, Contract, Machine, Run, Verdict
 from vexlab.results.results_file import read
 
 SEAL = "evidence.json"
-NOT_SEALED = (
-    SEAL,
-    "report.md",
-)  # the report is made from the results when they are sealed, and says what the gate says
+# Reports are made from the results when they are sealed, and say what the gate says.
+NOT_SEALED = (SEAL, "report.md", "report.html")
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +118,18 @@ def problem(entry: Entry) -> str:
         return _problem(entry)
     except OSError as error:
         return f"{Path(error.filename or entry.directory).name} can't be read: {error.strerror}"
+
+
+def doubt(run: str) -> str:
+    """Return why a run's evidence can't be relied on, as a sentence; empty when all is as it was sealed."""
+    try:
+        entry = next((entry for entry in entries() if entry.run == run), None)
+    except VexlabError as broken:
+        return broken.message
+    if entry is None:
+        return "this run was never sealed: it did not come to its end, or is of an earlier vexlab"
+    why = problem(entry)
+    return f"this run's evidence isn't as it was sealed: {why}" if why else ""
 
 
 def _problem(entry: Entry) -> str:

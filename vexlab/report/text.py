@@ -26,12 +26,12 @@ def _clean(text: str) -> str:
 def bounded(text: object, most: int, lines: int = 0, rest: str = "the whole is in results.json") -> str:
     """Return as much of a text as a reader will read, clean: so many characters, and lines unless it is 0.
 
-    `rest` says where the whole is, where something was cut off.
+    `rest` says where the whole is, where something was cut off; empty where a reader sees that at once.
     """
     whole = str(text)
     shown, note = _clean(whole[:most]), ""
     if len(whole) > most:
-        note = f" … {len(whole) - most} more characters; {rest}"
+        note = f" … {len(whole) - most} more characters; {rest}" if rest else "…"
     if lines and shown.count("\n") >= lines:
         shown = "\n".join(shown.split("\n", lines)[:lines])
         note = f"\n… {whole.count(chr(10)) + 1 - lines} more lines; {rest}"

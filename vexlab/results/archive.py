@@ -66,6 +66,15 @@ def find(name: str | None, lab: str | None = None) -> Path:
     return found[-1]
 
 
+def find_any(name: str) -> Path:
+    """Directory of a run by its name or how that begins, even of one that was cut off before it had results.
+
+    Raises UsageProblem when there is none, or when more than one begins like that.
+    """
+    base = user_directories.runs_directory()
+    return base / meant(name, sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else [])
+
+
 def meant(beginning: str, names: Sequence[str]) -> str:
     """Return the one of these names of runs, the oldest first, that is this one or begins like that.
 

@@ -14,7 +14,7 @@ from vexlab.errors import HostProblem, Interrupted, VexlabError
 from vexlab.gate import evidence, promotion
 from vexlab.guest import recovery
 from vexlab.guest.lab import Lab, name_option
-from vexlab.report import junit_file, markdown
+from vexlab.report import junit_file, markdown, page
 from vexlab.report.terminal import Progress
 from vexlab.results import judging, logs, results_file
 from vexlab.results.model import (
@@ -28,7 +28,7 @@ from vexlab.results.model import (
     Stage,
     Verdict,
 )
-from vexlab.run import replan, run_facts
+from vexlab.run import replan, run_facts, timeline
 from vexlab.run.plain_playbooks import end_guest
 from vexlab.run.playbook_run import PlaybookRun
 from vexlab.run.replan import Choice, ExecutionResult, Plan
@@ -259,6 +259,8 @@ class RunController:
         if run.finished is not None:
             junit_file.write_junit(run, self.directory / "junit.xml", self.directory)
             evidence.seal(self.directory, run)
-            traces = logs.traces(self.directory)
-            text = markdown.render_markdown(run, name_option(self._lab.name), promotion.about(run), traces)
+            traces, decision = logs.traces(self.directory), promotion.about(run)
+            options = name_option(self._lab.name)
+            text = markdown.render_markdown(run, options, decision, traces)
             atomic_file.replace_file(self.directory / "report.md", text)
+            page.write(run, self.directory, page.Around(options, decision, timeline.read(self.directory)))

@@ -18,7 +18,8 @@ from vexlab.results.model import Amounts, Contract, GuestRecord, Machine, Module
 from vexlab.run.playbook_run import PlaybookRun
 from vexlab.source import revision
 
-REPORTS = ("report.md", "junit.xml")  # written when a run is over, after its results
+# Written when a run is over, after its results.
+REPORTS = {"report": "report.md", "page": "report.html", "junit": "junit.xml"}
 
 
 def write_contract(directory: Path, variables: dict[str, Any], machine: Machine) -> Contract:
@@ -96,7 +97,7 @@ def guest_of(lab: Lab, settings: Settings) -> GuestRecord | None:
 
 def evidence_of(parts: Sequence[PlaybookRun], directory: Path, *, finished: bool) -> dict[str, str]:
     """Return name and path of each piece of evidence; what is not of the first execution says of which it is."""
-    found = {Path(name).stem: name for name in REPORTS} if finished else {}
+    found = dict(REPORTS) if finished else {}
     for part in parts:
         of = "" if part.directory == directory else f", {part.directory.name.replace('-', ' ')}"
         named = [part.directory / name for name in logs.OF_AN_EXECUTION.values()]
