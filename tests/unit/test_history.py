@@ -22,6 +22,7 @@ from tests.unit.made_runs import CHECKS, FAILED, Made, keep, keep_all
 from vexlab.cli.main import cli
 from vexlab.config import user_directories
 from vexlab.errors import VexlabError
+from vexlab.gate import evidence
 from vexlab.history import index
 from vexlab.history.past_runs import PastRuns
 from vexlab.report import sparkline
@@ -87,11 +88,12 @@ def test_index_follows_the_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     results = first / "results.json"
     status = results.stat()
     document = json.loads(results.read_text())
-    next(check for check in document["stages"][1]["checks"] if check["name"] == "rename.over")["verdict"] = "hung"
-    document["stages"][1]["verdict"] = document["verdict"] = "hung"
-    results.write_text(json.dumps(document))
+    next(check for check in document["stages"][1]["checks"] if check["name"] == "rename.over")["verdict"] = "failed"
+    document["stages"][1]["verdict"] = document["verdict"] = "failed"
+    results.write_text(results_file.as_text(document))
     os.utime(results, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert verdicts() == {"000000": "hung", "000002": "passed"}
+    assert results.stat().st_size == status.st_size, "nothing but the time of the change tells"
+    assert verdicts() == {"000000": "failed", "000002": "passed"}
 
 
 def test_many_runs_that_must_be_read_first_are_told() -> None:
@@ -211,6 +213,10 @@ def test_results_that_were_edited_are_shown_with_a_warning() -> None:
         assert code == 0, said
         assert f"run {new.name} is not as it was when it ended: results.json was edited" in said
         assert old.name not in said
+    seal = json.loads((new / "evidence.json").read_text())
+    seal["files"]["results.json"] = evidence.digest(results)
+    (new / "evidence.json").write_text(json.dumps(seal))
+    assert f"run {new.name} is not as it was when it ended: evidence.json was edited" in vexlab("compare").stderr
     (old / "evidence.json").unlink()
     assert f"run {old.name} is not as it was when it ended: evidence.json is gone" in vexlab("compare").stderr
     (user_directories.runs_directory() / "chain.jsonl").write_text("{}\n")
