@@ -147,6 +147,19 @@ def test_cache_that_can_not_be_written_is_done_without(tmp_path: Path) -> None:
     assert "20261101-000000-default" in vexlab("runs").stdout
 
 
+def test_old_index_of_a_state_directory_that_is_gone_is_removed() -> None:
+    keep(0, Made())
+    names()
+    mine = user_directories.index_file()
+    old, young = mine.with_name("old.sqlite"), mine.with_name("young.sqlite")
+    for path in (old, young):
+        path.write_bytes(b"")
+    os.utime(old, (1, 1))
+    mine.unlink()
+    assert names() == ["20261101-000000-default"]
+    assert (old.exists(), young.exists(), mine.exists()) == (False, True, True)
+
+
 def test_two_commands_at_once_see_the_same() -> None:
     """While runs come and go, and the index is not there yet."""
     for number in range(30):

@@ -59,7 +59,7 @@ def times(directory: Path) -> dict[str, int]:
 def test_every_link_leads_somewhere_and_everything_is_linked_to(home: Path) -> None:
     for number in range(3):
         kept(number, Made({BROKEN: FAILED} if number == 2 else {}))
-    (keep(3, Made()) / "report.md").write_text("# the report <b>\n")
+    keep(3, Made({BROKEN: FAILED}))
     keep(4, Made(changes={"finished": None}))
     assert site.write(home, {"20261101-000001-default": "results.json was edited"}, {}) == (5, 5)
     pages = list(home.rglob("*.html"))
@@ -68,9 +68,11 @@ def test_every_link_leads_somewhere_and_everything_is_linked_to(home: Path) -> N
     reached = {path for page in (home / "index.html", *(home / "compare").iterdir()) for path in links(page)}
     assert {path.resolve() for path in pages} - {home.resolve() / "index.html"} <= reached
     assert (home / "runs" / "20261101-000001-default" / "console.log").read_text() == "console 1\n"
-    assert "# the report &lt;b&gt;" in (home / "runs" / "20261101-000003-default" / "report.html").read_text()
-    assert "✔✔✘\u00a0✔" not in (home / "checks.html").read_text()
-    assert "✔✔✘✔✔" in (home / "checks.html").read_text()
+    without = [(home / "runs" / f"20261101-00000{number}-default" / "report.html").read_text() for number in (3, 4)]
+    assert "rename.over: it came to failed" in without[0]
+    assert [site.NO_END in text for text in without] == [False, True]
+    assert "✔✔✘✘\u00a0" not in (home / "checks.html").read_text()
+    assert "✔✔✘✘✔" in (home / "checks.html").read_text()
     text = (home / "index.html").read_text()
     assert "20261101-000001-default is not as it was when it ended: results.json was edited" in text
     assert "20261101-000004-default" in text

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,7 @@ T = TypeVar("T")
 SCHEMA = 1  # of the tables; a database of another one is built anew
 SECONDS = 300.0  # that another command may take to build the index, before this one does without it
 AT_ONCE = 50  # runs that are written in one go: what was read stays when a person ends the command
+OLD_SECONDS = 90 * 86400.0  # after which an index that nothing was written to is removed
 _TABLES = f"""
 CREATE TABLE run (id INTEGER PRIMARY KEY, name TEXT UNIQUE, signature TEXT, unreadable TEXT, {", ".join(COLUMNS)});
 CREATE TABLE name (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
@@ -80,6 +82,7 @@ def _opened(path: Path, notice: Callable[[int], None]) -> sqlite3.Connection:
                 _discard(path)
                 connection = _connect(path)
                 connection.executescript(_TABLES)
+                _discard_old(path.parent)
             _update(connection, notice)
         except BaseException:
             connection.close()
@@ -104,6 +107,15 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _discard(path: Path) -> None:
     for each in (path, path.with_name(f"{path.name}-journal")):
         each.unlink(missing_ok=True)
+
+
+def _discard_old(directory: Path) -> None:
+    """Remove indices that were not written to for long: those of state directories that are gone, in the main."""
+    before = time.time() - OLD_SECONDS
+    for path in directory.glob("*.sqlite"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < before:
+                _discard(path)
 
 
 def _update(connection: sqlite3.Connection, notice: Callable[[int], None]) -> None:

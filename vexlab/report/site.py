@@ -21,14 +21,14 @@ from vexlab.config import atomic_file, user_directories
 from vexlab.errors import HostProblem, UsageProblem, VexlabError, write_problem
 from vexlab.history import check_history, comparison, index
 from vexlab.history.past_runs import PastRun, PastRuns
-from vexlab.report import history_pages, templating
+from vexlab.report import history_pages, page
 from vexlab.results import archive, results_file
 
 MARK = "site.json"  # tells that a directory is a site, and of what its pages were made
 LARGEST = 16 << 20  # bytes of a log that is published
 COMPARED = 200  # the newest runs have a page of what is new in them
 OF_CHECKS = 100  # runs that the page of all checks looks at
-PAGES = ("report.html", "report.md")  # what a run leaves to be read, the best first
+NO_END = "this run did not come to its end, or has not yet; what is said here is not final"
 
 
 def write(directory: Path, doubts: Mapping[str, str], words: Mapping[str, str]) -> tuple[int, int]:
@@ -70,8 +70,8 @@ def _write(directory: Path, past: PastRuns, doubts: Mapping[str, str], words: Ma
     changed = [run for run in runs if known.get(run.name) != made[run.name] or not (own / run.name).is_dir()]
     for run in changed:
         _publish_run(own / run.name, run)
-    pages = {run.name: f"runs/{run.name}/{PAGES[0]}" for run in runs if (own / run.name / PAGES[0]).is_file()}
-    comparisons = _Comparisons(past, doubts, {name: f"../{page}" for name, page in pages.items()})
+    pages = {run.name: f"runs/{run.name}/{page.PAGE}" for run in runs if (own / run.name / page.PAGE).is_file()}
+    comparisons = _Comparisons(past, doubts, {name: f"../{link}" for name, link in pages.items()})
     compared = comparisons.write(directory / "compare", runs[-COMPARED:], {run.name for run in changed})
     told = [f"run {name} is not as it was when it ended: {why}" for name, why in doubts.items()]
     told += [f"run {one.name} can't be read: {one.why}" for one in past.unreadable()]
@@ -95,27 +95,28 @@ def _made_of(directory: Path) -> dict[str, str]:
 
 
 def _key(run: PastRun) -> str:
-    """What tells that the page of a run is still right: its results and its report, and this vexlab."""
-    marks = []
-    for name in PAGES:
-        with contextlib.suppress(OSError):
-            marks.append(str((user_directories.runs_directory() / run.name / name).stat().st_mtime_ns))
-    return " ".join((__version__, run.sha256, run.finished, *marks))
+    """What tells that the page of a run is still right: its results, the page that it left, and this vexlab."""
+    mark = ""
+    with contextlib.suppress(OSError):
+        mark = str((user_directories.runs_directory() / run.name / page.PAGE).stat().st_mtime_ns)
+    return " ".join((__version__, run.sha256, mark))
 
 
 def _publish_run(to: Path, run: PastRun) -> None:
-    """Copy the page of a run with the logs that it names; the report as it is where there is no page."""
+    """Copy the page of a run with the logs that it names; a run that left none gets one of what is known of it."""
     source = user_directories.runs_directory() / run.name
+    try:
+        found = results_file.read(source / archive.RESULTS)
+    except VexlabError:  # it is gone by now
+        return
     to.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(VexlabError):  # it is gone, or goes on; then the next time
-        for name in results_file.read(source / archive.RESULTS).evidence.values():
-            _copy(source, to, name)
-    page, report = (source / name for name in PAGES)
-    if page.is_file():
-        _copy(source, to, page.name)
-    elif report.is_file():
-        text = report.read_text(encoding="utf-8", errors="replace")
-        atomic_file.replace_file(to / page.name, templating.render("text.html.j2", title=run.name, text=text))
+    for name in found.evidence.values():
+        _copy(source, to, name)
+    if (source / page.PAGE).is_file():
+        _copy(source, to, page.PAGE)
+    else:
+        around = page.Around(doubts=() if found.finished else (NO_END,))
+        atomic_file.replace_file(to / page.PAGE, page.render(found, source, around))
 
 
 def _copy(source: Path, to: Path, name: str) -> None:
