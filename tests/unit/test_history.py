@@ -275,7 +275,7 @@ def test_list_of_runs_has_bars_for_its_stages() -> None:
     many = {f"errors/many.check[{number}]": FAILED for number in range(9)}
     checks = CHECKS | {"errors": tuple(name.partition("/")[2] for name in many)}
     keep(0, Made({BROKEN: FAILED, **many}, checks=checks))
-    keep(1, Made({"mount": Verdict.NOT_RUN}))
+    keep(1, Made({"mount": Verdict.NOT_RUN}, changes={"selected": ("build", "errors")}))
     lines = vexlab("runs").stdout.splitlines()
     assert "▁·▁" in lines[1]
     assert "10     ▁▂▅" in lines[2]

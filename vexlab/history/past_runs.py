@@ -13,15 +13,15 @@ import msgspec
 from vexlab.history.outcomes import FAILS, JUDGED, printable
 from vexlab.results import logs
 from vexlab.results.archive import Unreadable
-from vexlab.results.model import WRONG, Run, Verdict, asked_for
+from vexlab.results.model import WRONG, Run, Verdict
 
 
 @dataclass(frozen=True)
 class PastRun:
     """A run as the index has it: who and when, what it came to, and what it was a run of.
 
-    `cause` is the first one, `wrong` how many checks went wrong in each stage that was asked for, -1 where it was not
-    run. `conditions` tells how long things may take: machine and amounts. `sha256` is that of its results.
+    `cause` is the first one, `wrong` how many checks went wrong in each stage, -1 in one that was not run.
+    `conditions` tells how long things may take: machine and amounts. `sha256` is that of its results.
     """
 
     name: str
@@ -93,7 +93,7 @@ def conditions(run: Run) -> str:
 def _wrong(run: Run) -> dict[str, int]:
     """How many checks went wrong in each stage; a stage that did so without a check counts as one."""
     found = {}
-    for stage in asked_for(run):
+    for stage in run.stages:
         count = sum(check.verdict in WRONG for check in stage.checks)
         found[stage.name] = max(count, int(stage.verdict in WRONG))
         if stage.verdict in (Verdict.NOT_RUN, Verdict.SKIPPED) and not count:
