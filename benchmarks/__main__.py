@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import builders, guest_start, image, machine, many_labs, memory, suite, up
+from benchmarks import builders, guest_start, image, machine, many_labs, memory, past, suite, up
 from benchmarks.labs import Bench, bench
 from benchmarks.measure import BenchmarkError, say
 from benchmarks.table import Row, markdown
@@ -24,8 +24,11 @@ SECTIONS: dict[str, tuple[str, Section, int]] = {
     "test": ("vexlab test", suite.measure, RUNS),
     "memory": ("Memory", memory.measure, 1),
     "labs": ("Labs at once", many_labs.measure, RUNS),
+    "past": ("Looking back", past.measure, RUNS),
     "image": ("Image", image.measure, 1),
 }
+
+WITHOUT_GUEST = ("past", "image")
 
 
 def arguments() -> argparse.Namespace:
@@ -57,7 +60,7 @@ def main() -> int:
                 say(f"--- {title}")
                 tables.append(markdown(title, section(made, given.runs or runs)))
                 print(tables[-1], file=sys.stderr, flush=True)
-                if name != "image":
+                if name not in WITHOUT_GUEST:
                     accelerator = made.prepared["accelerator"]
     except BenchmarkError as problem:
         print(f"benchmarks: {problem}", file=sys.stderr)

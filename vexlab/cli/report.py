@@ -8,6 +8,7 @@ import click
 
 from vexlab.cli import completion
 from vexlab.cli.common import chosen_run, json_option
+from vexlab.cli.history import write_site
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import evidence, promotion
 from vexlab.guest.lab import name_option
@@ -39,13 +40,24 @@ from vexlab.run import run_directory, scratch, timeline
     help="Write report.html, a page for a browser, into the run's directory, and print its path.",
 )
 @click.option("--open", "opens", is_flag=True, help="Write report.html, and open it in a browser.")
+@click.option(
+    "--site", metavar="DIR", type=click.Path(path_type=Path),
+    help="Write a static site of all runs into this directory, or bring the one there up to date.",
+)  # fmt: skip
 @json_option
-def report_command(*, run: str | None, name: str | None, kind: str, as_page: bool, opens: bool, as_json: bool) -> None:
+def report_command(
+    *, run: str | None, name: str | None, kind: str, as_page: bool, opens: bool, site: Path | None, as_json: bool
+) -> None:
     """Print the report of RUN, or of the last run.
 
     Each run that comes to its end leaves a page beside its evidence, report.html. --html writes it anew, with what the
     gate says now and whether the evidence is still as it was. It has a page of a run that was cut off as well.
     """
+    if site is not None:
+        if run or name or kind != "markdown" or as_json or as_page or opens:
+            raise UsageProblem("a site is of all runs, and no other form of a report", "leave the rest out")
+        write_site(site)
+        return
     if as_page or opens:
         if as_json or kind != "markdown":
             raise UsageProblem(

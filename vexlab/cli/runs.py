@@ -5,47 +5,40 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.text import Text
 
 from vexlab.cli import completion
-from vexlab.cli.common import json_option, name_unreadable, stderr, stdout
+from vexlab.cli.common import json_option, stderr, stdout
 from vexlab.cli.first_screen import WholeSentences
+from vexlab.cli.history import asked, edited, html_option, one_form, warn
+from vexlab.config import user_directories
 from vexlab.errors import UsageProblem
+from vexlab.history.past_runs import PastRun
+from vexlab.report import history_pages, sparkline
 from vexlab.report.terminal import STYLES, age
-from vexlab.results import archive, logs, results_file
-from vexlab.results.model import Run
+from vexlab.report.text import _clean
+from vexlab.results import archive, results_file
 from vexlab.run import prune_runs, run_directory
 
 LISTED = 20  # runs that are listed when nothing else was asked for
 KEPT = 10  # of each lab, when nothing else was asked for
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A run as it is listed: `word` is its verdict, or `running`, or `killed` for one that never ended."""
+HEADING = ("run", "age", "target", "verdict", "wrong", "by stage", "first cause")
 
-    run: Run
-    word: str
 
-    @staticmethod
-    def heading() -> list[Text]:
-        """What stands above the cells."""
-        return [Text(word, "bold") for word in ("run", "age", "target", "verdict", "first cause")]
-
-    @property
-    def cells(self) -> list[Text]:
-        """Its name, age, target, verdict and the first cause."""
-        sign, style = STYLES[self.run.verdict] if self.word == self.run.verdict else ("…", "cyan")
-        wrong = logs.first_wrong(self.run)
-        cause = f"{wrong.name}: {wrong.verdict}: {wrong.reason}" if wrong is not None else ""
-        texts = [self.run.run, age(self.run.started), self.run.target, f"{sign} {self.word}", cause]
-        return [Text(" ".join(text.split()), style if index == 3 else "") for index, text in enumerate(texts)]
+def _cells(run: PastRun, word: str) -> list[Text]:
+    """A run as it is listed; `word` is what is said of one that has not ended, in the place of its verdict."""
+    sign, style = ("…", "cyan") if word else STYLES[run.verdict]
+    wrong = sum(max(0, count) for count in run.wrong.values())
+    bars = sparkline.bars(run.wrong.values())
+    texts = [run.name, age(run.started), run.target, f"{sign} {word or run.verdict}", str(wrong or ""), bars, run.cause]
+    styles = ["", "", "", style, "", style if wrong else "dim", ""]
+    return [Text(" ".join(_clean(text).split()), style) for text, style in zip(texts, styles, strict=True)]
 
 
 def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
@@ -70,26 +63,37 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
     help="Number of runs that are listed; 0 is all.",
 )
 @json_option
+@html_option
 @click.pass_context
-def runs_group(context: click.Context, name: str | None, number: int, as_json: bool) -> None:
+def runs_group(context: click.Context, *, name: str | None, number: int, as_json: bool, as_page: bool) -> None:
     """List the runs, the newest first.
+
+    By stage there is a bar for how many checks went wrong in it, each step twice as many, and a dot where it was not
+    run.
 
     Where a command takes a RUN, as much of its name is enough as no other run begins with.
     """
     if context.invoked_subcommand is not None:
         return
-    directories = archive.directories(name)[::-1]
-    chosen = directories[: number or None]
-    listed, unreadable = _read(chosen)
-    name_unreadable(unreadable)
+    one_form(as_json=as_json, as_page=as_page)
+    known = asked(lambda past: past.runs(name))[::-1]
+    chosen = known[: number or None]
+    doubts = warn(edited({run.name: run for run in chosen}))
+    words = run_directory.words_of({run.name: run.finished for run in chosen})
     if as_json:
-        click.echo(json.dumps([results_file.to_document(one.run) for one in listed], indent=2))
+        directory = user_directories.runs_directory()
+        runs, _ = archive.read_all(directory / run.name for run in chosen)
+        click.echo(json.dumps([results_file.to_document(run) for run in runs], indent=2))
         return
-    for line in _aligned([Listed.heading(), *(one.cells for one in listed)] if listed else []):
+    if as_page:
+        click.echo(history_pages.of_runs(chosen, words, doubts=doubts), nl=False)
+        return
+    rows = [[Text(word, "bold") for word in HEADING], *(_cells(run, words.get(run.name, "")) for run in chosen)]
+    for line in _aligned(rows) if chosen else []:
         stdout.print(line, no_wrap=True, overflow="ellipsis")  # what the screen has room for; the report has all
-    if len(directories) > len(chosen):
-        stderr.say(f"{len(directories) - len(chosen)} earlier runs are not listed; -n 0 lists all")
-    elif not directories:
+    if len(known) > len(chosen):
+        stderr.say(f"{len(known) - len(chosen)} earlier runs are not listed; -n 0 lists all")
+    elif not known:
         stderr.say(f"there is no run{f' of lab {name}' if name else ''} yet")
 
 
@@ -145,17 +149,3 @@ def _confirm(yes: bool) -> None:
 def _told(removals: Sequence[prune_runs.Removal], *, removed: bool) -> dict[str, Any]:
     runs = [{"run": removal.directory.name, "mib": removal.mib} for removal in removals]
     return {"removed": runs if removed else [], "would_remove": [] if removed else runs}
-
-
-def _read(directories: Sequence[Path]) -> tuple[list[Listed], list[archive.Unreadable]]:
-    """Read the runs of these directories, in their order; of one that has not ended, whether it still goes on."""
-    runs, unreadable = archive.read_all(directories)
-    by_name = {path.name: path for path in directories}
-
-    def word(run: Run) -> str:
-        path = by_name.get(run.run)
-        if run.finished is not None or path is None:
-            return str(run.verdict)
-        return "running" if run_directory.is_running(path) else "killed"
-
-    return [Listed(run, word(run)) for run in runs], unreadable

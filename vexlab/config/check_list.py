@@ -96,6 +96,12 @@ def of_module(path: Path, stage: str) -> Iterator[CheckSpec]:
         )  # fmt: skip
 
 
+def parts(name: str) -> tuple[str, str]:
+    """The stage and the check of a name; any stage where it names none. A slash in brackets belongs to the check."""
+    stage, slash, check = name.partition("/")
+    return (stage, check) if slash and "[" not in stage else ("*", name)
+
+
 def module_name(path: Path) -> str:
     """What the names of the checks in a file of tests begin with."""
     return path.stem.removeprefix("test_")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import platformdirs
@@ -10,6 +12,12 @@ import platformdirs
 def cache_directory() -> Path:
     """Where images are kept."""
     return Path(platformdirs.user_cache_dir("vexlab", appauthor=False)) / "images"
+
+
+def index_file() -> Path:
+    """Where the index of the runs is kept; runs of another state directory have another one."""
+    of = hashlib.sha256(os.fsencode(runs_directory())).hexdigest()[:16]
+    return Path(platformdirs.user_cache_dir("vexlab", appauthor=False)) / "history" / f"{of}.sqlite"
 
 
 def state_directory() -> Path:

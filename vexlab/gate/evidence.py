@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,27 @@ def _problem(entry: Entry) -> str:
     return (
         "" if told == {name: facts[name] for name in told} else "the chain says something else of it than its results"
     )
+
+
+def edited(results: Mapping[str, str]) -> dict[str, str]:
+    """Return the runs whose results are not those that were sealed, each with what is wrong, as a part of a sentence.
+
+    `results` has the sha256 of the results of each run by its name. A run that was never sealed, because it goes on or
+    was killed, is not among them. Raises VexlabError when the chain is broken.
+    """
+    sealed = {entry.run: entry for entry in entries()}
+    told = {name: _edited(sealed[name], sha256) for name, sha256 in results.items() if name in sealed}
+    return {name: why for name, why in told.items() if why}
+
+
+def _edited(entry: Entry, sha256: str) -> str:
+    try:
+        text = (entry.directory / SEAL).read_bytes()
+    except OSError:
+        return f"{SEAL} is gone"
+    if hashlib.sha256(text).hexdigest() != entry.evidence:
+        return f"{SEAL} was edited"
+    return "" if json.loads(text)["files"].get("results.json") == sha256 else "results.json was edited"
 
 
 def digest(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,3 +34,9 @@ def is_running(path: Path) -> bool:
         return started(int(pid)) == since
     except (OSError, ValueError):
         return False
+
+
+def words_of(runs: Mapping[str, str]) -> dict[str, str]:
+    """What is said of each run that has not ended, by its name: running or killed; the values tell when one ended."""
+    base = user_directories.runs_directory()
+    return {name: "running" if is_running(base / name) else "killed" for name, finished in runs.items() if not finished}

@@ -47,7 +47,7 @@ def by_name(names: Sequence[str], within: Sequence[str], contract: Contract) -> 
         if all(reasons):
             raise UsageProblem(f"{name!r} would be skipped: {reasons[0]}", "vexlab checks tells which are not")
         for stage in dict.fromkeys(check.stage for check in hits):
-            found.setdefault(stage, []).append(_parts(name)[1])
+            found.setdefault(stage, []).append(check_list.parts(name)[1])
     return _selection(found)
 
 
@@ -81,15 +81,9 @@ def _selection(found: Mapping[str, Sequence[str]]) -> Selection:
     )
 
 
-def _parts(name: str) -> tuple[str, str]:
-    """The stage and the check of a name; any stage where it names none. A slash in brackets belongs to the check."""
-    stage, slash, check = name.partition("/")
-    return (stage, check) if slash and "[" not in stage else ("*", name)
-
-
 def _found(name: str, within: Sequence[str], contract: Contract) -> list[CheckSpec]:
     """The entries of the list that a name means, of these stages; raises UsageProblem when it means none."""
-    of_stage, check = _parts(name)
+    of_stage, check = check_list.parts(name)
     stages = [stage for stage in check_names.meant(of_stage, within) if not stage_list.spec_of(stage).why_not(contract)]
     functions = {stage: _functions(stage, check, contract) for stage in stages}
     found = [each for stage in stages for each in check_list.of_stage(stage) if each.name in functions[stage]]
@@ -132,7 +126,7 @@ def planned(stage: str, contract: Contract) -> list[str]:
 
 def _unknown(name: str, within: Sequence[str]) -> UsageProblem:
     """What to say of a name that no check has: the names that are near it."""
-    of_stage, check = _parts(name)
+    of_stage, check = check_list.parts(name)
     stages = [spec.name for spec in stage_list.stages()]
     if not check_names.meant(of_stage, stages):
         near = difflib.get_close_matches(of_stage, stages, n=1)
