@@ -17,7 +17,7 @@ from vexlab.errors import HostProblem
 from vexlab.gate import promotion
 from vexlab.guest import doctor
 from vexlab.guest.lab import Lab
-from vexlab.report import junit_file, markdown
+from vexlab.report import markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import archive, logs
 from vexlab.run import plain_playbooks, scratch
@@ -79,20 +79,19 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["markdown", "json", "junit"]),
+    type=click.Choice(["markdown", "json"]),
     default="markdown",
     show_default=True,
     help="The form of the report.",
 )
 @json_option
 def report_command(run: str | None, name: str | None, kind: str, as_json: bool) -> None:
-    """Print the report of RUN, or of the last run."""
+    """Print the report of RUN, or of the last run.
+
+    `vexlab export` has the forms that other tools read.
+    """
     document = chosen_run(run, name)
-    if kind == "junit" and not as_json:
-        with scratch.directory() as directory:  # the one in the run's directory is sealed
-            junit_file.write_junit(document, directory / "junit.xml", archive.find(document.run))
-            click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
-    elif kind == "json" or as_json:
+    if kind == "json" or as_json:
         click.echo(markdown.render_json(document), nl=False)
     else:
         traces = logs.traces(archive.find(document.run))
