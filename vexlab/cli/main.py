@@ -8,6 +8,7 @@ import click
 
 from vexlab import __version__
 from vexlab.cli import (
+    bundle,
     checks,
     config,
     device,
@@ -35,7 +36,7 @@ from vexlab.run import brought_about, plain_playbooks, scratch
 
 BY_USE = {
     "Work": ("init", "target", "checks", "up", "test", "verify"),
-    "Look": ("status", "runs", "report", "export", "logs", "console", "ssh"),
+    "Look": ("status", "runs", "report", "export", "bundle", "replay", "logs", "console", "ssh"),
     "Gate and hardware": ("gate", "device", "recover"),
     "Housekeeping": ("doctor", "config", "down", "destroy", "image", "completion"),
 }
@@ -102,7 +103,8 @@ def _identity(lab: Lab) -> dict[str, str]:
 for command in (
     stages.up, stages.test, stages.verify, checks.checks_command, config.config,
     look.doctor_command, status.status, look.ssh,
-    logs.console, logs.logs_command, look.report_command, export.export_command, runs.runs_group, image.image_group,
+    logs.console, logs.logs_command, look.report_command, export.export_command, bundle.bundle_command,
+    bundle.replay_command, runs.runs_group, image.image_group,
     gate.gate_group, device.device_group, recover.recover, target.init,
     target.target_group, completion,
 ):  # fmt: skip

@@ -31,7 +31,7 @@ def find(directory: Path, kind: str, stage: str = "") -> list[Log]:
     `stage`: only those of this stage, of logs that are kept by stage.
     """
     found: list[Log] = []
-    for place in _executions(directory):
+    for place in executions(directory):
         execution = "" if place == directory else place.name.replace("-", " ")
         if kind in OF_AN_EXECUTION:
             found += [Log(execution, path) for path in [place / OF_AN_EXECUTION[kind]] if path.is_file()]
@@ -67,7 +67,7 @@ def traces(directory: Path) -> dict[str, str]:
     return found
 
 
-def _executions(directory: Path) -> list[Path]:
+def executions(directory: Path) -> list[Path]:
     """The directory of a run, and those in it of what was run after something went wrong, by their numbers."""
     later = [(path, re.fullmatch(r"(part|rerun)-(\d+)", path.name)) for path in directory.iterdir() if path.is_dir()]
     numbered = sorted((found[1], int(found[2]), path) for path, found in later if found)
