@@ -46,6 +46,11 @@ class Site:
         monkeypatch.setenv("HOME", str(self.home))
         monkeypatch.setenv("XDG_STATE_HOME", str(self.state))
         monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        # A replay that isn't refused as it should be ends for lack of QEMU, and starts no guest.
+        (root / "tools").mkdir()
+        for tool in ("git", "rsync"):
+            (root / "tools" / tool).symlink_to(str(shutil.which(tool)))
+        monkeypatch.setenv("PATH", str(root / "tools"))
         monkeypatch.chdir(root)
         self.root = root
         self._write_source()

@@ -18,8 +18,9 @@ from tests.unit.bundle_site import MODULE, NAME, RUN, Site, archive_of, contents
 from tests.unit.example_runs import ALL_PASSED
 from vexlab.bundle import archive_file
 from vexlab.bundle.archive_file import Piece
-from vexlab.errors import HostProblem, UsageProblem
+from vexlab.errors import HostProblem, UsageProblem, VexlabError
 from vexlab.results import results_file
+from vexlab.results.model import Check, Stage, Verdict
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n"
 TOKEN = "ghp_" + "a1B2" * 9
@@ -82,8 +83,12 @@ def test_nothing_of_this_machine_and_nothing_secret_leaves_it(site: Site, monkey
     for path, text in planted.items():
         path.write_text(text)
     (site.lab / "build" / "source" / "blob.bin").write_bytes(b"\0" * 100 + KEY.encode())
+    run = results_file.read(site.run / "results.json")
+    told = replace(run.stages[0], checks=(replace(run.stages[0].checks[0], message=f"{site.home}/x is gone"),))
+    results_file.write(site.run / "results.json", replace(run, stages=(told,)))
     members = contents_of(site.bundle())
     manifest = json.loads(members["manifest.json"])
+    assert manifest["failure"]["words"] == "~/x is gone"
     whole = b"\n".join(members.values())
     for word in (b"PRIVATE KEY", TOKEN.encode(), b"hunter22", b"correct-horse"):
         assert word not in whole
@@ -384,3 +389,59 @@ def test_header_that_promises_the_world_is_bounded(site: Site) -> None:
 
     assert "it holds more than its list says" in refusal(site, made_over(bundle, bomb))
     assert io.BytesIO(bundle.read_bytes()).read(4) == b"\x28\xb5\x2f\xfd"
+
+
+def failed_at(site: Site, stage: Stage, **changes: Any) -> Any:
+    """What a bundle says of the failure of a run in which this stage went wrong."""
+    run = results_file.read(site.run / "results.json")
+    run = replace(run, stages=(stage,), selected=(stage.name,), verdict=stage.verdict, **changes)
+    results_file.write(site.run / "results.json", run)
+    return manifest_of(site.bundle())
+
+
+def test_module_that_does_not_build_travels_with_its_source(site: Site) -> None:
+    """There is no module then; the copy is the lab's, as long as no other run followed."""
+    stage = Stage("build", Verdict.FAILED, 3.0, "kernel/super.c:1: error", achieved=False)
+    (site.lab / "module.json").unlink()
+    manifest = failed_at(site, stage, module=None)
+    assert manifest["failure"] == {
+        "stage": "build",
+        "check": "",
+        "verdict": "failed",
+        "words": "kernel/super.c:1: error",
+    }
+    assert manifest["source"]["origin"] == "build"
+    assert "--stage build" in manifest["commands"][0]
+    assert not [name for name in manifest["members"] if name.startswith("module/")]
+
+
+def test_run_that_was_cut_off_travels_as_far_as_it_came(site: Site) -> None:
+    """A guest died, and the command was killed before it wrote its reports: nothing was sealed, no report is there."""
+    died = Check("names.lookup", Verdict.PANICKED, 2.0, "BUG: it died")
+    manifest = failed_at(site, Stage("mount", Verdict.PANICKED, 3.0, "BUG: it died", (died,)), finished=None)
+    assert (manifest["failure"]["check"], manifest["failure"]["verdict"]) == ("names.lookup", "panicked")
+    assert "run/report.md" not in manifest["members"]
+
+
+def test_run_of_a_former_version_travels(site: Site) -> None:
+    """It knew fewer variables, whose defaults are what it ran with; one that wrote none down is no bundle."""
+    former = json.loads((Path(__file__).parent / "former" / "panicked.json").read_text(encoding="utf-8"))
+    (site.run / "results.json").write_text(json.dumps(former | {"run": RUN}))
+    contract = json.loads((site.run / "contract.json").read_text())
+    del contract["vexlab_room_returns_seconds"]
+    (site.run / "contract.json").write_text(json.dumps(contract))
+    manifest = manifest_of(site.bundle())
+    assert (manifest["failure"]["stage"], manifest["failure"]["verdict"]) == ("load", "panicked")
+    assert "packages.txt: the image is gone, or never was" in manifest["lacks"]
+    (site.run / "contract.json").unlink()
+    with pytest.raises(VexlabError, match=r"contract\.json can't be read, and nothing else tells what was run"):
+        site.bundle()
+
+
+def test_evidence_that_was_edited_is_told(site: Site) -> None:
+    from vexlab.gate import evidence
+
+    run = results_file.read(site.run / "results.json")
+    evidence.seal(site.run, run)
+    (site.run / "console.log").write_text("edited")
+    assert "is not as it was sealed: console.log was edited" in site.command("bundle", RUN).stderr

@@ -171,7 +171,7 @@ def test_script_refuses_a_machine_that_is_no_vm(site: Site) -> None:
     """Before anything is copied, built or loaded."""
     path = site.root / "reproduce.sh"
     path.write_text(script_of(site, Failure("load", "", Verdict.FAILED, "it broke")))
-    tools = site.root / "tools"
+    tools = site.root / "pretended"
     tools.mkdir()
     answers = {"systemd-detect-virt": "exit 1", "mktemp": "touch reached; exit 1", "id": "echo 0"}
     for name, what in answers.items():

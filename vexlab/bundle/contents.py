@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from vexlab.bundle import script, source_copy
 from vexlab.bundle.archive_file import Piece
 from vexlab.bundle.manifest import SCHEMA, Failure, Machine, Manifest, Source, architecture
@@ -59,7 +61,7 @@ def collect(run: Run, directory: Path, work: Path) -> tuple[Manifest, list[Piece
         run=run.run,
         target=run.target,
         module_sha256=run.module.sha256 if run.module else "",
-        failure=failure,
+        failure=replace(failure, words=guard.without_places(failure.words.encode(errors="replace")).decode()),
         machine=Machine(architecture(), run.kernel, run.guest.accelerator if run.guest else ""),
         source=source.facts,
         options=options,
