@@ -30,7 +30,7 @@ MODULE = b"\x7fELF\0the module, with symbols"
 RUN = "20261122-090000-ab12"
 NAME = "times.change_moves_the_change_time[chmod(2)]"
 CHECK = Check(
-    NAME, Verdict.FAILED, 0.7, "chmod(2) left the ctime of 3 files", place="tests/guest/mount/test_times.py:157"
+    NAME, Verdict.FAILED, 0.7, "chmod(2) left the ctime of 3 files", place="tests/stages/mount/test_times.py:157"
 )
 
 

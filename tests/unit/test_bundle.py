@@ -18,9 +18,10 @@ from tests.unit.bundle_site import MODULE, NAME, RUN, Site, archive_of, contents
 from tests.unit.example_runs import ALL_PASSED
 from vexlab.bundle import archive_file
 from vexlab.bundle.archive_file import Piece
+from vexlab.config import source_tree
 from vexlab.errors import HostProblem, UsageProblem, VexlabError
 from vexlab.results import results_file
-from vexlab.results.model import Check, Stage, Verdict
+from vexlab.results.model import Check, SourceRecord, Stage, Verdict
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n"
 TOKEN = "ghp_" + "a1B2" * 9
@@ -152,6 +153,19 @@ def test_lab_that_has_built_something_else_since_is_told(site: Site) -> None:
     assert manifest["source"]["origin"] == "tree"
     assert any("the source is the tree as it was when the bundle was made" in line for line in manifest["lacks"])
     assert "module: the lab has built another one since" in manifest["lacks"]
+
+
+def test_tree_that_is_still_what_was_tested_is_as_good_as_the_copy(site: Site) -> None:
+    """A build in the guest leaves no copy; the run knows the hash of the tree."""
+    shutil.rmtree(site.lab / "build")
+    run = results_file.read(site.run / "results.json")
+    tree = SourceRecord(source_tree.fingerprint(site.source))
+    results_file.write(site.run / "results.json", replace(run, source=tree))
+    manifest = manifest_of(site.bundle())
+    assert manifest["source"]["origin"] == "tree"
+    assert manifest["lacks"] == ["vmcore: the memory of a guest may hold anything"]
+    (site.source / "Kbuild").write_text("edited since\n")
+    assert len(manifest_of(site.bundle())["lacks"]) == 2
 
 
 def test_source_that_is_gone_is_told(site: Site) -> None:

@@ -49,7 +49,7 @@ def difference(tree: Path, old: str, new: str) -> list[str]:
 
 
 def patch(tree: Path) -> bytes:
-    """How a tree differs from the commit that it is at, as git takes it again; empty when it doesn't, or git is mute."""
+    """How a tree differs from its commit, as `git apply` takes it; empty when it does not, or git tells nothing."""
     how = ("--binary", "--relative", "--no-color", "--no-ext-diff", "--no-textconv")
     return _output(tree, "diff", *how, "HEAD", "--", ".") or b""
 
