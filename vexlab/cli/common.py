@@ -11,7 +11,8 @@ from rich.table import Table
 
 from vexlab.cli import completion
 from vexlab.cli.options import Command, with_all
-from vexlab.errors import HostProblem, UsageProblem
+from vexlab.errors import HostProblem, UsageProblem, VexlabError
+from vexlab.gate import evidence
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
@@ -155,6 +156,17 @@ def chosen_run(name: str | None, lab: str | None) -> Run:
     if run is None:
         raise archive.no_run(lab)
     return run
+
+
+def warn_of_edits(run: Run) -> None:
+    """Tell the person when the evidence of a run isn't what it was when the run ended."""
+    try:
+        entry = next((entry for entry in evidence.entries() if entry.run == run.run), None)
+    except VexlabError as broken:
+        stderr.say(f"whether the evidence was edited can't be told: {broken.message}", style="yellow")
+        return
+    if entry is not None and (problem := evidence.problem(entry)):
+        stderr.say(f"the evidence of run {run.run} is not as it was sealed: {problem}", style="yellow")
 
 
 def name_unreadable(found: Iterable[Unreadable]) -> None:

@@ -8,9 +8,11 @@ import click
 
 from vexlab import __version__
 from vexlab.cli import (
+    bundle,
     checks,
     config,
     device,
+    export,
     gate,
     history,
     image,
@@ -36,7 +38,19 @@ from vexlab.run import brought_about, plain_playbooks, scratch
 
 BY_USE = {
     "Work": ("init", "target", "checks", "up", "test", "verify"),
-    "Look": ("status", "runs", "compare", "history", "report", "logs", "console", "ssh"),
+    "Look": (
+        "status",
+        "runs",
+        "compare",
+        "history",
+        "report",
+        "export",
+        "bundle",
+        "replay",
+        "logs",
+        "console",
+        "ssh",
+    ),
     "Gate and hardware": ("gate", "device", "recover"),
     "Housekeeping": ("doctor", "config", "down", "destroy", "image", "completion"),
 }
@@ -103,8 +117,8 @@ def _identity(lab: Lab) -> dict[str, str]:
 for command in (
     stages.up, stages.test, stages.verify, checks.checks_command, config.config,
     look.doctor_command, status.status, look.ssh,
-    logs.console, logs.logs_command, report.report_command, runs.runs_group, history.compare_command,
-    history.history_command, image.image_group,
+    logs.console, logs.logs_command, report.report_command, export.export_command, bundle.bundle_command,
+    bundle.replay_command, runs.runs_group, history.compare_command, history.history_command, image.image_group,
     gate.gate_group, device.device_group, recover.recover, target.init,
     target.target_group, completion,
 ):  # fmt: skip

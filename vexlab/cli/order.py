@@ -111,7 +111,7 @@ def run_stages(
             show_log(course.directory / "ansible.log", order.verbose)
     if order.as_json:
         click.echo(markdown.render_json(run), nl=False)
-    _show(run, course)
+    _show(run, course, settings.source)
     if run.verdict is not Verdict.PASSED:
         raise not_passed(run, lab, stays=stays)
     changed = course.changed_stages()
@@ -143,8 +143,8 @@ def _finish_early(directory: Path, as_json: bool) -> None:
         click.echo(markdown.render_json(results_file.read(directory / "results.json")), nl=False)
 
 
-def _show(run: Run, course: controller.RunController) -> None:
-    """The table of verdicts, and what is to be known beside it."""
+def _show(run: Run, course: controller.RunController, source: str) -> None:
+    """The table of verdicts, and what is to be known beside it; `source` is the directory of the module's source."""
     stderr.table(verdict_table(run))
     for stage, check in model.known_failures(run):
         stderr.say(f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}")
@@ -153,7 +153,7 @@ def _show(run: Run, course: controller.RunController) -> None:
     for stage, check in model.advice(run):
         stderr.say(f"advice {stage.name}/{check.name}: {check.advice}")
     stderr.say(f"evidence: {course.directory}")
-    click.echo(github.tell(run, os.environ), err=True, nl=False)
+    click.echo(github.tell(run, os.environ, source), err=True, nl=False)
 
 
 def not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:

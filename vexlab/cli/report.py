@@ -12,9 +12,9 @@ from vexlab.cli.history import write_site
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import evidence, promotion
 from vexlab.guest.lab import name_option
-from vexlab.report import junit_file, markdown, page
+from vexlab.report import markdown, page
 from vexlab.results import archive, logs, salvage
-from vexlab.run import run_directory, scratch, timeline
+from vexlab.run import run_directory, timeline
 
 
 @click.command("report")
@@ -28,7 +28,7 @@ from vexlab.run import run_directory, scratch, timeline
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["markdown", "json", "junit"]),
+    type=click.Choice(["markdown", "json"]),
     default="markdown",
     show_default=True,
     help="The form of the report.",
@@ -52,6 +52,8 @@ def report_command(
 
     Each run that comes to its end leaves a page beside its evidence, report.html. --html writes it anew, with what the
     gate says now and whether the evidence is still as it was. It has a page of a run that was cut off as well.
+
+    `vexlab export` has the forms that other tools read.
     """
     if site is not None:
         if run or name or kind != "markdown" or as_json or as_page or opens:
@@ -66,11 +68,7 @@ def report_command(
         _show_page(archive.find_any(run) if run else archive.find(chosen_run(None, name).run), opens=opens)
         return
     document = chosen_run(run, name)
-    if kind == "junit" and not as_json:
-        with scratch.directory() as directory:  # the one in the run's directory is sealed
-            junit_file.write_junit(document, directory / "junit.xml", archive.find(document.run))
-            click.echo((directory / "junit.xml").read_text(encoding="utf-8"), nl=False)
-    elif kind == "json" or as_json:
+    if kind == "json" or as_json:
         click.echo(markdown.render_json(document), nl=False)
     else:
         traces = logs.traces(archive.find(document.run))

@@ -116,20 +116,26 @@ def test(
     stages = stage_list.stages_for(chosen)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
     selected = select(order, chosen or stages, checks, failed=failed) or Selection(tuple(stages))
+    run_test(order, selected, keep=keep, clean=clean, fail_fast=fail_fast, reruns=rerun or 0)
+
+
+def run_test(
+    order: Order, selected: Selection, *, keep: bool, clean: bool = False, fail_fast: bool = False, reruns: int = 0
+) -> Run:  # fmt: skip
+    """Run stages on a pristine guest, which is taken down at the end unless `keep`.
+
+    Raises StageFailed unless the run passed. `reruns`: how often the first check that went wrong is run again.
+    """
     with order.lab.held():
         if order.lab.is_up():
-            stderr.say(f"the guest of lab {name} is replaced by a pristine one")
+            stderr.say(f"the guest of lab {order.lab.name} is replaced by a pristine one")
             end_guest(order.lab, "stopped")
         with contextlib.nullcontext() if keep else _ending(order.lab):
-            how: dict[str, Any] = {
-                "fail_fast": fail_fast,
-                "keep_going": not fail_fast,
-                "reruns": rerun or 0,
-                "stays": keep,
-            }
+            how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not fail_fast, "reruns": reruns, "stays": keep}
             run = run_stages(order, selected, "up", clean=clean, **how)
             if keep:
                 _say_it_is_up(order, run)
+        return run
 
 
 @contextlib.contextmanager

@@ -72,10 +72,17 @@ def _longest_ticks(text: str) -> int:
     return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
+_FRAME = re.compile(r" \(([^\s():]+\.[chS]):(\d+)\)")  # as the trace of a death has it behind a function of the module
 _COMPILER = re.compile(r"([^\s:][^:]*):(\d+):(?:\d+:)? (?:fatal )?error: ")
 
 
 def place_of(check_place: str, reason: str) -> tuple[str, int] | None:
     """Return file and line to look at: where a compiler found an error, else where the check is; None without any."""
     found = _COMPILER.match(reason) or re.fullmatch(r"(.+):(\d+)", check_place)
+    return (found[1], int(found[2])) if found else None
+
+
+def place_in_source(reason: str) -> tuple[str, int] | None:
+    """Return file and line of the module's source that a death is told with, relative to the source; None without."""
+    found = _FRAME.search(reason)
     return (found[1], int(found[2])) if found else None

@@ -39,7 +39,7 @@ def causes(checks: Iterable[Check]) -> list[Cause]:
     """The causes of what went wrong among these checks, the most telling first."""
     groups: dict[object, list[Check]] = {}
     for check in sorted((check for check in checks if check.verdict not in HARMLESS), key=_rank):
-        groups.setdefault((check.verdict, _alike(check)), []).append(check)
+        groups.setdefault((check.verdict, alike(check)), []).append(check)
     return [Cause(lead, tuple(others)) for lead, *others in groups.values()]
 
 
@@ -67,8 +67,8 @@ def _rank(check: Check) -> int:
     return 4 if _ERRNO.search(first_line(check.message)) else 3
 
 
-def _alike(check: Check) -> str:
-    """The words of a check without what differs among checks of one cause: numbers, and the case that was tried."""
+def alike(check: Check) -> str:
+    """The words of a check without what differs among checks of one cause: numbers, addresses, the case tried."""
     case = check.name.partition("[")[2].removesuffix("]")
     line = first_line(check.message)
-    return re.sub(r"\d+", "#", line.replace(case, "") if len(case) > 1 else line)
+    return re.sub(r"\b(?:0x)?[0-9a-f]{8,16}\b|\d+", "#", line.replace(case, "") if len(case) > 1 else line)

@@ -41,6 +41,15 @@ def write_contract(directory: Path, variables: dict[str, Any], machine: Machine)
     )
 
 
+def source_directory(directory: Path) -> str:
+    """Return the directory of the source that a run was of, as its contract has it; empty when nothing tells."""
+    try:
+        contract = json.loads((directory / "contract.json").read_text(encoding="utf-8"))
+        return str(contract["vexlab_source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def kernel_of_build(parts: Sequence[PlaybookRun]) -> str:
     """Return the kernel that the module was built for, which stage load compares with the one that runs."""
     vermagic = parts[0].build.get("module", {}).get("vermagic", "") if parts else ""

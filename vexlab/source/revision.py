@@ -48,7 +48,19 @@ def difference(tree: Path, old: str, new: str) -> list[str]:
     return lines if len(lines) <= _SHOWN else [*lines[: _SHOWN - 2], " …", lines[-1]]
 
 
+def patch(tree: Path) -> bytes:
+    """How a tree differs from its commit, as `git apply` takes it; empty when it does not, or git tells nothing."""
+    how = ("--binary", "--relative", "--no-color", "--no-ext-diff", "--no-textconv")
+    return _output(tree, "diff", *how, "HEAD", "--", ".") or b""
+
+
 def _git(tree: Path, *words: str) -> str | None:
+    """What git prints, as text; None as `_output` has it."""
+    printed = _output(tree, *words)
+    return None if printed is None else printed.decode(errors="replace")
+
+
+def _output(tree: Path, *words: str) -> bytes | None:
     """What git prints; None when it isn't there, fails, or takes too long. It writes nothing and asks nobody."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # of a hook we run in
     own |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
@@ -59,4 +71,4 @@ def _git(tree: Path, *words: str) -> str | None:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired, ValueError):  # the last of a name that holds a zero byte
         return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None
