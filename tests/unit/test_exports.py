@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from kcidb_io.schema.v05_03 import Version
 from msgspec.structs import replace
 
+from tests.unit.ctrf_schema import SCHEMA
 from tests.unit.example_runs import ALL_PASSED, NASTY, a_run, cut_short, stage, with_known_failure, with_last
 from vexlab.cli.main import cli
 from vexlab.errors import HostProblem, UsageProblem, VexlabError
@@ -22,7 +23,6 @@ from vexlab.results import results_file
 from vexlab.results.model import Check, Run, Stage, Verdict
 
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE / "schemas" / "ctrf" / "ctrf-schema-0.0.json").read_text(encoding="utf-8"))
 FORMER = [results_file.read(path) for path in sorted((HERE / "former").glob("*.json"))]
 DIED = Stage(
     "mount",
