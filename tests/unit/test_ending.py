@@ -51,7 +51,7 @@ PLAYBOOK = """
   tasks:
     - ansible.builtin.shell:
         cmd: |
-          setsid sh -c 'trap "" TERM HUP INT; while sleep 0.1; do :; done' &
+          setsid sh -c 'trap "" {ignored}; while sleep 0.1; do :; done' &
           env >{here}/environment
           touch {here}/works
           sleep 600
@@ -68,7 +68,8 @@ def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 class Work:
     """A command that is at work, in a session of its own with a terminal, or without one."""
 
-    def __init__(self, here: Path, *, terminal: bool = False) -> None:
+    def __init__(self, here: Path, *, terminal: bool = False, stubborn: bool = False) -> None:
+        """Start it. What it leaves in the background ignores SIGTERM too if it is `stubborn`, and is killed."""
         self.here = here
         self.state = here / "state"
         (here / "lab" / "inventory").mkdir(parents=True)
@@ -76,7 +77,7 @@ class Work:
         (here / "lab" / "inventory" / "hosts.yml").write_text(
             json.dumps({"hypervisors": {"hosts": {"localhost": host}}})
         )
-        (here / "work.yml").write_text(PLAYBOOK.format(here=here))
+        (here / "work.yml").write_text(PLAYBOOK.format(here=here, ignored="TERM HUP INT" if stubborn else "HUP INT"))
         self.lab = Lab("lab", here / "lab")
         environment = os.environ | {"XDG_STATE_HOME": str(self.state), "CI_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
         command = [*PYTHON, "-c", WORK, str(here)]
@@ -103,13 +104,14 @@ class Work:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Iterator[Work]:
-    at_work = Work(tmp_path)
+def work(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Work]:
+    at_work = Work(tmp_path, stubborn=getattr(request, "param", False))
     yield at_work
     at_work.process.kill()
     at_work.process.wait()
 
 
+@pytest.mark.parametrize("work", [True], ids=["stubborn"], indirect=True)
 def test_a_kill_ends_all_and_frees_the_lab_then(work: Work) -> None:
     mark = work.wait_until_at_work()
     os.kill(work.process.pid, signal.SIGKILL)
@@ -131,7 +133,10 @@ def test_what_works_holds_the_lab(work: Work) -> None:
         raise AssertionError
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("number", "work"), [(signal.SIGHUP, False), (signal.SIGTERM, True), (signal.SIGINT, False)],
+    ids=["SIGHUP", "SIGTERM, stubborn", "SIGINT"], indirect=["work"],
+)  # fmt: skip
 def test_a_signal_ends_all_before_the_command(work: Work, number: signal.Signals) -> None:
     mark = work.wait_until_at_work()
     deadline = time.monotonic() + 60
@@ -207,10 +212,10 @@ def test_130_wherever_a_signal_comes(tmp_path: Path, number: signal.Signals, whe
         import builtins, os, sys
         from vexlab import __main__
         loaded = builtins.__import__
-        def load(name, *rest):
+        def load(name, *rest, **more):
             if name == "vexlab.cli.main" and "{where}" == name:
                 os.kill(os.getpid(), {int(number)})
-            return loaded(name, *rest)
+            return loaded(name, *rest, **more)
         builtins.__import__ = load
         walk = os.walk
         def slow(top, *rest, **more):
