@@ -122,7 +122,7 @@ class TestRefusals:
 
     def test_name_that_moves(self, bench: Bench) -> None:
         inventory = ["--inventory", str(bench.inventory), "--serial", "CLEAN"]
-        refused(bench.vexlab("device", "check", *inventory, "--device", "/dev/vdb"), 1, "as /dev/disk/by-id/NAME")
+        refused(bench.vexlab("device", "check", *inventory, "--device", "/dev/vdb"), 2, "is not /dev/disk/by-id/NAME")
 
     def test_hosts(self, bench: Bench) -> None:
         """None, two, one that isn't there: told by the inventory alone."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from vexlab.guest.inside.system import read, registered, write
 
-LOOKS = 3  # at the slab caches
+LOOKS = 2  # at the slab caches
 
 
 def look(kind: str, module: str) -> dict[str, Any]:
@@ -34,6 +34,11 @@ def let_go() -> None:
     os.sync()
     for _ in range(2):
         write("/proc/sys/vm/drop_caches", "3")
+    shrink()
+
+
+def shrink() -> None:
+    """Have the slab caches let go of objects that are free, in slabs of their own."""
     for path in Path("/sys/kernel/slab").glob("*/shrink"):
         if not path.parent.is_symlink():
             write(str(path), "1")
@@ -43,7 +48,7 @@ def least_of_caches() -> dict[str, list[int]]:
     """The caches with the least objects in use of several looks: what others use for a moment isn't held."""
     found = slab_caches()
     for _ in range(LOOKS - 1):
-        let_go()
+        shrink()
         found = least(found, slab_caches())
     return found
 
