@@ -23,7 +23,10 @@ def after_load() -> None:
 
 
 def before_unload(module: str) -> None:
-    """Stop it, if it is this module's; raises AssertionError when it doesn't run any more, or doesn't end."""
+    """Stop it, if it is this module's; raises AssertionError when it doesn't run any more, or doesn't end.
+
+    One that had to be killed runs again then, since the module stays loaded: what comes next finds both.
+    """
     told = daemon.known()
     if not told or told["module"] != module or not told["runs"]:
         return
@@ -32,4 +35,5 @@ def before_unload(module: str) -> None:
     try:
         daemon.stop()
     except daemon.DaemonError as late:
+        after_load()
         raise AssertionError(str(late)) from None
