@@ -21,6 +21,7 @@ from vexlab.cli.common import (
     verbose_option,
     warn_of_edits,
 )
+from vexlab.cli.options import last_of_lab_option
 from vexlab.cli.order import select, take_order
 from vexlab.config import settings, stage_list, user_directories
 from vexlab.config.settings import Options
@@ -36,12 +37,7 @@ ENDING = ".tar.zst"
 
 @click.command("bundle")
 @click.argument("run", required=False, shell_complete=completion.run_names)
-@click.option(
-    "--name",
-    metavar="LAB",
-    help="Take the last run of this lab, instead of the last of all.",
-    shell_complete=completion.lab_names,
-)
+@last_of_lab_option
 @click.option(
     "-o",
     "--output",

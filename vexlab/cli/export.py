@@ -12,6 +12,7 @@ import click
 
 from vexlab.cli import completion
 from vexlab.cli.common import chosen_run, stderr, warn_of_edits
+from vexlab.cli.options import last_of_lab_option
 from vexlab.config import atomic_file
 from vexlab.errors import HostProblem, UsageProblem, write_problem
 from vexlab.report import cases, ctrf, github, junit_file
@@ -25,12 +26,7 @@ FORMATS = ("allure", "ctrf", "kcidb", "junit", "github")
 @click.command("export")
 @click.argument("kind", metavar="FORMAT", type=click.Choice(FORMATS))
 @click.argument("run", required=False, shell_complete=completion.run_names)
-@click.option(
-    "--name",
-    metavar="LAB",
-    help="Take the last run of this lab, instead of the last of all.",
-    shell_complete=completion.lab_names,
-)
+@last_of_lab_option
 @click.option(
     "-o",
     "--output",

@@ -10,7 +10,7 @@ import click
 
 from vexlab.cli import completion
 from vexlab.cli.common import existing, json_option, stderr, stdout
-from vexlab.cli.options import lab_option
+from vexlab.cli.options import lab_option, last_of_lab_option
 from vexlab.errors import UsageProblem
 from vexlab.guest import console_log
 from vexlab.guest import lab as labs
@@ -26,12 +26,7 @@ QEMU = "qemu"
 @click.option(
     "--run", metavar="RUN", help="Name of the run, instead of the last one.", shell_complete=completion.run_names
 )
-@click.option(
-    "--name",
-    metavar="LAB",
-    help="Take the last run of this lab, instead of the last of all.",
-    shell_complete=completion.lab_names,
-)
+@last_of_lab_option
 @json_option
 def logs_command(which: str | None, run: str | None, name: str | None, as_json: bool) -> None:
     """Print a log of a run.

@@ -120,6 +120,12 @@ def lab_named(meaning: str) -> Command:
     )  # fmt: skip
 
 
+def last_of_lab_option(command: Command) -> Command:
+    """`--name LAB`, which chooses among runs: without it, it is the last of all labs."""
+    meaning = "Take the last run of this lab, instead of the last of all."
+    return click.option("--name", metavar="LAB", help=meaning, shell_complete=completion.lab_names)(command)
+
+
 def default_lab() -> str:
     """The lab that is meant where none is named: that of the settings file, or THE default."""
     return of_settings_file().lab or str(installation.contract_defaults()["vexlab_lab"])

@@ -9,6 +9,7 @@ import click
 from vexlab.cli import completion
 from vexlab.cli.common import chosen_run, json_option
 from vexlab.cli.history import write_site
+from vexlab.cli.options import last_of_lab_option
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import evidence, promotion
 from vexlab.guest.lab import name_option
@@ -19,12 +20,7 @@ from vexlab.run import run_directory, timeline
 
 @click.command("report")
 @click.argument("run", required=False, shell_complete=completion.run_names)
-@click.option(
-    "--name",
-    metavar="LAB",
-    help="Take the last run of this lab, instead of the last of all.",
-    shell_complete=completion.lab_names,
-)
+@last_of_lab_option
 @click.option(
     "--format",
     "kind",

@@ -8,8 +8,6 @@ from typing import Any
 
 from vexlab.guest.inside.system import read, registered, write
 
-LOOKS = 2  # at the slab caches
-
 
 def look(kind: str, module: str) -> dict[str, Any]:
     """What is held now: the fields of accounting.Holdings, of a filesystem type and its module.
@@ -45,12 +43,10 @@ def shrink() -> None:
 
 
 def least_of_caches() -> dict[str, list[int]]:
-    """The caches with the least objects in use of several looks: what others use for a moment isn't held."""
-    found = slab_caches()
-    for _ in range(LOOKS - 1):
-        shrink()
-        found = least(found, slab_caches())
-    return found
+    """The caches with the least objects in use of two looks: what others use for a moment isn't held."""
+    first = slab_caches()
+    shrink()
+    return least(first, slab_caches())
 
 
 def least(one: dict[str, list[int]], other: dict[str, list[int]]) -> dict[str, list[int]]:
