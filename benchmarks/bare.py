@@ -14,7 +14,14 @@ import time
 import uuid
 from pathlib import Path
 
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import accelerator, process, qemu, snapshot, ssh
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import (
+    accelerator,
+    process,
+    qemu,
+    saved_state,
+    ssh,
+    warm,
+)
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import Lab
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 
@@ -40,7 +47,7 @@ class BareGuest:
         private_directory(self.lab.runtime)
         saved = self.directory / "saved"
         saved.mkdir()
-        state = snapshot.find_or_save(self.lab, bench.image, accelerator.qemu_version(), self.accelerator)
+        state = warm.find_or_save(self.lab, bench.image, accelerator.qemu_version(), self.accelerator)
         subprocess.run(["cp", "--sparse=always", state.memory.path, saved / "memory"], check=True)
         self._write_record()
         ssh.make_keys(self.lab, self.identity)
@@ -48,8 +55,8 @@ class BareGuest:
         qemu.make_overlay(self.lab.overlay, state.disk)
         port = free_port()
         try:
-            self._launch(port, qemu.Memory(saved / "memory", written=True))
-            snapshot.restore(self.lab, state)
+            self._launch(port, qemu.Memory(saved / "memory", shared=True, restored=True))
+            saved_state.restore(self.lab, state)
             self._log_in_once(port)
             self._save(saved / "devices")
         finally:
@@ -60,7 +67,7 @@ class BareGuest:
     def make_ready(self) -> None:
         """Write the two commands that restore.sh calls; the port is one that is free now."""
         port = free_port()
-        memory = qemu.Memory(self.directory / "saved" / "memory", written=False)
+        memory = qemu.Memory(self.directory / "saved" / "memory", shared=False, restored=True)
         command = qemu.command_line(
             self.lab, self.bench.image, self.identity, self.accelerator, port=port, memory=memory
         )
@@ -106,7 +113,7 @@ class BareGuest:
         command = qemu.command_line(
             self.lab, self.bench.image, self.identity, self.accelerator, port=port, memory=memory
         )
-        command += ["-incoming", "defer", "-pidfile", str(self.lab.pid_file), "-daemonize"]
+        command += ["-pidfile", str(self.lab.pid_file), "-daemonize"]
         run(command, env=self.bench.environment)
 
     def _log_in_once(self, port: int) -> None:
@@ -124,10 +131,10 @@ class BareGuest:
     def _save(self, devices: Path) -> None:
         """Save it while it runs, so that it runs on when it is restored."""
         control = self.lab.qmp_control
-        process.qmp_command(control, "migrate-set-capabilities", {"capabilities": snapshot.SHARED_MEMORY})
+        process.qmp_command(control, "migrate-set-capabilities", {"capabilities": saved_state.SHARED_MEMORY})
         uri = f"exec:cat > {shlex.quote(str(devices))}"
         process.qmp_command(control, "migrate", {"uri": uri})
-        snapshot.wait_for_migration(control, SAVE_SECONDS)
+        saved_state.wait_for_migration(control, SAVE_SECONDS)
 
 
 def free_port() -> int:

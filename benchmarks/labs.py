@@ -113,7 +113,8 @@ class Bench:
 
     def _inputs(self, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         return {
-            "lab": name, "directory": str(self.scratch / "guests" / name), "warm": True, "disks": [],
+            "lab": name, "directory": str(self.scratch / "guests" / name), "warm": True, "checkpoint": "",
+            "from_checkpoint": False, "disks": [],
             "runtime_directory": str(self.scratch / "run" / name), "ssh_port": self.contract["vexlab_ssh_port"],
             "boot_deadline": self.contract["vexlab_boot_deadline"], **parameters,
         }  # fmt: skip

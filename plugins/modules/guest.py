@@ -23,10 +23,11 @@ options:
   state:
     description:
       - V(running) has the guest up.
+      - V(saved) keeps the guest as it is as O(checkpoint), while it runs. Where that can't be done RV(reason) says why.
       - V(stopped) ends it and removes its disk and keys. Logs stay.
       - V(absent) removes the lab's directory as well.
     type: str
-    choices: [running, stopped, absent]
+    choices: [running, saved, stopped, absent]
     default: running
   lab:
     description: Name of the lab, which is the guest's name in the inventory.
@@ -43,7 +44,7 @@ options:
     type: str
     default: ""
   image:
-    description: Directory of an image as role C(vexlab_image) makes it. Required for V(running).
+    description: Directory of an image as role C(vexlab_image) makes it. Required for V(running) and V(saved).
     type: str
   memory_mb:
     description: Memory of the guest, in MiB.
@@ -85,6 +86,16 @@ options:
         that can't be done the guest boots, and RV(guest) says why.
     type: bool
     default: true
+  checkpoint:
+    description:
+      - Name of what is brought about in the guest, a hash over all that decides it. A guest that has one is started
+        in a way that lets it be saved. The four that were used last are kept.
+    type: str
+    default: ""
+  from_checkpoint:
+    description: Whether to go on from the guest that was saved under that name; it fails where there is none.
+    type: bool
+    default: false
   disks:
     description: Blank disks that the guest has beside its own. They go with it.
     type: list
@@ -131,6 +142,10 @@ guest:
     - What is written down of the guest, in C(guest.json) of its directory. How it is reached is in its inventory entry.
   returned: for state V(running)
   type: dict
+checkpoint:
+  description: Directory of the saved guest; empty when it could not be saved.
+  returned: for state V(saved)
+  type: str
 """
 
 import fcntl
@@ -142,6 +157,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import checkpoint
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.process import open_guest_process, stop_guest
@@ -151,7 +167,7 @@ from ansible_collections.vexfs.vexlab.plugins.module_utils.interruption import I
 TEXT = {"type": "str", "default": ""}
 DISK = {"serial": {"type": "str", "required": True}, "size_mb": {"type": "int", "required": True}}
 OPTIONS = {
-    "state": {"type": "str", "choices": ["running", "stopped", "absent"], "default": "running"},
+    "state": {"type": "str", "choices": ["running", "saved", "stopped", "absent"], "default": "running"},
     "lab": {"type": "str", "required": True},
     "directory": {"type": "str", "required": True},
     "runtime_directory": TEXT,
@@ -165,6 +181,8 @@ OPTIONS = {
     "kernel_arguments": TEXT,
     "boot_deadline": {"type": "int", "default": 300},
     "warm": {"type": "bool", "default": True},
+    "checkpoint": TEXT,
+    "from_checkpoint": {"type": "bool", "default": False},
     "disks": {"type": "list", "elements": "dict", "default": [], "options": DISK},
 }
 
@@ -194,19 +212,23 @@ def plan(state: str, lab: Lab) -> dict[str, Any]:
     process = open_guest_process(lab, lab.record())
     if process is not None:
         os.close(process[1])
+    if state == "saved":
+        return {"changed": process is not None, "reason": "it would be saved", "checkpoint": ""}
     there = lab.directory.exists() if state == "absent" else process is not None
     return {"changed": there, "reason": "it would be ended" if there else "nothing to end"}
 
 
 def apply(state: str, lab: Lab) -> dict[str, Any]:
     """Bring the state about; returns what was done, and why. Raises GuestError."""
-    if state != "running" and not lab.directory.exists():
+    if state in ("stopped", "absent") and not lab.directory.exists():
         return {"changed": False, "reason": "there is no such lab"}
     private_directory(lab.directory)
     private_directory(lab.runtime)
     with locked(lab):
         if state == "running":
             return start(lab)
+        if state == "saved":
+            return checkpoint.save(lab)
         was_up = stop_guest(lab)
         if state == "absent":
             shutil.rmtree(lab.directory)
@@ -218,7 +240,9 @@ def apply(state: str, lab: Lab) -> dict[str, Any]:
 def main() -> None:
     """Bring the state about, or say what is wrong and what to do, each on a line of its own."""
     module = AnsibleModule(
-        argument_spec=OPTIONS, required_if=[("state", "running", ["image"])], supports_check_mode=True
+        argument_spec=OPTIONS,
+        required_if=[("state", "running", ["image"]), ("state", "saved", ["image", "checkpoint"])],
+        supports_check_mode=True,
     )
     lab, state = Lab(module.params), module.params["state"]
     try:

@@ -24,6 +24,8 @@ from vexlab.results import results_file
 from vexlab.results.model import Run, Verdict
 from vexlab.run import up_to_date
 
+INPUTS = up_to_date.Inputs("of this lab", "anywhere")
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
@@ -35,7 +37,7 @@ def source(tmp_path: Path) -> Path:
     return tree
 
 
-def inputs(source: Path, **options: int) -> str:
+def inputs(source: Path, **options: int) -> up_to_date.Inputs:
     return up_to_date.inputs_of(settings.make("x", Options(source=str(source), **options)))  # type: ignore[arg-type]
 
 
@@ -124,10 +126,10 @@ exec sh -c "$(printf %s "$script" | sed "s,/sys/module,{self.sys}/module,g; s,/s
         directory = user_directories.runs_directory() / run.run
         directory.mkdir(parents=True, exist_ok=True)
         results_file.write(directory / "results.json", run)
-        up_to_date.remember(self.lab, self.settings, run, "inputs")
+        up_to_date.remember(self.lab, self.settings, run, INPUTS)
 
     def last_run(self) -> Run | None:
-        return up_to_date.last_run(self.lab, self.settings, "inputs")
+        return up_to_date.last_run(self.lab, self.settings, INPUTS)
 
 
 @pytest.fixture
@@ -196,12 +198,12 @@ def test_other_mounts_do_count(guest: Guest) -> None:
     guest.remember(a_run())
     for name, value in {"vexlab_filesystem_type": "sysfs", "vexlab_mount_point": "/dev"}.items():
         other = dataclasses.replace(guest.settings, contract=guest.settings.contract | {name: value})
-        assert up_to_date.last_run(guest.lab, other, "inputs") is None
+        assert up_to_date.last_run(guest.lab, other, INPUTS) is None
 
 
 def test_other_inputs_count(guest: Guest) -> None:
     guest.remember(a_run())
-    assert up_to_date.last_run(guest.lab, guest.settings, "others") is None
+    assert up_to_date.last_run(guest.lab, guest.settings, up_to_date.Inputs("others", "x")) is None
 
 
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict in ("failed", "panicked", "not_run")])

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import qemu, snapshot, ssh
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import qemu, ssh, warm
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
 
 INPUTS: dict[str, Any] = {
     "lab": "x", "directory": "/labs/x", "runtime_directory": "/run/x", "image": "/images/1", "memory_mb": 2048,
     "cpus": 2, "accelerator": "tcg", "ssh_port": 2222, "source": "/home/me/fs", "mount_tag": "t",
-    "kernel_arguments": "", "boot_deadline": 300, "warm": True, "disks": [],
+    "kernel_arguments": "", "boot_deadline": 300, "warm": True, "checkpoint": "", "from_checkpoint": False, "disks": [],
 }  # fmt: skip
 QEMU = "7.2.22"
 
 
 def key(version: str = QEMU, chosen: str = "tcg", **other: Any) -> str:
-    return snapshot.key(Lab(INPUTS | other), version, chosen)
+    return warm.key(Lab(INPUTS | other), version, chosen)
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_another_accelerator_needs_another_state() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "written", "threads"),
-    [("7.2.22", True, "single"), ("8.0.5", None, "single"), ("8.1.0", True, "multi"), ("7.2.22", False, "multi")],
+    ("version", "restored", "threads"),
+    [("7.2.22", False, "single"), ("8.0.5", None, "single"), ("8.1.0", False, "multi"), ("7.2.22", True, "multi")],
     ids=["saved", "booted", "newer", "restored"],
 )
 def test_kernel_boots_on_one_thread_where_more_are_not_safe(
-    monkeypatch: pytest.MonkeyPatch, version: str, written: bool | None, threads: str
+    monkeypatch: pytest.MonkeyPatch, version: str, restored: bool | None, threads: str
 ) -> None:
     monkeypatch.setattr(qemu, "qemu_version", lambda: version)
-    memory = None if written is None else qemu.Memory(Path("/memory"), written=written)
+    memory = None if restored is None else qemu.Memory(Path("/memory"), shared=not restored, restored=restored)
     command = qemu.command_line(Lab(INPUTS), Path("/images/1"), "u", "tcg", memory=memory)
     assert f"tcg,thread={threads}" in command
 

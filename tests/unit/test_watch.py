@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from vexlab.guest.failure import GuestFailure, MachineProblem
+from vexlab.guest.lab import Pauses
 from vexlab.guest.watch import End, Watch, explain_console
 from vexlab.results.model import Verdict
 
@@ -134,7 +135,8 @@ class Monitor:
         self._listener.listen()
         self._connected = threading.Event()
         threading.Thread(target=self._serve, daemon=True).start()
-        self.watch = Watch(directory / "qmp", self.process.pid, self.console, self.ends.put)
+        self.pauses = Pauses(0, 0)
+        self.watch = Watch(directory / "qmp", self.process.pid, self.console, self.ends.put, lambda: self.pauses)
 
     def _serve(self) -> None:
         self._connection = self._listener.accept()[0]
@@ -256,6 +258,34 @@ def test_a_pause_that_nobody_asked_for_is_the_machines_problem(
     assert isinstance(end, MachineProblem)
     assert reason in end.reason
     assert end.hint
+
+
+def test_a_pause_in_which_the_guest_is_saved_is_nobodys_problem(monitor: Monitor) -> None:
+    """QEMU tells of it when it may be over already."""
+    monitor.wait_until_asked()
+    monitor.pauses = Pauses(1, 0)
+    monitor.status = "postmigrate"
+    monitor.event(event="STOP")
+    monitor.wait_until_asked()
+    monitor.status, monitor.pauses = "running", Pauses(1, 1)
+    monitor.watch.close()
+    assert monitor.ends.empty()
+
+
+def test_a_pause_after_the_guest_was_saved_is_the_machines_problem(monitor: Monitor) -> None:
+    monitor.wait_until_asked()
+    monitor.pauses = Pauses(1, 1)
+    for _ in range(2):
+        monitor.event(event="STOP")
+    end = monitor.end()
+    assert isinstance(end, MachineProblem)
+    assert "paused from outside for a while" in end.reason
+
+
+def test_a_guest_that_stays_stopped_after_it_was_saved_is_the_machines_problem(monitor: Monitor) -> None:
+    monitor.pauses = Pauses(1, 1)
+    monitor.status = "paused"
+    assert isinstance(monitor.end(), MachineProblem)
 
 
 def test_a_process_that_was_stopped_is_the_machines_problem(monitor: Monitor) -> None:

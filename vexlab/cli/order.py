@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from vexlab.cli.common import (
     WHILE_IT_RUNS,
@@ -24,13 +26,16 @@ from vexlab.config import stage_list
 from vexlab.config.settings import Options, Settings, make
 from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.guest import lab as labs
+from vexlab.guest import recovery
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import github, markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import archive, logs, model, results_file
 from vexlab.results.model import DIED, Run, Verdict
-from vexlab.run import brought_about, controller, plain_playbooks, scratch, selection, up_to_date
+from vexlab.run import brought_about, checked_before, controller, plain_playbooks, scratch, selection, up_to_date
+from vexlab.run.checked_before import Before
 from vexlab.run.selection import Selection
+from vexlab.run.up_to_date import Inputs
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class Order:
     settings: Settings
     as_json: bool
     verbose: int
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The hashes over all that decides what is brought about; raises UsageProblem for what can't be read."""
+        return up_to_date.inputs_of(self.settings)
 
 
 def take_order(name: str, given: Options, *, as_json: bool, verbose: int, as_it_is: bool = False) -> Order:
@@ -87,6 +97,7 @@ def run_stages(
     judged = stage_list.applicable(selected.judged, settings.contract)
     applied = stage_list.applicable(selected.applied, settings.contract) if selected.applied else []
     up_to_date.forget(lab)
+    known = checked_before.forget(order.inputs)
     was_up = lab.is_up()
     if apply and was_up:
         _make_way(lab, settings)
@@ -97,8 +108,9 @@ def run_stages(
     say_what(order)
     with Progress(stderr, follows=order.verbose >= WHILE_IT_RUNS) as progress:
         course = controller.RunController(
-            lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen
-        )
+            lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen,
+            checkpoint="" if selected.chosen or playbook != "up" else order.inputs.anywhere,
+        )  # fmt: skip
         try:
             run = course.execute(playbook, apply=apply, **how)
         except VexlabError as problem:
@@ -114,10 +126,45 @@ def run_stages(
     _show(run, course, settings.source)
     if run.verdict is not Verdict.PASSED:
         raise not_passed(run, lab, stays=stays)
+    checked_before.note(order.inputs, run, course.checkpoint, known)
     changed = course.changed_stages()
     if apply:
         stderr.say(f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already")
     return run
+
+
+def go_on(order: Order, before: Before) -> bool:
+    """Start the guest of a new lab from the one that an earlier run saved, with all brought about in it.
+
+    False when that can't be, or doesn't show what it should: then it is as if there had been no such run.
+    """
+    lab, settings = order.lab, order.settings
+    plain_playbooks.prepare(lab, settings)
+    recovery.remember(lab, settings.contract)
+    brought_about.remember(lab)
+    lab.remember(order.options.to_remember(), order.of_file)
+    variables = {"vexlab_checkpoint": order.inputs.anywhere, "vexlab_from_checkpoint": True}
+    with scratch.directory() as directory, Progress(stderr) as progress:
+        progress.begin("guest", lambda: "")
+        try:
+            outcome = plain_playbooks.run_plain(
+                "guest_create", lab, variables, directory / "ansible.log", plain_playbooks.shown_by(progress)
+            )
+        except Interrupted:
+            end_guest(lab, "stopped")
+            raise
+        progress.end("guest", "goes on from the one that was saved" if outcome.ok else "has to be brought up anew")
+    if outcome.ok:
+        if before.run.guest:
+            lab.remember_image(before.run.guest.image)
+        if before.run.module:
+            lab.remember_module(msgspec.to_builtins(before.run.module))
+        if up_to_date.remember(lab, settings, before.run, order.inputs):
+            return True
+        stderr.say("the guest that was saved is not what it should be; all is brought about anew")
+        end_guest(lab, "stopped")
+    checked_before.forget(order.inputs)
+    return False
 
 
 def _make_way(lab: Lab, settings: Settings) -> None:

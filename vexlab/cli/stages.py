@@ -22,14 +22,14 @@ from vexlab.cli.common import (
     verdict_table,
 )
 from vexlab.cli.options import amount_options, lab_option, with_options
-from vexlab.cli.order import Order, run_stages, say_what, select, take_order
+from vexlab.cli.order import Order, go_on, run_stages, say_what, select, take_order
 from vexlab.config import stage_list
 from vexlab.config.settings import Options
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
 from vexlab.results.model import Run
-from vexlab.run import up_to_date
+from vexlab.run import checked_before, up_to_date
 from vexlab.run.selection import Selection
 
 
@@ -49,24 +49,40 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: int) ->
     """
     order = take_order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
-        inputs = up_to_date.inputs_of(order.settings)
+        inputs = order.inputs
         if not clean and (run := up_to_date.last_run(order.lab, order.settings, inputs)):
-            _show_unchanged(order, run)
+            say_what(order)
+            _show_earlier(order, run, f"nothing changed since {run.finished}")
             return
         stages = tuple(spec.name for spec in stage_list.stages() if spec.up)
+        if not clean and (before := _checked_before(order, stages)):
+            _show_earlier(order, before, f"all of this was checked before, until {before.finished}")
+            _say_it_is_up(order, before)
+            return
         run = run_stages(order, Selection(stages), "up", clean=clean)
         up_to_date.remember(order.lab, order.settings, run, inputs)
         _say_it_is_up(order, run)
 
 
-def _show_unchanged(order: Order, run: Run) -> None:
-    """Say that nothing is done, and whose verdicts stand."""
+def _checked_before(order: Order, stages: tuple[str, ...]) -> Run | None:
+    """The run that passed with the same inputs on this machine, in a lab whose guest now goes on from there."""
+    if order.lab.is_up() or not order.settings.contract["vexlab_warm"]:
+        return None
+    applicable = tuple(stage_list.applicable(stages, order.settings.contract))
+    before = checked_before.find(order.inputs, applicable)
+    if before is None:
+        return None
     say_what(order)
+    return before.run if go_on(order, before) else None
+
+
+def _show_earlier(order: Order, run: Run, why: str) -> None:
+    """Say whose verdicts stand, and why nothing is judged."""
     if order.as_json:
         click.echo(markdown.render_json(run, unchanged_since=run.finished), nl=False)
     stderr.table(verdict_table(run))
     again = f"vexlab verify{name_option(order.lab.name)} judges it again"
-    told = f"nothing changed since {run.finished}: the verdicts are those of run {run.run}"
+    told = f"{why}: the verdicts are those of run {run.run}"
     stderr.say(f"{told}; {again}")
 
 

@@ -16,8 +16,9 @@ class StageSpec:
     """One entry of `playbooks/vars/stages.yml`.
 
     `role`: whether a role brings the stage about. `up`: whether `vexlab up` runs it. `needs`: the stages without which
-    it can't run. `deadline` in seconds. `not_for`: a `variable` of the contract, and the `reasons` for
-    which a target with one of these values of it has no such stage; empty for a stage that every target has.
+    it can't run. `deadline` in seconds. `not_for`: a `variable` of the contract, and the `reasons` for which a target
+    with one of these values of it has no such stage; empty for a stage that every target has. `checkpoint`: whether the
+    guest is saved when the stage is brought about.
     """
 
     name: str
@@ -27,6 +28,7 @@ class StageSpec:
     needs: tuple[str, ...]
     deadline: int
     not_for: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: bool = False
 
     def why_not(self, contract: Mapping[str, Any]) -> str:
         """Why a target of this contract has no such stage; empty when it has."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError
@@ -29,6 +29,13 @@ from vexlab.guest import reaper
 ANSWER_SECONDS = 30.0  # for a guest on a busy machine to run one command
 OF_FILE = "settings file"  # what is remembered of one, beside the options
 LEFTOVER_SECONDS = 60.0  # that the work of a command that was killed gets to end
+
+
+class Pauses(NamedTuple):
+    """How often a guest was stopped to be saved, and how often it went on."""
+
+    begun: int
+    ended: int
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,11 @@ class Lab:
     def record(self) -> dict[str, Any]:
         """What role vexlab_guest wrote about the guest; empty when there is none."""
         return _read_json(self.directory / "guest.json")
+
+    def pauses(self) -> Pauses:
+        """How often the guest was stopped to be saved."""
+        known = self.record().get("pauses", {})
+        return Pauses(int(known.get("begun", 0)), int(known.get("ended", 0)))
 
     def remembered(self) -> Options:
         """The options that the lab was last brought up with."""

@@ -16,12 +16,14 @@ from qemu.qmp import QMPClient, QMPError, Runstate
 from vexlab.errors import make_room
 from vexlab.guest import console_log
 from vexlab.guest.failure import GuestFailure, MachineProblem
+from vexlab.guest.lab import Pauses
 from vexlab.results.model import Verdict
 
 TICK = 0.1  # seconds between two looks at whether the watch is over
 PULSE = 2.0  # seconds between two questions how the guest is
 STOPPED_SECONDS = 0.5  # without an answer, until the state of QEMU's process is looked at
 SILENT_SECONDS = 30.0  # until a QEMU that doesn't answer is given up, if nothing explains it sooner
+SAVING = ("paused", "finish-migrate", "postmigrate")  # what QEMU says of a guest that is stopped to be saved
 LAST_WORDS = 16384  # bytes of the console in which the cause stands of a death that was there before the watch
 AGAIN = "the next vexlab up of this lab starts a pristine guest"
 
@@ -31,14 +33,21 @@ End = GuestFailure | MachineProblem
 class Watch:
     """A thread that reads QEMU's events until it is closed; `on_end` is called at most once, in that thread."""
 
-    def __init__(self, qmp: Path, pid: int, console: Path, on_end: Callable[[End], None]) -> None:
-        """Begin to watch QEMU, process `pid`; what the console holds already is not of this watch."""
+    def __init__(
+        self, qmp: Path, pid: int, console: Path, on_end: Callable[[End], None], pauses: Callable[[], Pauses]
+    ) -> None:
+        """Begin to watch QEMU, process `pid`; what the console holds already is not of this watch.
+
+        `pauses` tells how often the guest was stopped to be saved, which is nobody's fault.
+        """
         self._qmp = qmp
         self._pid = pid
         self._console = console
         self._begin = console.stat().st_size if console.exists() else 0
         self._from = max(0, self._begin - LAST_WORDS)
         self._on_end = on_end
+        self._pauses = pauses
+        self._stops = pauses().begun  # of which QEMU has told
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
         self._thread.start()
@@ -144,7 +153,7 @@ class Watch:
 
     def _of_status(self, status: str) -> End | None:
         """What a state of the guest means that no event told of."""
-        if status in ("", "running"):
+        if status in ("", "running") or (status in SAVING and self._is_being_saved()):
             return None
         if status == "guest-panicked":
             return self.explain(Verdict.PANICKED, "the guest's kernel panicked")
@@ -170,11 +179,24 @@ class Watch:
                 f"{facts.get('operation', 'use')} of the guest's disk failed: {facts.get('reason', 'no reason given')}"
             )
             return MachineProblem(f"on this machine, {what}", self._room())
-        if event == "STOP":  # also one that is over: the guest's clock and every deadline in it went on meanwhile
-            status = await self._status(client)
-            end = self._of_status(status) if isinstance(status, str) else status
-            return end or MachineProblem("the guest was paused from outside for a while", AGAIN)
-        return None
+        return await self._of_stop(client) if event == "STOP" else None
+
+    async def _of_stop(self, client: QMPClient) -> End | None:
+        """What it means that the guest was stopped; nothing when it is to be saved.
+
+        One that is over counts too: the guest's clock and every deadline in it went on meanwhile.
+        """
+        if self._pauses().begun > self._stops:
+            self._stops += 1
+            return None
+        status = await self._status(client)
+        end = self._of_status(status) if isinstance(status, str) else status
+        return end or MachineProblem("the guest was paused from outside for a while", AGAIN)
+
+    def _is_being_saved(self) -> bool:
+        """Whether it is stopped to be saved, as its record says."""
+        begun, ended = self._pauses()
+        return begun > ended
 
     def _room(self) -> str:
         return f"{make_room(self._console.parent)}; {AGAIN}"

@@ -55,12 +55,14 @@ class RunController:
         applied: Sequence[str] = (),
         choices: Mapping[str, Choice] | None = None,
         chosen: Sequence[str] = (),
+        checkpoint: str = "",
     ) -> None:
         """Prepare the run's directory; nothing is started.
 
         `device`: what is tested, on test hardware, instead of an image in a guest. `applied`: stages that are brought
         about without being judged. `choices`: which checks of a stage are judged, where not all are, and `chosen` the
-        names by which they were asked for.
+        names by which they were asked for. `checkpoint` names what is brought about, for the guest to be saved
+        under; empty for a guest that isn't saved.
         """
         self.directory = new_directory(lab.name)
         self._lab = lab
@@ -75,6 +77,7 @@ class RunController:
         self._choices = dict(choices or {})
         self._chosen = tuple(chosen)
         self._applied = False
+        self._checkpoint = checkpoint
         self._source: SourceRecord | None = None
         self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
@@ -110,11 +113,11 @@ class RunController:
         try:
             plan = Plan(
                 playbook, self._selected, self._unjudged, apply=apply, clean=clean, fail_fast=fail_fast,
-                choices=self._choices,
+                choices=self._choices, checkpoint=self._checkpoint,
             )  # fmt: skip
             problem = self._perform(plan, self.directory)
             while keep_going and problem is None and (following := self._next()):
-                problem = self._perform(following, self.directory / f"part-{len(self._parts) + 1}")
+                problem = self._perform_further(following, f"part-{len(self._parts) + 1}")
                 if problem is not None:
                     self._left = problem.message
                     self._progress.say(f"it is not possible to go on: {problem.message}")
@@ -172,6 +175,23 @@ class RunController:
         part.execute(lambda: self._write(self._run(None)))
         return part.problem()
 
+    def _perform_further(self, plan: Plan, name: str) -> VexlabError | None:
+        """Execute what comes after the first execution, on the guest that was saved in it where that does."""
+        quicker = replan.from_checkpoint(self._specs, plan, self._checkpoint if self.checkpoint else "")
+        if quicker is not None:
+            problem = self._perform(quicker, self.directory / name)
+            if problem is None or self._machine_failed():
+                return problem
+            self._parts.pop()
+            self._checkpoint = ""
+            self._progress.say(f"{problem.message}; all is brought about anew")
+        return self._perform(plan, self.directory / name)
+
+    @property
+    def checkpoint(self) -> str:
+        """The directory in which the guest was saved; empty when it wasn't."""
+        return next((part.checkpoint for part in self._parts if part.checkpoint), "")
+
     def _next(self) -> Plan | None:
         """What is still to be run, said to the person as well."""
         plan = replan.next_plan(self._specs, self._selected, self._seen(), self._choices)
@@ -193,7 +213,7 @@ class RunController:
             self._progress.say(f"run {number} of {times} of {stage.name}/{check.name} again")
             fresh = check.verdict in DIED or self._parts[-1].seen().guest_died or not self._lab.is_up()
             plan = replan.rerun_plan(self._specs, stage.name, check.name, fresh=fresh)
-            problem = self._perform(plan, self.directory / f"rerun-{number}")
+            problem = self._perform_further(plan, f"rerun-{number}")
             again = self._parts[-1].seen().stages.get(stage.name)
             result = next((c.verdict for c in again.checks if c.name == check.name), None) if again else None
             if problem is not None or result in (None, Verdict.NOT_RUN):

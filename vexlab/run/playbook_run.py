@@ -70,6 +70,8 @@ class PlaybookRun:
             "vexlab_apply": self.plan.apply,
             "vexlab_clean": self.plan.clean,
             "vexlab_fail_fast": self.plan.fail_fast,
+            "vexlab_checkpoint": self.plan.checkpoint,
+            "vexlab_from_checkpoint": self.plan.goes_on,
         }
         log = self.directory / "ansible.log"
         self._progress.follow(log)
@@ -95,6 +97,11 @@ class PlaybookRun:
     def build(self) -> Mapping[str, Any]:
         """What role vexfs_build told of what it built; empty when it didn't."""
         return self._state.build
+
+    @property
+    def checkpoint(self) -> str:
+        """The directory in which the guest was saved; empty when it wasn't."""
+        return self._state.checkpoint
 
     @property
     def machine_failed(self) -> bool:
@@ -152,7 +159,9 @@ class PlaybookRun:
             self._state = tracker.explained(self._state, self._watch.explain(death.verdict, death.reason))
         if self._state.watched and not before.watched:
             record, console = self._lab.record(), self._lab.directory / "console.log"
-            self._watch = Watch(Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._queue.put)
+            self._watch = Watch(
+                Path(record.get("qmp", "")), int(record.get("pid", 0)), console, self._queue.put, self._lab.pauses
+            )
         if self._state.image is not before.image:
             self._lab.remember_image(str(self._state.image["key"]))
         if self._state.build is not before.build:

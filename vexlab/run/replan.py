@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,7 +38,8 @@ class Plan:
     `judged` are the stages whose tests run, `applied` those that are only brought about on a guest that is `fresh`: a
     pristine one, in place of the one before. `apply` is False when no role is to change anything, `clean` has
     everything built anew, `fail_fast` ends it at the first stage in which a check failed, `choices` are of the checks
-    of a stage.
+    of a stage. `checkpoint` names what is brought about, for the guest to be saved under; `goes_on`: it is there
+    already, in the guest that was saved under that name.
     """
 
     playbook: str
@@ -48,6 +50,8 @@ class Plan:
     fresh: bool = False
     fail_fast: bool = False
     choices: Mapping[str, Choice] = field(default_factory=dict)
+    checkpoint: str = ""
+    goes_on: bool = False
 
 
 def planned_stages(plan: Plan) -> tuple[PlannedStage, ...]:
@@ -104,6 +108,15 @@ def rerun_plan(specs: Sequence[StageSpec], stage: str, check: str, *, fresh: boo
     if not fresh:
         return Plan("stages", (stage,), apply=False, choices=choices)
     return Plan("up", (stage,), applied=needed(specs, (stage,)), fresh=True, choices=choices)
+
+
+def from_checkpoint(specs: Sequence[StageSpec], plan: Plan, checkpoint: str) -> Plan | None:
+    """The same on a guest that goes on from a checkpoint, where it has all that the plan stands on; None elsewhere."""
+    names = [spec.name for spec in specs]
+    since = next((names.index(spec.name) for spec in specs if spec.checkpoint), len(names))
+    if not checkpoint or not plan.fresh or any(names.index(name) < since for name in plan.judged):
+        return None
+    return dataclasses.replace(plan, applied=(), apply=False, checkpoint=checkpoint, goes_on=True)
 
 
 def needed(specs: Sequence[StageSpec], names: Iterable[str]) -> tuple[str, ...]:

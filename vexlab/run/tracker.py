@@ -15,6 +15,7 @@ from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.results.model import DIED, Verdict
 from vexlab.run.events import (
     BUILD,
+    CHECKPOINT,
     IMAGE,
     JUDGE,
     STAGE,
@@ -67,7 +68,7 @@ class State:
     `guest_is_new`: nothing was done on the guest before. `watched`: what happens to the guest counts. `stages`: those
     that began, in their order. `end`: what came before the playbook's own end, if anything did; `charged` is the stage
     that it came in, or `after` whose checks it came, and empty when no stage had begun. `failure`: the first task that
-    failed. `build`, `image`: what their roles told.
+    failed. `build`, `image`: what their roles told; `checkpoint`: the directory in which the guest was saved.
     """
 
     planned: tuple[PlannedStage, ...] = ()
@@ -82,6 +83,7 @@ class State:
     failure: TaskEnded | None = None
     build: Mapping[str, Any] = field(default_factory=dict)
     image: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: str = ""
 
     @property
     def current(self) -> StageProgress | None:
@@ -160,7 +162,7 @@ def spoils(state: State, name: str) -> tuple[Verdict, str] | None:
 
 
 def _task_started(state: State, event: TaskStarted) -> State:
-    if event.role in PREPARATIONS:
+    if event.role in PREPARATIONS and not state.stages:
         state = _with_preparation(state, PREPARATIONS[event.role])
     if event.action == STAGE and state.end is None:  # it begins now: what keeps it from being announced is its own
         state = _with_preparation(state, "")
@@ -193,6 +195,8 @@ def _task_ended(state: State, event: TaskEnded) -> State:
         state = _with_stage(replace(state, prepared_anew=state.prepared_anew or bool(state.preparing)), changed=True)
     if IMAGE in event.facts:
         state = replace(state, image=event.facts[IMAGE])
+    if CHECKPOINT in event.facts:
+        state = replace(state, checkpoint=event.facts[CHECKPOINT])
     return replace(state, build=build) if "module" in build else state
 
 

@@ -11,7 +11,7 @@ import json
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vexlab import __version__
 from vexlab.config import source_tree, suite_hash, user_directories
@@ -23,6 +23,11 @@ from vexlab.results.model import Run, Verdict
 from vexlab.results.results_file import read
 
 ANSWER_SECONDS = 10.0  # a guest that doesn't answer so soon is looked at the long way
+# What of a contract says where a lab is, and nothing of what is brought about and judged in it.
+OF_ONE_LAB = (
+    "vexlab_lab", "vexlab_lab_directory", "vexlab_runtime_directory", "vexlab_run_directory", "vexlab_ssh_port",
+    "vexlab_boot_deadline", "vexlab_source", "vexlab_target_file", "vexlab_warm", "vexlab_vmcore",
+)  # fmt: skip
 # What `up` brings about, and what would show that somebody or something changed it. Objects, which nothing uses but the
 # next build, by inode, size and times, since an emulated guest hashes slowly; so is the image, which is large. The
 # inode of a module's directory in sysfs is another one each time the module is loaded. Each program takes 50 ms to
@@ -58,20 +63,22 @@ def put_back(lab: Lab, memory: str) -> None:
         replace_file(_record(lab), memory)
 
 
-def remember(lab: Lab, settings: Settings, run: Run, inputs: str) -> None:
-    """Keep what a passed run of `up` was made from and left.
+def remember(lab: Lab, settings: Settings, run: Run, inputs: Inputs) -> bool:
+    """Keep what a passed run of `up` was made from and left; False when the guest doesn't show it.
 
-    `inputs` is the fingerprint from before the run: an edit made meanwhile must count as one.
+    `inputs` are from before the run: an edit made meanwhile must count as one.
     """
-    if run.verdict is Verdict.PASSED and (guest := _guest_state(lab, settings)):
-        replace_file(_record(lab), json.dumps({"run": run.run, "inputs": inputs, "guest": guest}) + "\n")
+    if run.verdict is not Verdict.PASSED or not (guest := _guest_state(lab, settings)):
+        return False
+    replace_file(_record(lab), json.dumps({"run": run.run, "inputs": inputs.of_lab, "guest": guest}) + "\n")
+    return True
 
 
-def last_run(lab: Lab, settings: Settings, inputs: str) -> Run | None:
+def last_run(lab: Lab, settings: Settings, inputs: Inputs) -> Run | None:
     """The passed run whose verdicts still stand; None when anything differs, or can't be told."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, VexlabError):  # a removed run is no fault either
         known: dict[str, Any] = json.loads(_record(lab).read_text())
-        if known["inputs"] == inputs and known["guest"] == _guest_state(lab, settings):
+        if known["inputs"] == inputs.of_lab and known["guest"] == _guest_state(lab, settings):
             run = read(user_directories.runs_directory() / known["run"] / "results.json")
             return run if run.verdict is Verdict.PASSED else None
     return None
@@ -84,14 +91,26 @@ def run_of(lab: Lab) -> str:
     return ""
 
 
-def inputs_of(settings: Settings) -> str:
-    """One hash over all that decides what `up` does: the lab's contract, the source, and vexlab itself.
+class Inputs(NamedTuple):
+    """Hashes over all that decides what `up` does: in one lab, and in whatever lab of this machine."""
+
+    of_lab: str
+    anywhere: str
+
+
+def inputs_of(settings: Settings) -> Inputs:
+    """Return the hashes over the lab's contract, the source, and vexlab itself.
 
     Raises UsageProblem that names what in the source can't be read.
     """
-    source = [settings.source, source_tree.fingerprint(Path(settings.source))] if settings.source else []
-    parts = [__version__, suite_hash.suite(), settings.contract, source]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    content = source_tree.fingerprint(Path(settings.source)) if settings.source else ""
+    common = [__version__, suite_hash.suite(), content]
+    shared = {name: value for name, value in settings.contract.items() if name not in OF_ONE_LAB}
+    of_lab, anywhere = (
+        hashlib.sha256(json.dumps([*common, part], sort_keys=True).encode()).hexdigest()
+        for part in ([settings.contract, settings.source], shared)
+    )
+    return Inputs(of_lab, anywhere)
 
 
 def _guest_state(lab: Lab, settings: Settings) -> str:

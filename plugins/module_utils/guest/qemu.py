@@ -25,12 +25,18 @@ THREADS_ARE_SAFE = (8, 1)
 class Memory:
     """A file that holds the guest's memory.
 
-    A guest that is to be saved writes it as it runs (`written`); the ones that start from it map it privately, so that
-    they read it page by page as they need it, and never change it.
+    A guest that is to be saved writes it as it runs (`shared`); others map it privately, so that they read it page by
+    page as they need it, and never change it. `restored`: there is a saved guest in it, who goes on.
     """
 
     path: Path
-    written: bool
+    shared: bool
+    restored: bool
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The descriptor that QEMU needs of ours, when the file has no name but that."""
+        return (int(self.path.name),) if self.path.parent == Path("/proc/self/fd") else ()
 
 
 def command_line(
@@ -69,7 +75,7 @@ def command_line(
         "-display", "none",
     ]  # fmt: skip
     if chosen == "tcg":
-        restored = memory is not None and not memory.written
+        restored = memory is not None and memory.restored
         arguments += ["-accel", f"tcg,thread={'multi' if restored or _threads_are_safe() else 'single'}"]
     if inputs["source"]:
         arguments += [
@@ -78,10 +84,10 @@ def command_line(
             "readonly=on,multidevs=remap",
         ]
     if memory:
-        share = "on" if memory.written else "off"
+        share = "on" if memory.shared else "off"
         size = f"size={inputs['memory_mb']}M"
         arguments += ["-object", f"memory-backend-file,id=memory,{size},mem-path={option(memory.path)},share={share}"]
-        arguments += [] if memory.written else ["-incoming", "defer"]
+        arguments += ["-incoming", "defer"] if memory.restored else []
     return arguments
 
 
@@ -101,6 +107,16 @@ def make_overlay(overlay: Path, backing_file: Path) -> None:
         raise GuestError(f"the overlay can't be made: {made.stderr.strip()}", f"is there space in {overlay.parent}?")
 
 
+def move_overlay(overlay: Path, backing_file: Path) -> None:
+    """Have an overlay stand on another backing file, further down or elsewhere; it shows the same as before."""
+    done = subprocess.run(
+        ["qemu-img", "rebase", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(backing_file), str(overlay)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise GuestError(f"the overlay can't be moved: {done.stderr.strip()}", f"is there space in {overlay.parent}?")
+
+
 def confined() -> list[str]:
     """The options that take from QEMU what it needs no more, where it can be run with them."""
     return [] if sandbox_problem() else ["-sandbox", SANDBOX]
@@ -111,7 +127,8 @@ def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | N
     first = int(lab.inputs["ssh_port"])
     for port in range(first, min(first + PORTS_TRIED, 65536)):
         arguments = command_line(lab, image, identity, chosen, port=port, memory=memory)
-        process = _start(lab, [*arguments, *confined(), "-pidfile", str(lab.pid_file)])
+        command = [*arguments, *confined(), "-pidfile", str(lab.pid_file)]
+        process = _start(lab, command, memory.descriptors if memory else ())
         if _has_begun(lab, process):
             keeper.start(process.pid, [lab.console, lab.qemu_log], lasting_environment())
             return port, process
@@ -121,14 +138,14 @@ def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | N
     raise GuestError(f"no free port for ssh from {first} to {first + PORTS_TRIED - 1}", "name another vexlab_ssh_port")
 
 
-def _start(lab: Lab, arguments: list[str]) -> Process:
+def _start(lab: Lab, arguments: list[str], descriptors: tuple[int, ...]) -> Process:
     """Start QEMU in a session of its own. Its own -daemonize starts another process, which the sandbox refuses."""
     lab.qmp_control.unlink(missing_ok=True)
     lab.qemu_log.write_text(shlex.join(arguments) + "\n")
     with lab.qemu_log.open("ab") as log:
         return subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=lasting_environment(), cwd="/",
-            start_new_session=True, umask=0o077,
+            start_new_session=True, umask=0o077, pass_fds=descriptors,
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from . import qemu, snapshot, ssh
+from . import checkpoint, qemu, saved_state, ssh, warm
 from .accelerator import accelerator, qemu_version, sandbox_problem
 from .lab import SOCKET_PATH_MAXIMUM, GuestError, Lab
 from .process import end_process, open_guest_process, qmp_command, stop_guest, wait_for_end
@@ -57,16 +57,18 @@ def start(lab: Lab) -> dict[str, Any]:
         "accelerator_reason": why, "qemu": version, "parameters": wanted_parameters(lab.inputs),
         "source": lab.inputs["source"], "started": time.time(), "console": str(lab.console), "qmp": str(lab.qmp),
         "qmp_control": str(lab.qmp_control), "console_socket": str(lab.console_socket),
-        "control_path": str(lab.control_path), "warm": False, "warm_reason": "",
+        "control_path": str(lab.control_path), "warm": False, "warm_reason": "", "checkpoint": "",
         "sandbox": not sandbox_problem(), "sandbox_reason": sandbox_problem(),
     }  # fmt: skip
     lab.write_record(record)  # before QEMU starts: a run that is killed now can still be cleaned up
     try:
         ssh.make_keys(lab, record["uuid"])
-        if lab.inputs["warm"]:
+        if lab.inputs["from_checkpoint"]:
+            go_on(lab, record)
+        elif lab.inputs["warm"]:
             try:
                 come_back(lab, record)
-            except snapshot.WarmError as problem:
+            except saved_state.StateError as problem:
                 record["warm_reason"] = str(problem)
         else:
             record["warm_reason"] = "a boot was asked for"
@@ -90,36 +92,65 @@ def boot(lab: Lab, record: dict[str, Any]) -> None:
     lab.console.unlink(missing_ok=True)
     lab.overlay.unlink(missing_ok=True)
     qemu.make_overlay(lab.overlay, image / "disk.qcow2")
-    _start_and_reach(lab, record, None)
+    _start_and_reach(lab, record, None, None)
 
 
 def come_back(lab: Lab, record: dict[str, Any]) -> None:
-    """Start the guest from a warm state, which is saved first if there is none. Raises WarmError."""
+    """Start the guest from one that has booted and was saved then; it can be saved as a checkpoint later, if wanted.
+
+    Raises StateError.
+    """
+    image, is_wanted = Path(lab.inputs["image"]), bool(lab.inputs["checkpoint"]) and not lab.inputs["disks"]
+    found = checkpoint.find(lab, image, record["qemu"], record["accelerator"]) if is_wanted else None
+    state = warm.find_or_save(lab, image, record["qemu"], record["accelerator"])
+    if is_wanted and found is None:
+        with checkpoint.memory_of_its_own(state) as memory:
+            _go_on_from(lab, record, state, memory)
+    else:
+        _go_on_from(lab, record, state, state.memory)
+    record |= {"warm": True, "warm_reason": "saved by this start" if state.fresh else "saved by an earlier start"}
+
+
+def go_on(lab: Lab, record: dict[str, Any]) -> None:
+    """Start the guest from the checkpoint; raises GuestError when that can't be."""
     image = Path(lab.inputs["image"])
-    state = snapshot.find_or_save(lab, image, record["qemu"], record["accelerator"])
+    try:
+        state = checkpoint.find(lab, image, record["qemu"], record["accelerator"])
+        if state is None:
+            raise saved_state.StateError("no guest is saved under the name of these inputs")
+        _go_on_from(lab, record, state, state.memory)
+    except saved_state.StateError as problem:
+        raise GuestError(f"the guest can't go on from a checkpoint: {problem}", "start one without") from problem
+    checkpoint.take_module(lab, state)
+    record |= {"warm": True, "warm_reason": "saved at a checkpoint", "checkpoint": lab.inputs["checkpoint"]}
+
+
+def _go_on_from(lab: Lab, record: dict[str, Any], state: saved_state.State, memory: qemu.Memory) -> None:
+    """Have a guest go on where a saved one was; raises StateError, with what became of the state in its words."""
     # The console's log has the whole life of the guest in it.
     shutil.copyfile(state.console, lab.console)
+    lab.overlay.unlink(missing_ok=True)
     qemu.make_overlay(lab.overlay, state.disk)
     try:
-        _start_and_reach(lab, record, state)
-    except (snapshot.WarmError, GuestError) as problem:
+        _start_and_reach(lab, record, state, memory)
+    except (saved_state.StateError, GuestError) as problem:
         process = open_guest_process(lab, record)
-        is_silent = process is not None and not isinstance(problem, snapshot.WarmError)
+        is_silent = process is not None and not isinstance(problem, saved_state.StateError)
         if process is not None:
             os.close(process[1])
         end_process(lab)
         # A guest that never answered is its state's fault if nobody has ever come back from that state.
-        is_to_blame = isinstance(problem, snapshot.RefusedError) or (is_silent and state.fresh)
-        raise snapshot.WarmError(state.settle(str(problem), is_to_blame=is_to_blame)) from problem
-    record |= {"warm": True, "warm_reason": "saved by this start" if state.fresh else "saved by an earlier start"}
+        is_to_blame = isinstance(problem, saved_state.RefusedError) or (is_silent and state.fresh)
+        raise saved_state.StateError(state.settle(str(problem), is_to_blame=is_to_blame)) from problem
 
 
-def _start_and_reach(lab: Lab, record: dict[str, Any], state: snapshot.State | None) -> None:
+def _start_and_reach(
+    lab: Lab, record: dict[str, Any], state: saved_state.State | None, memory: qemu.Memory | None
+) -> None:
     """Start QEMU, tell the guest who it is, and log in; notes port, pid and the seconds that it took."""
     began = time.monotonic()
     deadline = began + float(lab.inputs["boot_deadline"])
     image = Path(lab.inputs["image"])
-    memory = state.memory if state else None
     port, qemu_process = qemu.launch(lab, image, record["uuid"], record["accelerator"], memory)
     record |= {"port": port, "pid": qemu_process.pid}
     lab.write_record(record)
@@ -129,9 +160,9 @@ def _start_and_reach(lab: Lab, record: dict[str, Any], state: snapshot.State | N
     try:
         if state is not None:
             try:
-                snapshot.restore(lab, state)
+                saved_state.restore(lab, state)
             except (OSError, ValueError) as problem:
-                raise snapshot.reason(lab, qemu_process, problem) from problem
+                raise saved_state.reason(lab, qemu_process, problem) from problem
 
         def alive() -> bool:
             return not wait_for_end(process[1], 0)

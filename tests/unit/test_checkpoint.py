@@ -1,0 +1,66 @@
+"""Guests that are saved while they run: their memory, what is kept, and which plans can begin there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import checkpoint, saved_state
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import Lab
+
+from tests.unit.test_warm_key import INPUTS
+from vexlab.config import stage_list
+from vexlab.run import replan
+from vexlab.run.replan import Plan
+
+MIB = 1 << 20
+SPECS = stage_list.stages()
+
+
+def test_copy_of_a_memory_has_its_holes_and_none_of_its_zeros(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    with source.open("wb") as file:
+        file.truncate(64 * MIB)
+        os.pwrite(file.fileno(), bytes(8 * MIB), 16 * MIB)
+        os.pwrite(file.fileno(), b"in the middle", 40 * MIB + 4000)
+    with source.open("rb") as memory, target.open("wb") as copy:
+        saved_state.copy_data(memory, copy)
+    assert target.read_bytes() == source.read_bytes()
+    assert target.stat().st_blocks * 512 < MIB < source.stat().st_blocks * 512
+
+
+def directory(**inputs: object) -> Path:
+    return checkpoint.directory_of(Lab({**INPUTS, "checkpoint": "a", **inputs}), Path("/image"), "7.2.22", "tcg")
+
+
+def test_labs_share_a_checkpoint_of_the_same_inputs_and_machine() -> None:
+    assert directory(lab="y", directory="/labs/y", source="/elsewhere", ssh_port=3333) == directory()
+    assert directory(checkpoint="b") != directory()
+    assert directory(memory_mb=1024) != directory()
+
+
+def test_the_checkpoints_used_last_are_kept(tmp_path: Path) -> None:
+    for number in range(checkpoint.KEPT + 2):
+        (tmp_path / f"{number}").mkdir()
+        os.utime(tmp_path / f"{number}", (1000 - number, 1000 - number))
+    (tmp_path / ".5.tmp").mkdir()  # somebody is saving it
+    checkpoint._prune(tmp_path / "0")
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {*map(str, range(checkpoint.KEPT)), ".5.tmp"}
+
+
+@pytest.mark.parametrize("judged", [("mount",), ("stress", "errors"), ("mount", "stress", "errors")])
+def test_what_comes_after_a_checkpoint_begins_there(judged: tuple[str, ...]) -> None:
+    plan = Plan("up", judged, applied=replan.needed(SPECS, judged), fresh=True)
+    assert replan.from_checkpoint(SPECS, plan, "a") == Plan(
+        "up", judged, apply=False, fresh=True, checkpoint="a", goes_on=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("judged", "fresh", "name"),
+    [(("mkfs", "mount"), True, "a"), (("mount",), False, "a"), (("mount",), True, "")],
+    ids=["what is judged comes before it", "the guest is there", "nothing was saved"],
+)
+def test_what_can_not_begin_at_a_checkpoint(judged: tuple[str, ...], fresh: bool, name: str) -> None:
+    assert replan.from_checkpoint(SPECS, Plan("up", judged, fresh=fresh), name) is None
