@@ -41,7 +41,7 @@ def _look(home: Path) -> Iterator[str]:
     sockets = {place for place, _ in guests}
     for name in ("r", "t"):
         for path in sorted((home / name).rglob("*")):
-            if not path.is_dir() and path.parent not in sockets and path.name != "kvm-probe.json":
+            if not path.is_dir() and path.parent not in sockets and not path.name.startswith("kvm-probe-"):
                 yield f"{'socket' if path.is_socket() else 'file'} {path.relative_to(home)}"
         yield from (f"directory {path.relative_to(home)}" for path in sorted((home / name).glob("vexlab-*")))
     for path in home.rglob("*"):

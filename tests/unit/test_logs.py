@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -19,7 +18,6 @@ from vexlab.report import markdown
 from vexlab.results import logs, results_file
 from vexlab.results.model import Check, Run, Stage, Verdict
 from vexlab.run import run_facts
-from vexlab.run.playbook_run import PlaybookRun
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,8 +172,7 @@ def test_evidence_is_told_in_the_order_of_stages(tmp_path: Path) -> None:
         (tmp_path / "stages" / name).mkdir(parents=True)
         for kept in ("kernel.log", "trace.txt"):
             (tmp_path / "stages" / name / kept).touch()
-    part = cast(PlaybookRun, SimpleNamespace(directory=tmp_path))
-    names = list(run_facts.evidence_of([part], tmp_path, finished=False))
+    names = list(run_facts.evidence_of([tmp_path], tmp_path, finished=False))
     assert names == [
         f"{what} of {name}" for what in ("kernel log", "trace.txt") for name in ("structure", "build", "load", "errors")
     ]

@@ -117,9 +117,10 @@ def options_of(run: Run, directory: Path, contract: Mapping[str, Any]) -> dict[s
         found["quick"] = True
     if run.amounts is not None and run.amounts.load_cycles == run.amounts.mount_cycles:
         found["cycles"] = run.amounts.load_cycles  # as --cycles sets both
+    drawn = [place / "stages" / "stress" / "seed" for place in logs.executions(directory)]
     try:
-        seed = int((directory / "stages" / "stress" / "seed").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        seed = int(next(path for path in drawn if path.is_file()).read_text(encoding="utf-8"))
+    except (OSError, ValueError, StopIteration):
         seed = int(contract["vexlab_seed"])
     return found | ({"seed": seed} if seed else {})
 

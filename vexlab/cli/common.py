@@ -22,7 +22,7 @@ from vexlab.report.terminal import STYLES, Progress, clock, counts, reason
 from vexlab.results import archive, model, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
-from vexlab.run import plain_playbooks, scratch
+from vexlab.run import forks, plain_playbooks, scratch
 
 stderr, stdout = screen.stderr, screen.stdout
 WHILE_IT_RUNS = 2  # how often -v is given to see Ansible's output at once
@@ -127,10 +127,18 @@ def require_host() -> None:
 
 
 def end_guest(lab: Lab, how: str) -> list[str]:
-    """End the guest; returns the tasks that changed something."""
+    """End the guest, and what is left of others of the lab; returns the tasks that changed something."""
+    end_left(lab)
     with scratch.directory() as directory, Progress(stderr) as progress:
         progress.wait_for("ending the guest")
         return plain_playbooks.end_guest(lab, how, directory / "ansible.log", plain_playbooks.shown_by(progress))
+
+
+def end_left(lab: Lab) -> None:
+    """End the guests of stages that were judged beside others when their run was killed."""
+    if (lab.directory / forks.DIRECTORY).is_dir():
+        with scratch.directory() as directory:
+            forks.end_left(lab, directory / "ansible.log")
 
 
 def existing(name: str) -> Lab:

@@ -15,6 +15,7 @@ import msgspec
 from vexlab.cli.common import (
     WHILE_IT_RUNS,
     end_guest,
+    end_left,
     name_unreadable,
     require_host,
     show_log,
@@ -86,17 +87,20 @@ def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed
 
 
 def run_stages(
-    order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True, **how: Any
-) -> Run:
+    order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True, jobs: int = 1,
+    **how: Any,
+) -> Run:  # fmt: skip
     """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
 
-    `stays`: the guest is not taken down afterwards, so that a person can look at it. `how`: whether everything is built
-    anew, and what is done after a stage that went wrong (RunController.execute).
+    `stays`: the guest is not taken down afterwards, so that a person can look at it. `jobs`: how many guests may be at
+    work at once. `how`: whether everything is built anew, and what is done after a stage that went wrong
+    (RunController.execute).
     """
     lab, settings = order.lab, order.settings
     judged = stage_list.applicable(selected.judged, settings.contract)
     applied = stage_list.applicable(selected.applied, settings.contract) if selected.applied else []
     up_to_date.forget(lab)
+    end_left(lab)
     known = checked_before.forget(order.inputs)
     was_up = lab.is_up()
     if apply and was_up:
@@ -109,7 +113,7 @@ def run_stages(
     with Progress(stderr, follows=order.verbose >= WHILE_IT_RUNS) as progress:
         course = controller.RunController(
             lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen,
-            checkpoint="" if selected.chosen or playbook != "up" else order.inputs.anywhere,
+            checkpoint="" if selected.chosen or playbook != "up" else order.inputs.anywhere, jobs=jobs,
         )  # fmt: skip
         try:
             run = course.execute(playbook, apply=apply, **how)

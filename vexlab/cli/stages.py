@@ -29,7 +29,7 @@ from vexlab.errors import UsageProblem, VexlabError
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
 from vexlab.results.model import Run
-from vexlab.run import checked_before, up_to_date
+from vexlab.run import checked_before, forks, up_to_date
 from vexlab.run.selection import Selection
 
 
@@ -148,6 +148,9 @@ def run_test(
             end_guest(order.lab, "stopped")
         with contextlib.nullcontext() if keep else _ending(order.lab):
             how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not fail_fast, "reruns": reruns, "stays": keep}
+            how["jobs"] = (
+                1 if fail_fast else order.settings.contract["vexlab_jobs"] or forks.most(order.settings.contract)
+            )
             run = run_stages(order, selected, "up", clean=clean, **how)
             if keep:
                 _say_it_is_up(order, run)

@@ -13,8 +13,8 @@ from vexlab.config import installation, literals, source_tree, target, user_dire
 from vexlab.errors import UsageProblem
 
 COUNTS = ("vexlab_load_cycles", "vexlab_mount_cycles", "vexlab_churn_operations")  # how much stage stress does
-# The least that makes sense; a seed of 0 is a new one each time.
-LEAST = dict.fromkeys(COUNTS, 1) | {"vexlab_seed": 0, "vexlab_boot_deadline": 1}
+# The least that makes sense; a seed of 0 is a new one each time, 0 jobs are what this machine allows.
+LEAST = dict.fromkeys(COUNTS, 1) | {"vexlab_seed": 0, "vexlab_jobs": 0, "vexlab_boot_deadline": 1}
 LAB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -37,6 +37,7 @@ class Options:
     cycles: int | None = None
     seed: int | None = None
     quick: bool | None = None
+    jobs: int | None = None
 
     def absolute(self) -> Options:
         """The same with paths that hold from any directory, so that a lab can remember them."""
@@ -55,7 +56,7 @@ class Options:
 
     def to_remember(self) -> Options:
         """What a lab keeps of them: how much one test is to do is of that test only."""
-        return dataclasses.replace(self, cycles=None, seed=None, quick=None)
+        return dataclasses.replace(self, cycles=None, seed=None, quick=None, jobs=None)
 
     def _paths(self) -> dict[str, str]:
         return {name: value for name in ("source", "target") if (value := getattr(self, name)) is not None}

@@ -54,7 +54,8 @@ def _from_records(directory: Path) -> Run:
     except ValueError:
         began = ""
     stages = tuple(Stage(spec.name) for spec in stage_list.stages())
-    selected = tuple(stage.name for stage in stages if (directory / "stages" / stage.name).is_dir())
+    left = {path.name for place in logs.executions(directory) for path in (place / "stages").glob("*")}
+    selected = tuple(stage.name for stage in stages if stage.name in left)
     return Run(directory.name, Verdict.NOT_RUN, target, began, None, "", None, None, stages, {}, selected)
 
 

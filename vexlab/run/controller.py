@@ -29,7 +29,8 @@ from vexlab.results.model import (
     Verdict,
 )
 from vexlab.run import replan, run_facts, timeline
-from vexlab.run.plain_playbooks import end_guest
+from vexlab.run.executions import Executions
+from vexlab.run.forks import Forks
 from vexlab.run.playbook_run import PlaybookRun
 from vexlab.run.replan import Choice, ExecutionResult, Plan
 from vexlab.run.run_directory import new_directory
@@ -56,13 +57,14 @@ class RunController:
         choices: Mapping[str, Choice] | None = None,
         chosen: Sequence[str] = (),
         checkpoint: str = "",
+        jobs: int = 1,
     ) -> None:
         """Prepare the run's directory; nothing is started.
 
         `device`: what is tested, on test hardware, instead of an image in a guest. `applied`: stages that are brought
         about without being judged. `choices`: which checks of a stage are judged, where not all are, and `chosen` the
         names by which they were asked for. `checkpoint` names what is brought about, for the guest to be saved
-        under; empty for a guest that isn't saved.
+        under; empty for a guest that isn't saved. `jobs`: how many guests may be at work at once.
         """
         self.directory = new_directory(lab.name)
         self._lab = lab
@@ -70,16 +72,19 @@ class RunController:
         self._selected = tuple(selected)
         self._progress = progress
         self._specs = stage_list.stages()
-        self._parts: list[PlaybookRun] = []
         self._reruns: Reruns | None = None
         self._device = device
         self._unjudged = tuple(applied)
         self._choices = dict(choices or {})
+        self._checkpoint = checkpoint
+        self._executions = Executions(
+            lab, settings, progress, self.directory, checkpoint=checkpoint, choices=self._choices
+        )
+        self._forks = Forks(lab, settings, self.directory, checkpoint)
+        self._beside = replan.beside(self._specs, self._selected, jobs) if checkpoint else ()
         self._chosen = tuple(chosen)
         self._applied = False
-        self._checkpoint = checkpoint
         self._source: SourceRecord | None = None
-        self._left = "too many guests had died before"  # why what could have been run on another guest was not
         self._started = datetime.now(UTC)
         machine = Machine.HARDWARE if device else Machine.VM
         self._contract = run_facts.write_contract(self.directory, settings.contract, machine)
@@ -88,6 +93,15 @@ class RunController:
     def changed_stages(self) -> list[str]:
         """Names of the stages whose role changed something."""
         return [name for part in self._parts for name, stage in part.stages.items() if stage.changed]
+
+    @property
+    def checkpoint(self) -> str:
+        """The directory in which the guest was saved; empty when it wasn't."""
+        return self._executions.saved
+
+    @property
+    def _parts(self) -> list[PlaybookRun]:
+        return self._executions.parts
 
     @property
     def began(self) -> bool:
@@ -112,21 +126,19 @@ class RunController:
         self._write(self._run(None))
         try:
             plan = Plan(
-                playbook, self._selected, self._unjudged, apply=apply, clean=clean, fail_fast=fail_fast,
-                choices=self._choices, checkpoint=self._checkpoint,
+                playbook, tuple(name for name in self._selected if name not in self._beside), self._unjudged,
+                apply=apply, clean=clean, fail_fast=fail_fast, choices=self._choices, checkpoint=self._checkpoint,
             )  # fmt: skip
-            problem = self._perform(plan, self.directory)
-            while keep_going and problem is None and (following := self._next()):
-                problem = self._perform_further(following, f"part-{len(self._parts) + 1}")
-                if problem is not None:
-                    self._left = problem.message
-                    self._progress.say(f"it is not possible to go on: {problem.message}")
+            problem = self._executions.first(plan, lambda: self._write(self._run(None)), self._begin_forks)
+            if keep_going and problem is None:
+                self._go_on()
             self._take_down(take_down)
             run = self._run(None)
             if reruns and (problem is None or self.began) and not self._machine_failed():
                 self._run_again(run, reruns)
         except (Interrupted, KeyboardInterrupt):
-            self._left = "interrupted"
+            self._executions.left = "interrupted"
+            self._forks.end()
             if self.left_behind is None:
                 self._take_down(take_down)
             self._write(self._run(datetime.now(UTC), keep_going=keep_going))
@@ -135,6 +147,8 @@ class RunController:
             if self.left_behind is None:  # whatever went wrong here, what was brought about there is taken down
                 self._take_down(take_down)
             raise
+        finally:
+            self._forks.end()
         failed = self._machine_failed()
         run = self._run(datetime.now(UTC), keep_going=keep_going)
         try:
@@ -149,56 +163,27 @@ class RunController:
 
     # --- executing
 
+    def _begin_forks(self) -> None:
+        """Begin the stages that are judged beside the others, now that there is a guest to go on from."""
+        self._forks.begin(self._beside)
+
+    def _go_on(self) -> None:
+        """Execute what is left for this lab's guest, and what the stages beside it did not come to."""
+        if not self._forks.stages and self._beside:  # the guest could not be saved
+            self._beside = ()
+        here = [name for name in self._selected if name not in self._beside]
+        if self._executions.go_on(here) is None and self._beside:
+            self._forks.wait(self._progress)
+            self._executions.go_on(self._selected, self._forks.results())
+
     def _machine_failed(self) -> VexlabError | None:
-        """What this machine failed with in the last execution, which says nothing about the filesystem."""
-        return self._parts[-1].problem() if self._parts and self._parts[-1].machine_failed else None
+        """What this machine failed with, which says nothing about the filesystem."""
+        return self._executions.machine_problem or self._forks.machine_problem()
 
     def _take_down(self, take_down: Callable[[], str] | None) -> None:
         """What was refused before its first stage has nothing to be taken down, and what is there is not ours."""
         if take_down is not None and self.began:
             self.left_behind = take_down()
-
-    def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:
-        """Execute a plan; returns what kept its first stage from beginning."""
-        directory.mkdir(mode=0o700, exist_ok=True)
-        if plan.fresh:
-            try:
-                end_guest(self._lab, "stopped", directory / "ansible.log")
-            except Interrupted:
-                raise
-            except VexlabError as problem:
-                return problem
-        part = PlaybookRun(
-            self._lab, self._settings, plan, root=self.directory, directory=directory, progress=self._progress
-        )
-        self._parts.append(part)
-        part.execute(lambda: self._write(self._run(None)))
-        return part.problem()
-
-    def _perform_further(self, plan: Plan, name: str) -> VexlabError | None:
-        """Execute what comes after the first execution, on the guest that was saved in it where that does."""
-        quicker = replan.from_checkpoint(self._specs, plan, self._checkpoint if self.checkpoint else "")
-        if quicker is not None:
-            problem = self._perform(quicker, self.directory / name)
-            if problem is None or self._machine_failed():
-                return problem
-            self._parts.pop()
-            self._checkpoint = ""
-            self._progress.say(f"{problem.message}; all is brought about anew")
-        return self._perform(plan, self.directory / name)
-
-    @property
-    def checkpoint(self) -> str:
-        """The directory in which the guest was saved; empty when it wasn't."""
-        return next((part.checkpoint for part in self._parts if part.checkpoint), "")
-
-    def _next(self) -> Plan | None:
-        """What is still to be run, said to the person as well."""
-        plan = replan.next_plan(self._specs, self._selected, self._seen(), self._choices)
-        if plan is not None:
-            where = "on a pristine guest" if plan.fresh else "on the same guest"
-            self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
-        return plan
 
     def _run_again(self, run: Run, times: int) -> None:
         """Run the first check that went wrong again, on pristine guests if it took its guest down."""
@@ -213,7 +198,7 @@ class RunController:
             self._progress.say(f"run {number} of {times} of {stage.name}/{check.name} again")
             fresh = check.verdict in DIED or self._parts[-1].seen().guest_died or not self._lab.is_up()
             plan = replan.rerun_plan(self._specs, stage.name, check.name, fresh=fresh)
-            problem = self._perform_further(plan, f"rerun-{number}")
+            problem = self._executions.further(plan, f"rerun-{number}")
             again = self._parts[-1].seen().stages.get(stage.name)
             result = next((c.verdict for c in again.checks if c.name == check.name), None) if again else None
             if problem is not None or result in (None, Verdict.NOT_RUN):
@@ -227,13 +212,13 @@ class RunController:
 
     def _seen(self) -> list[ExecutionResult]:
         """What each execution showed, those aside that only ran a check again."""
-        return [part.seen() for part in self._parts if not part.directory.name.startswith("rerun-")]
+        return [*self._forks.results(), *self._executions.seen()]
 
     def _run(self, finished: datetime | None, *, keep_going: bool = False) -> Run:
         known, guest = replan.merged(self._seen()), run_facts.guest_of(self._lab, self._settings)
         stages = [known.get(spec.name) or self._unreached(spec) for spec in self._specs]
         if failed := self._machine_failed():
-            self._left = failed.message
+            self._executions.left = failed.message
         if failed or (keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values())):
             stages = [stage if stage.name in known else self._explained(stage, known) for stage in stages]
         if self.left_behind:
@@ -248,7 +233,7 @@ class RunController:
             module=run_facts.module_of(self._parts, self._lab, self._settings),
             guest=guest,
             stages=tuple(replan.with_reruns(stage, self._reruns) for stage in stages),
-            evidence=run_facts.evidence_of(self._parts, self.directory, finished=finished is not None),
+            evidence=run_facts.evidence_of(self._directories(), self.directory, finished=finished is not None),
             selected=self._selected,
             reruns=self._reruns,
             machine=Machine.HARDWARE if self._device else Machine.VM,
@@ -262,6 +247,10 @@ class RunController:
             source=self._source,
         )
 
+    def _directories(self) -> list[Path]:
+        """The directories of all executions, the run's own first."""
+        return [*(part.directory for part in self._parts), *self._forks.directories]
+
     def _unreached(self, spec: StageSpec) -> Stage:
         """A stage that did not begin: skipped when the target has no such stage, else not run."""
         reason = spec.why_not(self._settings.contract)
@@ -271,7 +260,7 @@ class RunController:
         """A stage that was not reached, with the reason, if it was asked for."""
         if stage.name not in self._selected:
             return stage
-        return Stage(stage.name, reason=replan.why_not_run(self._specs, stage.name, known, self._left))
+        return Stage(stage.name, reason=replan.why_not_run(self._specs, stage.name, known, self._executions.left))
 
     def _write(self, run: Run) -> None:
         """Write the results; of a run that is over also its reports, and the seal on its evidence."""

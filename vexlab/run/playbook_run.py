@@ -46,6 +46,7 @@ class PlaybookRun:
         self._settings = settings
         self._progress = progress
         self._on_stage: Callable[[], None] = lambda: None
+        self._on_checkpoint = self._on_stage
         self._state = State(planned_stages(plan), guest_is_new=plan.fresh)
         self._queue = Events()
         self._watch: Watch | None = None
@@ -58,9 +59,12 @@ class PlaybookRun:
             lab, settings, root=root, directory=directory, creates_guest=plan.playbook == "up"
         )
 
-    def execute(self, on_stage: Callable[[], None]) -> None:
-        """Run the playbook; `on_stage` is called after each stage. Ctrl-C raises Interrupted, with the rest done."""
-        self._on_stage = on_stage
+    def execute(self, on_stage: Callable[[], None], on_checkpoint: Callable[[], None] = lambda: None) -> None:
+        """Run the playbook. Ctrl-C raises Interrupted, with the rest done.
+
+        `on_stage` is called after each stage, `on_checkpoint` when the guest was saved.
+        """
+        self._on_stage, self._on_checkpoint = on_stage, on_checkpoint
         for stage, choice in self.plan.choices.items():
             StageRecord(self.directory, stage).choose(only=choice.only, leave_out=choice.leave_out)
         variables = {
@@ -166,6 +170,8 @@ class PlaybookRun:
             self._lab.remember_image(str(self._state.image["key"]))
         if self._state.build is not before.build:
             self._lab.remember_module(self._state.build["module"])
+        if self._state.checkpoint != before.checkpoint:
+            self._on_checkpoint()
         self._display.show(before, self._state)
         if before.open is not None and self._state.open is None:
             self._show_stage(before.open.name)

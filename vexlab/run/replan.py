@@ -119,6 +119,19 @@ def from_checkpoint(specs: Sequence[StageSpec], plan: Plan, checkpoint: str) -> 
     return dataclasses.replace(plan, applied=(), apply=False, checkpoint=checkpoint, goes_on=True)
 
 
+def beside(specs: Sequence[StageSpec], selected: Sequence[str], jobs: int) -> tuple[str, ...]:
+    """Those of the selected stages that are judged beside the others, with so many guests at once.
+
+    They need no more than what is there when the guest is saved, which is while an earlier one goes on.
+    """
+    names = [spec.name for spec in specs]
+    at = next((spec.name for spec in specs if spec.checkpoint), "")
+    if at not in selected:
+        return ()
+    later = [name for name in selected if names.index(name) > names.index(at)]
+    return tuple(later[: max(0, jobs - 1)])
+
+
 def needed(specs: Sequence[StageSpec], names: Iterable[str]) -> tuple[str, ...]:
     """The other stages that these need, and what those need, in the order of the list."""
     found, wanted = set(names), set(names)

@@ -104,15 +104,15 @@ def guest_of(lab: Lab, settings: Settings) -> GuestRecord | None:
     )  # fmt: skip
 
 
-def evidence_of(parts: Sequence[PlaybookRun], directory: Path, *, finished: bool) -> dict[str, str]:
+def evidence_of(executions: Sequence[Path], directory: Path, *, finished: bool) -> dict[str, str]:
     """Return name and path of each piece of evidence; what is not of the first execution says of which it is."""
     found = dict(REPORTS) if finished else {}
-    for part in parts:
-        of = "" if part.directory == directory else f", {part.directory.name.replace('-', ' ')}"
-        named = [part.directory / name for name in logs.OF_AN_EXECUTION.values()]
+    for place in executions:
+        of = "" if place == directory else f", {place.name.replace('-', ' ')}"
+        named = [place / name for name in logs.OF_AN_EXECUTION.values()]
         paths = {path.stem: path for path in named if path.is_file()}
-        paths |= {f"kernel log of {path.parent.name}": path for path in _of_stages(part.directory, "kernel.log")}
-        kept = [path for name in forensics.KEPT for path in _of_stages(part.directory, name)]
+        paths |= {f"kernel log of {path.parent.name}": path for path in _of_stages(place, "kernel.log")}
+        kept = [path for name in forensics.KEPT for path in _of_stages(place, name)]
         paths |= {f"{path.name} of {path.parent.name}": path for path in kept}
         found |= {f"{name}{of}": str(path.relative_to(directory)) for name, path in paths.items()}
     return found

@@ -27,6 +27,7 @@ ANSWER_SECONDS = 10.0  # a guest that doesn't answer so soon is looked at the lo
 OF_ONE_LAB = (
     "vexlab_lab", "vexlab_lab_directory", "vexlab_runtime_directory", "vexlab_run_directory", "vexlab_ssh_port",
     "vexlab_boot_deadline", "vexlab_source", "vexlab_target_file", "vexlab_warm", "vexlab_vmcore",
+    "vexlab_jobs",
 )  # fmt: skip
 # What `up` brings about, and what would show that somebody or something changed it. Objects, which nothing uses but the
 # next build, by inode, size and times, since an emulated guest hashes slowly; so is the image, which is large. The

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import re
@@ -61,13 +62,12 @@ def kvm_problem(lab: Lab, version: str) -> str:
     stamp = [version, image, Path("/proc/sys/kernel/random/boot_id").read_text().strip()]
     above = lab.runtime.parent.stat()  # it is there for all labs, if nobody else can write to it
     is_ours = above.st_uid == os.geteuid() and not above.st_mode & 0o022
-    cache = (lab.runtime.parent if is_ours else lab.runtime) / "kvm-probe.json"
+    digest = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]  # labs with several images take turns
+    cache = (lab.runtime.parent if is_ours else lab.runtime) / f"kvm-probe-{digest}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(cache.read_text())
-        if known["stamp"] == stamp:
-            return str(known["problem"])
+        return str(json.loads(cache.read_text())["problem"])
     problem = boot_sector_problem() or (kernel_problem(Path(image)) if image else "")
-    cache.write_text(json.dumps({"stamp": stamp, "problem": problem}))
+    cache.write_text(json.dumps({"problem": problem}))
     return problem
 
 

@@ -1,0 +1,112 @@
+"""The executions of a playbook that judge some stages: the first, and those after something went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from vexlab.config import stage_list
+from vexlab.config.settings import Settings
+from vexlab.errors import Interrupted, VexlabError
+from vexlab.guest.lab import Lab
+from vexlab.report.terminal import Progress
+from vexlab.run import replan
+from vexlab.run.plain_playbooks import end_guest
+from vexlab.run.playbook_run import PlaybookRun
+from vexlab.run.replan import Choice, ExecutionResult, Plan
+
+
+class Executions:
+    """One execution after the other in one lab; each has a directory of its own within that of the run."""
+
+    def __init__(
+        self, lab: Lab, settings: Settings, progress: Progress, root: Path, *, name: str = "", checkpoint: str = "",
+        choices: Mapping[str, Choice] | None = None,
+    ) -> None:  # fmt: skip
+        """Prepare; nothing is started.
+
+        `root` is the directory of the run, `name` that of the first execution in it; empty for the run's own.
+        `checkpoint` names what is brought about, for the guest to be saved under; empty for a guest that isn't saved.
+        `choices`: which checks of a stage are judged, where not all are.
+        """
+        self.parts: list[PlaybookRun] = []
+        self.left = "too many guests had died before"  # why what could have been run on another guest was not
+        self._lab = lab
+        self._settings = settings
+        self._progress = progress
+        self._root = root
+        self._name = name
+        self._checkpoint = checkpoint
+        self._choices = dict(choices or {})
+        self._specs = stage_list.stages()
+
+    @property
+    def saved(self) -> str:
+        """The directory in which the guest was saved; empty when it wasn't."""
+        return next((part.checkpoint for part in self.parts if part.checkpoint), "")
+
+    @property
+    def machine_problem(self) -> VexlabError | None:
+        """What this machine failed with in the last execution, which says nothing about the filesystem."""
+        return self.parts[-1].problem() if self.parts and self.parts[-1].machine_failed else None
+
+    def seen(self) -> list[ExecutionResult]:
+        """What each execution showed, those aside that only ran a check again."""
+        return [part.seen() for part in self.parts if not part.directory.name.startswith("rerun-")]
+
+    def first(
+        self, plan: Plan, on_stage: Callable[[], None], on_checkpoint: Callable[[], None] = lambda: None
+    ) -> VexlabError | None:
+        """Execute the first plan; returns what kept its first stage from beginning.
+
+        `on_stage` is called after each stage of any execution, `on_checkpoint` when the guest was saved.
+        """
+        self._on_stage, self._on_checkpoint = on_stage, on_checkpoint
+        return self._perform(plan, self._root / self._name)
+
+    def go_on(self, selected: Sequence[str], also_seen: Sequence[ExecutionResult] = ()) -> VexlabError | None:
+        """Execute what nothing holds back of these stages until nothing is left; returns what kept one from beginning.
+
+        `also_seen`: what was shown of other stages elsewhere.
+        """
+        while plan := replan.next_plan(self._specs, selected, [*also_seen, *self.seen()], self._choices):
+            where = "on a pristine guest" if plan.fresh else "on the same guest"
+            self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
+            number = sum(not part.directory.name.startswith("rerun-") for part in self.parts) + 1
+            prefix = f"{self._name}-" if self._name else ""
+            problem = self.further(plan, f"{prefix}part-{number}")
+            if problem is not None:
+                self.left = problem.message
+                self._progress.say(f"it is not possible to go on: {problem.message}")
+                return problem
+        return None
+
+    def further(self, plan: Plan, name: str) -> VexlabError | None:
+        """Execute what comes after the first execution, on the guest that was saved in it where that does."""
+        is_saved = self.saved or any(part.plan.goes_on for part in self.parts)
+        quicker = replan.from_checkpoint(self._specs, plan, self._checkpoint if is_saved else "")
+        if quicker is not None:
+            problem = self._perform(quicker, self._root / name)
+            if problem is None or self.machine_problem is not None:
+                return problem
+            self.parts.pop()
+            self._checkpoint = ""
+            self._progress.say(f"{problem.message}; all is brought about anew")
+        return self._perform(plan, self._root / name)
+
+    def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:
+        """Execute a plan; returns what kept its first stage from beginning."""
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if plan.fresh:
+            try:
+                end_guest(self._lab, "stopped", directory / "ansible.log")
+            except Interrupted:
+                raise
+            except VexlabError as problem:
+                return problem
+        part = PlaybookRun(
+            self._lab, self._settings, plan, root=self._root, directory=directory, progress=self._progress
+        )
+        self.parts.append(part)
+        part.execute(self._on_stage, self._on_checkpoint)
+        return part.problem()
