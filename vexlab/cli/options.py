@@ -50,10 +50,10 @@ AMOUNTS = (
         "--seed", type=click.IntRange(min=1), metavar="N",
         help="Seed of what is random in stage stress, to repeat a run.",
     ),
-    _option(
-        "--jobs", type=click.IntRange(min=1), metavar="N",
-        help="How many guests work at once. Without it, what CPUs and memory allow.",
-    ),
+)  # fmt: skip
+JOBS = _option(
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="How many guests work at once. Without it, what CPUs and memory allow.",
 )  # fmt: skip
 TARGET = (
     *SOURCE,
@@ -94,7 +94,7 @@ def source_options(command: Command) -> Command:
 
 
 def amount_options(command: Command) -> Command:
-    """How much stage stress does, by which seed, and in how many guests: `--cycles`, `--seed`, `--jobs`."""
+    """How much stage stress does, and by which seed: `--cycles`, `--seed`."""
     return with_all(AMOUNTS, command)
 
 
