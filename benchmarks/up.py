@@ -34,7 +34,7 @@ class Up:
         """Bring it up with nothing there but the image; the lab of the round before goes first."""
         if self.bench.lab(LAB).exists():
             self.bench.vexlab("destroy", "--name", LAB)
-        finished, document = self.bench.stages("up", "--name", LAB, "--source", str(self.source))
+        finished, document = self.bench.stages("up", "--name", LAB, "--source", str(self.source), "--clean")
         if not document["guest"]["warm"]:
             raise BenchmarkError("the guest was booted, and not restored")
         self.module = document["module"]["sha256"]

@@ -67,11 +67,9 @@ def labs(vexlab: Vexlab, broken: Path, cache: Path) -> dict[str, Done]:
 @pytest.fixture(scope="module")
 def state(vexlab: Vexlab, labs: dict[str, Done], cache: Path) -> Path:
     """The directory of the state that the labs started from."""
-    image = str(labs["one"].document["guest"]["image"])
-    found = [path.parent for path in (cache / image / "warm").glob("*/manifest.json")]
-    used = [path for path in found if str(path) in command_line(vexlab, "one")]
-    assert len(used) == 1
-    return used[0]
+    used = Path(vexlab.record("one")["saved_state"])
+    assert used.parent == cache / str(labs["one"].document["guest"]["image"]) / "warm"
+    return used
 
 
 def command_line(vexlab: Vexlab, lab: str) -> str:
@@ -90,7 +88,7 @@ def test_both_come_from_one_state(vexlab: Vexlab, labs: dict[str, Done], state: 
     saved = [name for name, done in labs.items() if "saved by this start" in done.stderr]
     assert len(saved) == 1
     assert (state / "memory").stat().st_size == 2048 << 20
-    assert all(str(state) in command_line(vexlab, name) for name in LABS)
+    assert {vexlab.record(name)["saved_state"] for name in LABS} == {str(state)}
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ class Site:
         return self.vexlab(*self.words(), *more)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command of vexlab, `up` when none is given, in a session of its own."""
-        return self.vexlab.start(*(words or self.words()))
+        """Start a command of vexlab in a session of its own; when none is given, an `up` that goes through all."""
+        return self.vexlab.start(*(words or (*self.words(), "--clean")))
 
     def runs(self) -> set[Path]:
         """Directories of all runs so far."""

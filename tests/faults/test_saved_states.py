@@ -37,15 +37,13 @@ def own_cache(site: Site) -> None:
 
 def state(site: Site) -> Path:
     """The directory of the state that the lab's last guest came from."""
-    lab = site.vexlab.labs / "default"
-    command = (lab / "qemu.log").read_text().partition("\n")[0]
-    name = next(word for word in command.split(",") if word.startswith("mem-path=")).removeprefix("mem-path=")
-    return site.home / "cache" / Path(name).parent.relative_to(Path(name).parents[5])
+    name = Path(site.vexlab.record()["saved_state"])
+    return site.home / "cache" / name.relative_to(name.parents[4])
 
 
 def copied(site: Site) -> Done:
     """Start from the copy."""
-    return site.up()
+    return site.up("--clean")
 
 
 def damaged(site: Site) -> Done:
@@ -58,7 +56,7 @@ def damaged(site: Site) -> Done:
         file.seek(16 << 20)
         file.write(bytes(byte ^ 0xFF for byte in bits))
     os.utime(memory, ns=(before.st_atime_ns, before.st_mtime_ns))
-    return site.up()
+    return site.up("--clean")
 
 
 def killed(site: Site) -> Done:

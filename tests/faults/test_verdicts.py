@@ -127,7 +127,7 @@ def small_disk(place: Path, megabytes: int) -> Iterator[None]:
 def lab_disk_full(site: Site) -> Done:
     """The overlay of the guest doesn't fit, which QEMU finds out when the guest writes."""
     with small_disk(site.vexlab.labs / "default", 48):
-        done = site.up()
+        done = site.up("--clean")
         site.vexlab("down")
         return done
 

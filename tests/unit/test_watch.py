@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -162,7 +163,8 @@ class Monitor:
 
     def event(self, event: str, **data: Any) -> None:
         self._connected.wait(5)
-        self._say({"event": event, "data": data, "timestamp": {"seconds": 1, "microseconds": 0}})
+        with contextlib.suppress(BrokenPipeError):  # the watch has heard enough, and is gone
+            self._say({"event": event, "data": data, "timestamp": {"seconds": 1, "microseconds": 0}})
 
     def end(self, seconds: float = 5) -> End:
         return self.ends.get(timeout=seconds)

@@ -53,7 +53,7 @@ AMOUNTS = (
 )  # fmt: skip
 JOBS = _option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
-    help="How many guests work at once. Without it, what CPUs and memory allow.",
+    help="Number of guests that work at once; without it, what CPUs and memory allow.",
 )  # fmt: skip
 TARGET = (
     *SOURCE,

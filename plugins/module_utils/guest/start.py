@@ -57,7 +57,7 @@ def start(lab: Lab) -> dict[str, Any]:
         "accelerator_reason": why, "qemu": version, "parameters": wanted_parameters(lab.inputs),
         "source": lab.inputs["source"], "started": time.time(), "console": str(lab.console), "qmp": str(lab.qmp),
         "qmp_control": str(lab.qmp_control), "console_socket": str(lab.console_socket),
-        "control_path": str(lab.control_path), "warm": False, "warm_reason": "", "checkpoint": "",
+        "control_path": str(lab.control_path), "warm": False, "warm_reason": "", "checkpoint": "", "saved_state": "",
         "sandbox": not sandbox_problem(), "sandbox_reason": sandbox_problem(),
     }  # fmt: skip
     lab.write_record(record)  # before QEMU starts: a run that is killed now can still be cleaned up
@@ -127,6 +127,7 @@ def go_on(lab: Lab, record: dict[str, Any]) -> None:
 
 def _go_on_from(lab: Lab, record: dict[str, Any], state: saved_state.State, memory: qemu.Memory) -> None:
     """Have a guest go on where a saved one was; raises StateError, with what became of the state in its words."""
+    record["saved_state"] = str(state.directory)
     # The console's log has the whole life of the guest in it.
     shutil.copyfile(state.console, lab.console)
     lab.overlay.unlink(missing_ok=True)
