@@ -56,8 +56,8 @@ def image_list(as_json: bool) -> None:
             known = json.loads(manifest.read_text())
         except ValueError:
             known = {}
-        saved = [manifest.parent.glob(f"{kind}/*/manifest.json") for kind in ("warm", "checkpoints")]
-        states = [path.parent for paths in saved for path in paths]
+        manifests = [manifest.parent.glob(f"{kind}/*/manifest.json") for kind in ("warm", "checkpoints")]
+        states = [path.parent for found in manifests for path in found]
         entries.append(
             {
                 "key": manifest.parent.name, "kernel": known.get("kernel_release", "(damaged)"),
