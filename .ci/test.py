@@ -39,11 +39,11 @@ LINTERS = (
 )
 # A guest is busy with one thing most of the time, so two of them are done sooner at once than one after the other.
 # Which tests stay together, and the order in which they begin, is told by tests/conftest.py.
-AT_ONCE = ("-n", str(min(4, os.cpu_count() or 1)))
-GROUPED = (*AT_ONCE, "--dist", "loadscope", "--no-loadscope-reorder")
+CPUS = os.cpu_count() or 1
+GROUPED = ("-n", str(min(4, CPUS)), "--dist", "loadscope", "--no-loadscope-reorder")
 GUESTS = ("tests/e2e", "tests/mutants", "tests/faults", *GROUPED)
 TESTS = {
-    "unit": ("tests/unit", *AT_ONCE),
+    "unit": ("tests/unit", "-n", str(min(8, 2 * CPUS))),  # many of them wait for something
     "guests": (*GUESTS, "-m", "not thorough"),
     "all-guests": (*GUESTS, "--seen=tests/faults/seen.jsonl"),
     "e2e": ("tests/e2e", *GROUPED),

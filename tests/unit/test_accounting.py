@@ -136,7 +136,7 @@ def test_one_cycle_is_a_turn() -> None:
 
 def test_what_comes_back_after_a_while_was_not_left_behind() -> None:
     seen = Kernel(changed(loops=["loop0", "loop1"]), changed(available=1400000), IDLE)
-    assert accounting.settled(seen.look, IDLE, 0.3) == (IDLE, [])
+    assert accounting.settled(seen.look, IDLE, 3.0) == (IDLE, [])
 
 
 def test_what_stays_was_left_behind() -> None:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 ASK = """
 import json, resource
 from vexlab.guest.testing import connection
-connection.TRANSFER_SECONDS = 2.0
+connection.TRANSFER_SECONDS = 10.0
 try:
     agent = connection.Agent({"ansible_host": "nowhere"})
     came = agent.ask({"script": "true", "seconds": 1})
