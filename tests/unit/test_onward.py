@@ -134,18 +134,25 @@ def test_role_that_kills_the_guest_the_second_time_ends_the_stage() -> None:
     assert plan.judged == ("stress", "errors")
 
 
-def test_stage_is_left_after_so_many_guests() -> None:
-    """Each in another module: it could go on like that for hours."""
+def test_module_whose_checks_ran_in_between_is_gone_on_with() -> None:
+    """Two of its checks took a guest down, each for itself."""
+    first = stage("mount", Verdict.PANICKED, "b.one=panicked b.two=not_run b.three=not_run b.four=not_run")
+    second = stage("mount", Verdict.PANICKED, "b.two=passed b.three=panicked b.four=not_run")
+    plan = next_plan(SPECS, ("mount",), [ExecutionResult({"mount": each}, True) for each in (first, second)])
+    assert plan is not None
+    assert plan.choices["mount"].leave_out == ("b.one", "b.two", "b.three")
+
+
+def test_stage_goes_on_however_many_guests_it_takes() -> None:
+    """Each in another module: the time has an end, of which the plan knows nothing."""
     names = [f"{letter}.x" for letter in "abcdefgh"]
     parts = []
-    for number in range(replan.DEATHS_OF_A_STAGE):
-        rest = " ".join(f"{name}=not_run" for name in names[number + 1 :])
-        parts.append(
-            ExecutionResult({"mount": stage("mount", Verdict.PANICKED, f"{names[number]}=panicked {rest}")}, True)
-        )
-        plan = next_plan(SPECS, NAMES[4:], parts)
-        assert plan is not None
-        assert ("mount" in plan.judged) == (number + 1 < replan.DEATHS_OF_A_STAGE)
+    for number, name in enumerate(names):
+        rest = " ".join(f"{other}=not_run" for other in names[number + 1 :])
+        parts.append(ExecutionResult({"mount": stage("mount", Verdict.PANICKED, f"{name}=panicked {rest}")}, True))
+        plan = next_plan(SPECS, ("mount",), parts)
+        assert (plan is None) == (name == names[-1])
+        assert plan is None or plan.choices["mount"].leave_out == tuple(names[: number + 1])
 
 
 def test_guest_that_died_between_stages_is_replaced_too() -> None:
@@ -161,10 +168,6 @@ def test_stage_that_fails_when_it_is_brought_about_again_is_judged_by_that() -> 
     ]
     assert replan.merged(found)["load"].verdict is Verdict.FAILED
     assert next_plan(SPECS, NAMES, found) is None
-
-
-def test_number_of_executions_has_an_end() -> None:
-    assert next_plan(SPECS, NAMES, [seen(died=True)] * replan.EXECUTIONS) is None
 
 
 def test_merged_stage_has_the_worst_verdict_and_each_check_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from vexlab.run import replan
 from vexlab.run.plain_playbooks import end_guest
 from vexlab.run.playbook_run import PlaybookRun
 from vexlab.run.replan import Choice, ExecutionResult, Plan
+
+GOING_ON_SECONDS = 300.0  # from the first guest that died until no other one is started in its place
 
 
 class Executions:
@@ -30,7 +33,8 @@ class Executions:
         `choices`: which checks of a stage are judged, where not all are.
         """
         self.parts: list[PlaybookRun] = []
-        self.left = "too many guests had died before"  # why what could have been run on another guest was not
+        self.left = ""  # why what could have been run on another guest was not
+        self._died: float | None = None  # when the first guest had to be replaced, by the monotonic clock
         self._lab = lab
         self._settings = settings
         self._progress = progress
@@ -70,6 +74,11 @@ class Executions:
         `also_seen`: what was shown of other stages elsewhere.
         """
         while plan := replan.next_plan(self._specs, selected, [*also_seen, *self.seen()], self._choices):
+            if plan.fresh and self._too_late():
+                minutes = f"{GOING_ON_SECONDS / 60:.0f} minutes"
+                self.left = f"guests died, and the {minutes} for going on after that were over"
+                self._progress.say(f"{', '.join(plan.judged)}: {self.left}")
+                return None
             where = "on a pristine guest" if plan.fresh else "on the same guest"
             self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
             number = sum(not part.directory.name.startswith("rerun-") for part in self.parts) + 1
@@ -80,6 +89,12 @@ class Executions:
                 self._progress.say(f"it is not possible to go on: {problem.message}")
                 return problem
         return None
+
+    def _too_late(self) -> bool:
+        """Whether guests have died for so long that no other one is started."""
+        now = time.monotonic()
+        self._died = self._died or now
+        return now - self._died > GOING_ON_SECONDS
 
     def further(self, plan: Plan, name: str) -> VexlabError | None:
         """Execute what comes after the first execution, on the guest that was saved in it where that does."""

@@ -15,9 +15,6 @@ from vexlab.results.judging import merge_stages
 from vexlab.results.model import DIED, WRONG, Check, Reruns, Run, Stage, Verdict
 from vexlab.run.tracker import PlannedStage
 
-DEATHS_OF_A_STAGE = 4  # guests that a stage may take down before the rest of it is left
-EXECUTIONS = 12  # of a playbook in one run, reruns aside; far more than a run with sense in it needs
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -85,8 +82,6 @@ def next_plan(
 
     `chosen`: of these stages, only some checks were asked for.
     """
-    if len(seen) >= EXECUTIONS:
-        return None
     known, choices = merged(seen), dict(chosen or {})
     open_ = [name for name in selected if name not in known and not blockers(specs, name, known)]
     died = next((name for name, stage in seen[-1].stages.items() if stage.verdict in DIED), None)
@@ -177,17 +172,31 @@ def fail_last(stages: Sequence[Stage], selected: Sequence[str], reason: str) -> 
 def _rest(seen: Sequence[ExecutionResult], name: str) -> Choice | None:
     """What to leave out of a stage whose guest died, to run the rest of it; None when there is none, or no sense in it.
 
-    Left out are the checks that are known, those during which a guest died, and of a module of checks that took two
-    guests down the rest: they share what did it.
+    Left out are the checks that are known, those during which a guest died, and the rest of a module of checks of which
+    two, one after the other, took a guest down: they share what did it.
     """
     stage = merged(seen)[name]
     deaths = [check.name for check in stage.checks if check.verdict in DIED]
     times = sum(part.stages[name].verdict in DIED for part in seen if name in part.stages)
-    if not deaths or times > len(deaths) or times >= DEATHS_OF_A_STAGE:
+    if not deaths or times > len(deaths):
         return None
-    modules = [check.partition(".")[0] + "." for check in deaths]
-    out = {module for module in modules if modules.count(module) > 1}
+    out = {module for module in map(_module, deaths) if _is_deadly(module, stage.checks)}
     done = [check.name for check in stage.checks if check.verdict is not Verdict.NOT_RUN]
     not_run = [check.name for check in stage.checks if check.verdict is Verdict.NOT_RUN]
-    left = [name for name in not_run if name.partition(".")[0] + "." not in out]
+    left = [name for name in not_run if _module(name) not in out]
     return Choice(leave_out=(*done, *sorted(out))) if left else None
+
+
+def _module(check: str) -> str:
+    """The module of a check, as a choice names it."""
+    return check.partition(".")[0] + "."
+
+
+def _is_deadly(module: str, checks: Sequence[Check]) -> bool:
+    """Whether the last two checks of a module that ran have each taken a guest down."""
+    ran = [
+        check.verdict
+        for check in checks
+        if _module(check.name) == module and check.verdict not in (Verdict.NOT_RUN, Verdict.SKIPPED)
+    ]
+    return len(ran) > 1 and all(verdict in DIED for verdict in ran[-2:])
