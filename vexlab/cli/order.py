@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from vexlab.report.terminal import Progress
 from vexlab.results import archive, logs, model, results_file
 from vexlab.results.model import DIED, Run, Verdict
 from vexlab.run import brought_about, controller, plain_playbooks, scratch, selection, up_to_date
+from vexlab.run.control import Control
 from vexlab.run.selection import Selection
 
 
@@ -76,12 +78,14 @@ def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed
 
 
 def run_stages(
-    order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True, **how: Any
-) -> Run:
+    order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True,
+    beside: Control | None = None, **how: Any,
+) -> Run:  # fmt: skip
     """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
 
-    `stays`: the guest is not taken down afterwards, so that a person can look at it. `how`: whether everything is built
-    anew, and what is done after a stage that went wrong (RunController.execute).
+    `stays`: the guest is not taken down afterwards, so that a person can look at it. `beside`: on which what went wrong
+    is run too. `how`: whether everything is built anew, and what is done after a stage that went wrong
+    (RunController.execute).
     """
     lab, settings = order.lab, order.settings
     judged = stage_list.applicable(selected.judged, settings.contract)
@@ -99,6 +103,8 @@ def run_stages(
         course = controller.RunController(
             lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen
         )
+        if beside is not None:
+            how["advise"] = functools.partial(beside.judged_beside, progress=progress)
         try:
             run = course.execute(playbook, apply=apply, **how)
         except VexlabError as problem:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from vexlab.cli import completion
 from vexlab.cli.common import (
     choice_options,
     clean_option,
@@ -29,7 +30,9 @@ from vexlab.errors import UsageProblem, VexlabError
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
 from vexlab.results.model import Run
+from vexlab.run import control as controls
 from vexlab.run import up_to_date
+from vexlab.run.control import Control
 from vexlab.run.selection import Selection
 
 
@@ -87,6 +90,12 @@ def _show_unchanged(order: Order, run: Run) -> None:
     metavar="N",
     help="How many times the first check that went wrong is run again.",
 )
+@click.option(
+    "--control",
+    metavar="FILESYSTEM",
+    shell_complete=completion.controls,
+    help="Run the checks that went wrong on a filesystem of the kernel too, such as ext4, and tell which fail there.",
+)
 @clean_option
 @progress_option
 @verbose_option
@@ -99,6 +108,7 @@ def test(
     fail_fast: bool,
     keep_going: bool,
     rerun: int | None,
+    control: str | None,
     clean: bool,
     chosen: tuple[str, ...],
     checks: tuple[str, ...],
@@ -115,16 +125,19 @@ def test(
         raise UsageProblem("-x (--fail-fast) and --keep-going exclude each other", "give one of them")
     stages = stage_list.stages_for(chosen)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
+    beside = controls.beside(name, control, order.options.over(order.of_file)) if control else None
     selected = select(order, chosen or stages, checks, failed=failed) or Selection(tuple(stages))
-    run_test(order, selected, keep=keep, clean=clean, fail_fast=fail_fast, reruns=rerun or 0)
+    run_test(order, selected, keep=keep, clean=clean, fail_fast=fail_fast, reruns=rerun or 0, beside=beside)
 
 
 def run_test(
-    order: Order, selected: Selection, *, keep: bool, clean: bool = False, fail_fast: bool = False, reruns: int = 0
+    order: Order, selected: Selection, *, keep: bool, clean: bool = False, fail_fast: bool = False, reruns: int = 0,
+    beside: Control | None = None,
 ) -> Run:  # fmt: skip
     """Run stages on a pristine guest, which is taken down at the end unless `keep`.
 
-    Raises StageFailed unless the run passed. `reruns`: how often the first check that went wrong is run again.
+    Raises StageFailed unless the run passed. `reruns`: how often the first check that went wrong is run again;
+    `beside`: on which all that did so are run too.
     """
     with order.lab.held():
         if order.lab.is_up():
@@ -132,7 +145,7 @@ def run_test(
             end_guest(order.lab, "stopped")
         with contextlib.nullcontext() if keep else _ending(order.lab):
             how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not fail_fast, "reruns": reruns, "stays": keep}
-            run = run_stages(order, selected, "up", clean=clean, **how)
+            run = run_stages(order, selected, "up", clean=clean, beside=beside, **how)
             if keep:
                 _say_it_is_up(order, run)
         return run
