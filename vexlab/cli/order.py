@@ -26,6 +26,7 @@ from vexlab.config.settings import Options, Settings, make
 from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
+from vexlab.history import index, known_failures
 from vexlab.report import github, markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import archive, logs, model, results_file
@@ -152,14 +153,24 @@ def _finish_early(directory: Path, as_json: bool) -> None:
 def _show(run: Run, course: controller.RunController, source: str) -> None:
     """The table of verdicts, and what is to be known beside it; `source` is the directory of the module's source."""
     stderr.table(verdict_table(run))
-    for stage, check in model.known_failures(run):
-        stderr.say(f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}")
+    _show_known_failures(run)
     if left_out := model.left_out(run):
         stderr.say(f"left out, since only some were chosen: {left_out}; the gate takes no such run as evidence")
     for stage, check in model.advice(run):
         stderr.say(f"advice {stage.name}/{check.name}: {check.advice}")
     stderr.say(f"evidence: {course.directory}")
     click.echo(github.tell(run, os.environ, source), err=True, nl=False)
+
+
+def _show_known_failures(run: Run) -> None:
+    """The known failures with how often each failed, and those that passed this time."""
+    reasons = {f"{stage.name}/{check.name}": check.message for stage, check in model.known_failures(run)}
+    listed = run.contract is not None and run.contract.known_failures
+    rates = index.ask(functools.partial(known_failures.rates, run)) if listed else {}
+    for name in dict.fromkeys((*reasons, *rates)):
+        said = f"known failure {name}: {reasons.get(name, 'passed this time').partition(chr(10))[0]}"
+        tally = rates.get(name)
+        stderr.say(f"{said}; failed in {tally.failed} of {tally.judged} runs" if tally else said)
 
 
 def not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:
