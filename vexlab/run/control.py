@@ -5,7 +5,6 @@ What fails there too says little about the filesystem under test.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
 from vexlab.results.model import WRONG, Check, Run, Verdict
-from vexlab.run import plain_playbooks, replan, scratch, selection
-from vexlab.run.controller import RunController
+from vexlab.run import replan, selection
+from vexlab.run.aside import judged_aside
 from vexlab.run.replan import Choice
 from vexlab.run.selection import Selection
 
@@ -49,12 +48,7 @@ class Control:
             return {}
         progress.say(f"what went wrong is run on {self.name} too, in lab {self.lab.name}")
         try:
-            with self.lab.held(), self._ending():
-                plain_playbooks.prepare(self.lab, self.settings)
-                seen = RunController(
-                    self.lab, self.settings, chosen.judged, progress, applied=chosen.applied, choices=chosen.choices,
-                    chosen=chosen.chosen,
-                ).execute("up", keep_going=True)  # fmt: skip
+            seen = judged_aside(self.lab, self.settings, chosen, progress)
         except Interrupted:
             raise
         except VexlabError as problem:
@@ -62,15 +56,6 @@ class Control:
             return {}
         progress.say(summary(run, seen))
         return advice(run, seen)
-
-    @contextlib.contextmanager
-    def _ending(self) -> Iterator[None]:
-        """End the control's guest afterwards, whatever came of it."""
-        try:
-            yield
-        finally:
-            with scratch.directory() as directory, contextlib.suppress(VexlabError, OSError):
-                plain_playbooks.end_guest(self.lab, "stopped", directory / "ansible.log")
 
 
 def known() -> dict[str, Path]:
