@@ -16,7 +16,7 @@ author: vexlab developers (@vexlab)
 description:
   - Only what is the lab's is touched. That are mounts at its mount point, in its work directory and of its devices;
     those devices, which are the named one, loop devices on files of the work directory and the mappings that the checks
-    make; and the module.
+    make; the module, those that were loaded before it, and the program that runs meanwhile.
   - Nothing is forced. What is busy stays, and is told of with the names of who uses it.
   - Afterwards the kernel's log, and its state as it was before and as it is then, are written down where there is room.
 options:
@@ -30,6 +30,11 @@ options:
     description: Name of the module as C(/proc/modules) has it. Empty for what comes with the kernel.
     type: str
     default: ""
+  modules:
+    description: Modules that were loaded before it, in that order. They are unloaded after it, the last of them first.
+    type: list
+    elements: str
+    default: []
   point:
     description: Mount point of the lab. A filesystem of the type that is mounted there is unmounted.
     type: str
@@ -103,12 +108,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vexfs.vexlab.plugins.module_utils.daemon import UNIT
 from ansible_collections.vexfs.vexlab.plugins.module_utils.printable import printable
 
 STEP_SECONDS = 30.0  # for each command; a busy disk takes a while to write what an unmount has it write
 SYSRQ = "wl"  # blocked tasks, what each CPU does
 SPARE = "/run/vexlab-recover.txt"  # in memory, for a host whose disk is full or can't be written
 BLOCK = Path("/sys/block")
+DAEMON = "the daemon"
 
 
 @dataclass(frozen=True)
@@ -186,6 +193,12 @@ class LabResources:
         """Keep the names; `inputs` are those of the module."""
         self.kind, self.point, self.work = inputs["type"], inputs["point"], inputs["work"]
         self._device = inputs["device"]
+        self.module: str = inputs["module"]
+        self._before: list[str] = inputs["modules"]
+
+    def modules(self) -> list[str]:
+        """Those of its modules that are loaded, in the order in which they can go."""
+        return [name for name in (self.module, *reversed(self._before)) if module_state(name)]
 
     def loops(self) -> list[str]:
         """Loop devices on files in the work directory, removed ones too."""
@@ -253,8 +266,13 @@ def module_state(name: str) -> str:
     return next((line for line in lines if line.split()[0] == name), "")
 
 
-def take_down(lab: LabResources, module: str, *, lazy: bool) -> tuple[list[str], list[str]]:
-    """Unmount, unmap, detach, unload: what was done, and what was not possible."""
+def daemon_runs() -> bool:
+    """Whether the program runs that was started with the module."""
+    return not run("systemctl", "is-active", "--quiet", UNIT)
+
+
+def take_down(lab: LabResources, *, lazy: bool) -> tuple[list[str], list[str]]:
+    """Unmount, unmap, detach, end the program, unload: what was done, and what was not possible."""
     did, failed = [], []
     for point in [mount.point for mount in lab.mounts()]:
         why = run("umount", point)
@@ -264,35 +282,41 @@ def take_down(lab: LabResources, module: str, *, lazy: bool) -> tuple[list[str],
             failed.append(f"{point} is still mounted: {why}{users(point)}")
         else:
             did.append(f"unmounted {point}")
-    if module_state(module) and (others := lab.others()):
+    if module_state(lab.module) and (others := lab.others()):
         failed.append(
-            f"module {module} is still there: what is not the lab's is mounted with it, at {', '.join(others)}"
+            f"module {lab.module} is still there: what is not the lab's is mounted with it, at {', '.join(others)}"
         )
-    for what, command in commands(lab, module):
-        if why := run(*command):
+    for what, command in commands(lab):
+        if what == DAEMON and (served := lab.mounts()):  # without it, who uses that might wait for ever
+            failed.append(f"{DAEMON} is still there: what it serves is mounted at {served[0].point}")
+        elif why := run(*command):
             failed.append(f"{what} is still there: {why}")
         else:
             did.append(f"{' '.join(command)}")
     return did, failed
 
 
-def commands(lab: LabResources, module: str) -> list[tuple[str, list[str]]]:
+def commands(lab: LabResources) -> list[tuple[str, list[str]]]:
     """What is to go beside the mounts, and the command for each.
 
     A module with which others have something mounted isn't even asked to go: that it counts its users is to be proven.
+    Nor is what it needs.
     """
     steps = [(f"mapping {name}", ["dmsetup", "remove", "--retry", name]) for name in lab.maps()]
     steps += [(device, ["losetup", "--detach", device]) for device in lab.loops()]
-    return steps + ([(f"module {module}", ["rmmod", module])] if module_state(module) and not lab.others() else [])
+    if lab.others():
+        return steps
+    steps += [(DAEMON, ["systemctl", "stop", UNIT])] if daemon_runs() else []
+    return steps + [(f"module {name}", ["rmmod", name]) for name in lab.modules()]
 
 
-def planned(lab: LabResources, module: str) -> list[str]:
+def planned(lab: LabResources) -> list[str]:
     """What would be tried, in the words of what is done."""
     points = [f"unmounted {mount.point}" for mount in lab.mounts()]
-    return points + [" ".join(command) for _, command in commands(lab, module)]
+    return points + [" ".join(command) for _, command in commands(lab)]
 
 
-def still_there(lab: LabResources, module: str, *, unloaded: bool) -> list[str]:
+def still_there(lab: LabResources, *, unloaded: bool) -> list[str]:
     """What the kernel has of the lab now, whatever was done about it. `unloaded`: the module was there before."""
     found = [f"{mount.point} is still mounted" for mount in lab.mounts()]
     found += [f"mapping {name} is still there" for name in lab.maps()]
@@ -300,10 +324,11 @@ def still_there(lab: LabResources, module: str, *, unloaded: bool) -> list[str]:
     while lab.loops() and time.monotonic() < deadline:
         time.sleep(0.1)
     found += [f"{device} is still there" for device in lab.loops()]
-    if state := module_state(module):
-        _, uses, by, how = state.split()[1:5]
-        found.append(f"module {module} is still there, {how}, use count {uses}, used by {by.rstrip(',')}")
-    elif unloaded and registered(lab.kind):
+    found += [f"{DAEMON} is still there"] if daemon_runs() else []
+    for name in lab.modules():
+        _, uses, by, how = module_state(name).split()[1:5]
+        found.append(f"module {name} is still there, {how}, use count {uses}, used by {by.rstrip(',')}")
+    if unloaded and not module_state(lab.module) and registered(lab.kind):
         found.append(f"filesystem type {lab.kind} is still registered")
     return found
 
@@ -374,15 +399,15 @@ def write(text: str, paths: list[str]) -> str:
 
 def recover(inputs: dict[str, Any]) -> dict[str, Any]:
     """Take down, look what is left, write the evidence; returns `did`, `left` and `evidence`."""
-    lab, module = LabResources(inputs), inputs["module"]
+    lab = LabResources(inputs)
     before = state("before")  # kept in memory
     if inputs["sysrq"]:
         for key in SYSRQ:
             with contextlib.suppress(OSError):
                 Path("/proc/sysrq-trigger").write_text(key)
-    loaded = bool(module_state(module))
-    did, failed = take_down(lab, module, lazy=inputs["lazy"])
-    left = told(failed, still_there(lab, module, unloaded=loaded))
+    loaded = bool(module_state(lab.module))
+    did, failed = take_down(lab, lazy=inputs["lazy"])
+    left = told(failed, still_there(lab, unloaded=loaded))
     lines = [f"did: {line}\n" for line in did] + [f"left: {line}\n" for line in left]
     text = before + state("afterwards") + tried("the kernel's log", log) + "\n" + "".join(lines)
     return {"did": did, "left": left, "evidence": write(text, [inputs["evidence"], SPARE])}
@@ -399,6 +424,7 @@ def main() -> None:
         argument_spec={
             "type": text,
             "module": optional,
+            "modules": {"type": "list", "elements": "str", "default": []},
             "point": text,
             "work": text,
             "device": optional,
@@ -409,7 +435,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     if module.check_mode:
-        answer = {"did": planned(LabResources(module.params), module.params["module"]), "left": [], "evidence": ""}
+        answer = {"did": planned(LabResources(module.params)), "left": [], "evidence": ""}
     else:
         answer = recover(module.params)
     answer |= {name: [printable(line) for line in answer[name]] for name in ("did", "left")}

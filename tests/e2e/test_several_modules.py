@@ -61,7 +61,8 @@ def tree(vexlab: Vexlab) -> Tree:
 
 @pytest.fixture(scope="module")
 def run(vexlab: Vexlab, tree: Tree) -> Done:
-    return vexlab("up", "--target", tree.target_with(modules=[FIRST], taints=["C"]), "--json")
+    fields = {"modules": [FIRST], "taints": ["C"], "daemon_command": "exec sleep infinity"}
+    return vexlab("up", "--target", tree.target_with(**fields), "--json")
 
 
 def verdicts(done: Done) -> dict[str, str]:
@@ -84,6 +85,17 @@ def test_next_build_of_all_takes_the_place_of_this_one(vexlab: Vexlab, tree: Tre
     edit(tree.source / "memfs.c", "A filesystem in memory, mounted", "A filesystem in memory that is mounted")
     done = vexlab("up", "--target", str(tree.target), "--json")
     assert done.code == 0, done.stderr
+
+
+def test_recovery_takes_the_others_and_the_daemon_down_too(vexlab: Vexlab, run: Done) -> None:
+    """What the module needs goes after it."""
+    assert run.code == 0
+    done = vexlab("recover")
+    assert done.code == 0, done.stderr
+    steps = ("unmounted", "systemctl stop vexlab-daemon.service", "rmmod memfs", "rmmod memnumber", "nothing is left")
+    assert sorted(map(done.stderr.index, steps)) == [done.stderr.index(step) for step in steps]
+    left = vexlab("ssh", "cut -d ' ' -f 1 /proc/modules; systemctl is-active vexlab-daemon").stdout.split()
+    assert not {"memfs", "memnumber", "active"} & set(left)
 
 
 def test_module_that_is_missing_from_the_list_is_named(vexlab: Vexlab, tree: Tree, run: Done) -> None:

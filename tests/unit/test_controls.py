@@ -54,4 +54,4 @@ def test_table_has_a_line_for_each_check_and_a_column_for_each_filesystem(contro
 
 def test_control_that_is_not_there_is_named() -> None:
     done = subprocess.run([sys.executable, SCRIPT, "ext5"], capture_output=True, text=True, check=False)
-    assert (done.returncode, "unknown control ext5; known: ext4" in done.stderr) == (2, True)
+    assert (done.returncode, "unknown control ext5; known: " in done.stderr) == (2, True)

@@ -113,6 +113,30 @@ def test_a_tree_like_apfs_is_what_was_written_by_hand_but_for_named_differences(
     assert set(found["vexlab_capabilities"]) <= set(hand["vexlab_capabilities"])
 
 
+@pytest.mark.parametrize("tree", ["vexfs", "nodev", "stacked"])
+def test_all_that_a_tree_can_be_asked_for_can_be_measured(tree: str) -> None:
+    """The target that is measured claims everything, and passes the schema."""
+    found = proposed(ROOT / "examples" / tree)
+    asked = found.possible(target.not_claimed([]))
+    text = target_file.render(found.with_measured(asked, {}, {}, ""), "x")
+    assert target.problems_of(yaml.safe_load(text)) == []
+    assert set(by_hand(tree)["vexlab_capabilities"]) <= set(asked)
+
+
+def test_what_was_measured_takes_the_place_of_what_was_read() -> None:
+    """What was not seen to work stands beside, with the reason; what needs a claim that is lost goes with it."""
+    claims, why_not = ["read-write", "rename", "crash-recovery"], {"sync": "mount/data.synced: it is gone " + "x" * 200}
+    found = proposed(ROOT / "examples/vexfs").with_measured(claims, {"name_bytes": 28}, why_not, "Measured.")
+    text = target_file.render(found, "x")
+    parsed = yaml.safe_load(text)
+    assert (parsed["vexlab_capabilities"], parsed["vexlab_limits"]) == (["read-write", "rename"], {"name_bytes": 28})
+    assert target.problems_of(parsed) == []
+    (line,) = [line for line in text.splitlines() if line.startswith("#  - sync ")]
+    assert "mount/data.synced: it is gone" in line
+    assert len(line) <= target_file.WIDTH
+    assert "Nothing of it was built" not in text
+
+
 @pytest.mark.parametrize("files", [TOYFS, APFS], ids=["toyfs", "apfs"])
 def test_what_is_written_passes_the_schema(tmp_path: Path, files: dict[str, str]) -> None:
     assert not target.problems_of(dict(values(write(tmp_path, files))))

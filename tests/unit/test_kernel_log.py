@@ -44,6 +44,13 @@ OOM = [
 ]
 
 
+def test_only_what_damage_makes_ordinary_is_excused() -> None:
+    """A device that was cut is read behind its end by whoever looks for that; a bug on the way is a bug."""
+    beyond = "[  584.784908] python3: attempt to access beyond end of device"
+    lines = [beyond, "[  584.784909] BUG: kernel NULL pointer dereference, address: 0", "[  584.784910] toyfs: refused"]
+    assert kernel_log.of_damage(lines) == [beyond]
+
+
 def test_out_of_memory_is_named_as_that() -> None:
     """The report of the OOM killer has a call trace, and is no bug that the kernel reports."""
     assert kernel_log.judge(OOM, 0, "mount").startswith(f"the guest ran out of memory: {OOM[-1]}")

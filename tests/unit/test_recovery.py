@@ -41,6 +41,18 @@ def test_module_of_the_kernel_is_not_the_labs_to_unload(lab: Lab) -> None:
     assert (entry["vexlab_module_name"], entry["vexlab_filesystem_type"]) == ("", "toy")
 
 
+def test_modules_of_the_same_build_are_kept_and_those_of_the_kernel_are_not(lab: Lab) -> None:
+    """The latter stay, and an entry of an earlier vexlab has none."""
+    core = {"name": "toycore", "file": "core/toycore.ko"}
+    recovery.remember(lab, CONTRACT | {"vexlab_modules": [core | {"parameters": "debug=1"}, {"name": "crc_t10dif"}]})
+    path = lab.directory / "recovery.json"
+    document = json.loads(path.read_text())
+    assert recovery.known(lab)[0]["vexlab_modules"] == [core]
+    del document["entries"][0]["vexlab_modules"]
+    path.write_text(json.dumps(document))
+    assert recovery.known(lab)[0]["vexlab_modules"] == []
+
+
 def test_it_does_not_grow_without_end(lab: Lab) -> None:
     for number in range(20):
         recovery.remember(lab, CONTRACT | {"vexlab_module_name": f"toy{number}"})
@@ -52,7 +64,9 @@ def test_it_does_not_grow_without_end(lab: Lab) -> None:
     "text",
     ["", "{", "[]", '{"entries": []}', '{"entries": [{}]}', '{"entries": 1}', "\udc80",
      json.dumps({"entries": [dict.fromkeys(recovery.SHAPES, "{{ lookup('pipe', 'id') }}")]}),
-     json.dumps({"entries": [dict.fromkeys(recovery.SHAPES, None)]})],
+     json.dumps({"entries": [dict.fromkeys(recovery.SHAPES, None)]}),
+     json.dumps({"entries": [dict.fromkeys(recovery.SHAPES, "/x") | {"vexlab_modules": [{"name": "{{ x }}"}]}]}),
+     json.dumps({"entries": [{name: str(CONTRACT[name]) for name in recovery.SHAPES} | {"vexlab_modules": ["x"]}]})],
 )  # fmt: skip
 def test_what_is_unreadable_is_told_and_replaced(lab: Lab, text: str) -> None:
     path = lab.directory / "recovery.json"

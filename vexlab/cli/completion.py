@@ -11,6 +11,7 @@ from vexlab.config import check_list, stage_list
 from vexlab.errors import VexlabError
 from vexlab.guest import lab as labs
 from vexlab.results import archive
+from vexlab.run import control
 
 SHELLS = ("bash", "zsh", "fish")
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -32,6 +33,7 @@ lab_names = _completer(lambda: ((lab.name, "") for lab in labs.all_labs()))
 run_names = _completer(lambda: ((path.name, "") for path in reversed(archive.directories())))
 stage_names = _completer(lambda: ((spec.name, spec.title) for spec in stage_list.stages()))
 check_names = _completer(lambda: ((check.full_name, check.promise) for check in check_list.checks()))
+controls = _completer(lambda: ((name, "") for name in control.known()))
 
 
 @click.command("completion")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,12 +30,14 @@ from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, 
 from vexlab.guest import lab as labs
 from vexlab.guest import recovery
 from vexlab.guest.lab import Lab, name_option
+from vexlab.history import index, known_failures
 from vexlab.report import github, markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import archive, logs, model, results_file
 from vexlab.results.model import DIED, Run, Verdict
 from vexlab.run import brought_about, checked_before, controller, plain_playbooks, scratch, selection, up_to_date
 from vexlab.run.checked_before import Before
+from vexlab.run.control import Control
 from vexlab.run.selection import Selection
 from vexlab.run.up_to_date import Inputs
 
@@ -88,12 +91,13 @@ def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed
 
 def run_stages(
     order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True, jobs: int = 1,
-    **how: Any,
+    beside: Control | None = None, **how: Any,
 ) -> Run:  # fmt: skip
     """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
 
     `stays`: the guest is not taken down afterwards, so that a person can look at it. `jobs`: how many guests may be at
-    work at once. `how`: whether everything is built anew, and what is done after a stage that went wrong
+    work at once. `beside`: on which what went wrong is run too. `how`: whether everything is built anew, and what is
+    done after a stage that went wrong
     (RunController.execute).
     """
     lab, settings = order.lab, order.settings
@@ -115,6 +119,8 @@ def run_stages(
             lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen,
             checkpoint="" if selected.chosen or playbook != "up" else order.inputs.anywhere, jobs=jobs,
         )  # fmt: skip
+        if beside is not None:
+            how["advise"] = functools.partial(beside.judged_beside, progress=progress)
         try:
             run = course.execute(playbook, apply=apply, **how)
         except VexlabError as problem:
@@ -197,14 +203,24 @@ def _finish_early(directory: Path, as_json: bool) -> None:
 def _show(run: Run, course: controller.RunController, source: str) -> None:
     """The table of verdicts, and what is to be known beside it; `source` is the directory of the module's source."""
     stderr.table(verdict_table(run))
-    for stage, check in model.known_failures(run):
-        stderr.say(f"known failure {stage.name}/{check.name}: {check.message.partition(chr(10))[0]}")
+    _show_known_failures(run)
     if left_out := model.left_out(run):
         stderr.say(f"left out, since only some were chosen: {left_out}; the gate takes no such run as evidence")
     for stage, check in model.advice(run):
         stderr.say(f"advice {stage.name}/{check.name}: {check.advice}")
     stderr.say(f"evidence: {course.directory}")
     click.echo(github.tell(run, os.environ, source), err=True, nl=False)
+
+
+def _show_known_failures(run: Run) -> None:
+    """The known failures with how often each failed, and those that passed this time."""
+    reasons = {f"{stage.name}/{check.name}": check.message for stage, check in model.known_failures(run)}
+    listed = run.contract is not None and run.contract.known_failures
+    rates = index.ask(functools.partial(known_failures.rates, run)) if listed else {}
+    for name in dict.fromkeys((*reasons, *rates)):
+        said = f"known failure {name}: {reasons.get(name, 'passed this time').partition(chr(10))[0]}"
+        tally = rates.get(name)
+        stderr.say(f"{said}; failed in {tally.failed} of {tally.judged} runs" if tally else said)
 
 
 def not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:

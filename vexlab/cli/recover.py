@@ -30,7 +30,7 @@ class Asked:
     sysrq: bool
     verbose: bool
 
-    def targets(self, lab: Lab) -> list[dict[str, str]]:
+    def targets(self, lab: Lab) -> list[dict[str, Any]]:
         """What the lab may have brought about, or what was named; raises VexlabError when that isn't known."""
         if not self.module:
             return recovery.known(lab)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from vexlab.cli import completion
 from vexlab.cli.common import (
     choice_options,
     clean_option,
@@ -30,6 +31,8 @@ from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
 from vexlab.results.model import Run
 from vexlab.run import checked_before, forks, up_to_date
+from vexlab.run import control as controls
+from vexlab.run.control import Control
 from vexlab.run.selection import Selection
 
 
@@ -104,6 +107,12 @@ def _show_earlier(order: Order, run: Run, why: str) -> None:
     metavar="N",
     help="How many times the first check that went wrong is run again.",
 )
+@click.option(
+    "--control",
+    metavar="FILESYSTEM",
+    shell_complete=completion.controls,
+    help="Run the checks that went wrong on a filesystem of the kernel too, such as ext4, and tell which fail there.",
+)
 @clean_option
 @progress_option
 @verbose_option
@@ -116,6 +125,7 @@ def test(
     fail_fast: bool,
     keep_going: bool,
     rerun: int | None,
+    control: str | None,
     clean: bool,
     chosen: tuple[str, ...],
     checks: tuple[str, ...],
@@ -132,16 +142,19 @@ def test(
         raise UsageProblem("-x (--fail-fast) and --keep-going exclude each other", "give one of them")
     stages = stage_list.stages_for(chosen)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
+    beside = controls.beside(name, control, order.options.over(order.of_file)) if control else None
     selected = select(order, chosen or stages, checks, failed=failed) or Selection(tuple(stages))
-    run_test(order, selected, keep=keep, clean=clean, fail_fast=fail_fast, reruns=rerun or 0)
+    run_test(order, selected, keep=keep, clean=clean, fail_fast=fail_fast, reruns=rerun or 0, beside=beside)
 
 
 def run_test(
-    order: Order, selected: Selection, *, keep: bool, clean: bool = False, fail_fast: bool = False, reruns: int = 0
+    order: Order, selected: Selection, *, keep: bool, clean: bool = False, fail_fast: bool = False, reruns: int = 0,
+    beside: Control | None = None,
 ) -> Run:  # fmt: skip
     """Run stages on a pristine guest, which is taken down at the end unless `keep`.
 
-    Raises StageFailed unless the run passed. `reruns`: how often the first check that went wrong is run again.
+    Raises StageFailed unless the run passed. `reruns`: how often the first check that went wrong is run again;
+    `beside`: on which all that did so are run too.
     """
     with order.lab.held():
         if order.lab.is_up():
@@ -152,7 +165,7 @@ def run_test(
             how["jobs"] = (
                 1 if fail_fast else order.settings.contract["vexlab_jobs"] or forks.most(order.settings.contract)
             )
-            run = run_stages(order, selected, "up", clean=clean, **how)
+            run = run_stages(order, selected, "up", clean=clean, beside=beside, **how)
             if keep:
                 _say_it_is_up(order, run)
         return run

@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING
 import click
 import yaml
 
-from vexlab.cli.common import json_option, stderr, stdout
+from vexlab.cli.common import json_option, require_host, stderr, stdout
 from vexlab.cli.first_screen import WholeSentences
 from vexlab.config import installation, settings, source_tree, target
 from vexlab.config.atomic_file import replace_file
-from vexlab.errors import UsageProblem
+from vexlab.errors import Interrupted, UsageProblem, VexlabError
 from vexlab.report.screen import Screen
+from vexlab.report.terminal import Progress
+from vexlab.results import measured
+from vexlab.results.model import WRONG
+from vexlab.run import measure as run_measure
+from vexlab.run import scratch
 
 if TYPE_CHECKING:
+    from vexlab.source.proposal import Proposal
     from vexlab.source.target_check import Finding
 
 STDOUT = "-"
@@ -33,10 +39,14 @@ SIGNS = {True: ("✘", "red"), False: ("!", "yellow")}
 )
 @click.option("--module", metavar="NAME", help="Name or path of the module, where several register a filesystem.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-def init(directory: str, output: str, module: str | None, force: bool) -> None:
+@click.option(
+    "--measure", is_flag=True, help="Try in a guest what it can do, and claim what works there; takes minutes."
+)
+def init(directory: str, output: str, module: str | None, force: bool, measure: bool) -> None:
     """Write a target file for a filesystem, from its source in DIR.
 
-    The source is read; nothing of it is built or run. What can't be told is marked in the file.
+    The source is read; nothing of it is built or run, unless with --measure, and then in a guest. What can't be told is
+    marked in the file.
     """
     # What reads sources takes a seventh of the start of every command, and two of them need it.
     from vexlab.report import target_file  # noqa: PLC0415
@@ -50,6 +60,8 @@ def init(directory: str, output: str, module: str | None, force: bool) -> None:
     root = _readable(Path(directory))
     found = facts.read(root, module)
     proposed = proposal.propose(found, _as_named(root, where.parent if where else Path.cwd()))
+    if measure:
+        proposed = _measured(proposed, str(root))
     text = target_file.render(proposed, source_tree.shown(Path(directory)))
     if problems := target.problems_of(yaml.safe_load(text)):
         raise UsageProblem("\n".join(f"what was read makes no target: {problem}" for problem in problems), target.HINT)
@@ -65,6 +77,40 @@ def init(directory: str, output: str, module: str | None, force: bool) -> None:
         stderr.say(f"look at what is not found or guessed: {', '.join(unsure)}")
     if where:
         stderr.say(f"written: {output}; next: vexlab up --target {output}")
+
+
+def _measured(proposed: Proposal, root: str) -> Proposal:
+    """The proposal with what a guest shows that it can do; as it was, and a word why, where that can't be seen."""
+    from vexlab.report import target_file  # noqa: PLC0415
+
+    require_host()
+    name, asked = str(proposed.values()["vexlab_target_name"]), proposed.possible(target.not_claimed([]))
+    everything = proposed.with_measured(asked, {}, {}, "")
+    fields = tuple(
+        dataclasses.replace(field, value=root) if field.name == "vexlab_source" else field
+        for field in everything.fields
+    )
+    with scratch.directory() as directory, Progress(stderr) as progress:
+        file = directory / "vexlab.yml"
+        file.write_text(target_file.render(dataclasses.replace(everything, fields=fields), root), encoding="utf-8")
+        progress.say("measuring: all that it could do is claimed, so what fails here is what it can't")
+        try:
+            run = run_measure.judged(name, file, progress)
+        except Interrupted:
+            raise
+        except VexlabError as problem:
+            progress.say(f"nothing could be measured: {problem.message}")
+            return proposed
+    found = measured.of_run(run, asked)
+    for check, words in found.demanded.items():
+        _tell(stderr, f"{check} fails, and is demanded of every target: {words.partition(chr(10))[0]}")
+    broken = next((stage for stage in run.stages if stage.verdict in WRONG and stage.achieved is False), None)
+    if broken or not found.claims:
+        _tell(stderr, f"nothing was measured: {f'stage {broken.name}: {broken.reason}' if broken else 'nothing works'}")
+        return proposed
+    stderr.say(f"measured in run {run.run}: {len(found.claims)} of {len(asked)} capabilities")
+    above = f"Measured on kernel {run.kernel}: each check of these passed. Look whether the others are meant to work."
+    return proposed.with_measured(found.claims, found.limits, found.why_not, above)
 
 
 @click.group("target", cls=WholeSentences)

@@ -23,13 +23,17 @@ SHAPES = {
     "vexlab_work_directory": re.compile(r"/[^{}\0]+"),
     "vexlab_device": re.compile(r"(/[^{}\0]+)?"),
 }
+MODULES = "vexlab_modules"  # also of that part: those that were built, which an earlier vexlab did not keep
+MODULE_SHAPES = {"name": re.compile(r"\w+"), "file": re.compile(r"[^{}\0]+")}
 KEPT = 8  # as many targets are remembered
 NAME_THEM = "name what is to be taken down: --module NAME --type TYPE"
 
 
 def remember(lab: Lab, contract: Mapping[str, Any]) -> None:
     """Keep what the contract has brought about, the newest last; raises VexlabError when it can't be kept."""
-    one = {name: str(contract[name]) for name in SHAPES}
+    one: dict[str, Any] = {name: str(contract[name]) for name in SHAPES}
+    built = (module for module in contract[MODULES] if "file" in module)
+    one[MODULES] = [{name: str(module[name]) for name in MODULE_SHAPES} for module in built]
     if contract["vexlab_module_source"] == "kernel":  # which isn't the lab's to unload
         one["vexlab_module_name"] = ""
     try:
@@ -40,7 +44,7 @@ def remember(lab: Lab, contract: Mapping[str, Any]) -> None:
     replace_file(lab.directory / "recovery.json", json.dumps({"schema": 1, "entries": entries}, indent=1) + "\n")
 
 
-def known(lab: Lab) -> list[dict[str, str]]:
+def known(lab: Lab) -> list[dict[str, Any]]:
     """What the lab may have brought about, the newest first; raises VexlabError when that isn't known."""
     path = lab.directory / "recovery.json"
     try:
@@ -55,9 +59,15 @@ def known(lab: Lab) -> list[dict[str, str]]:
     return found[::-1]
 
 
-def checked(entry: Mapping[str, Any]) -> dict[str, str]:
+def checked(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry, if all of it looks as it should; raises ValueError, KeyError or TypeError otherwise."""
-    for name, shape in SHAPES.items():
-        if not shape.fullmatch(entry[name]):
-            raise ValueError(f"{name} is {entry[name]!r}")
-    return {name: entry[name] for name in SHAPES}
+    modules = [_shaped(module, MODULE_SHAPES) for module in entry.get(MODULES, [])]
+    return {**_shaped(entry, SHAPES), MODULES: modules}
+
+
+def _shaped(found: Mapping[str, Any], shapes: Mapping[str, re.Pattern[str]]) -> dict[str, str]:
+    """The values of these names, if each looks as it should."""
+    for name, shape in shapes.items():
+        if not shape.fullmatch(found[name]):
+            raise ValueError(f"{name} is {found[name]!r}")
+    return {name: found[name] for name in shapes}

@@ -26,7 +26,7 @@ def render(proposal: Proposal, root: str) -> str:
     """The text of a target file for what is at `root`, as a person may read it."""
     lines = [
         "---",
-        *_comment(f"{proposal.module}, as its source at {root} tells it. Nothing of it was built or run for this."),
+        *_comment(f"{proposal.module}, as its source at {root} tells it. {_origin(proposal)}"),
         *_comment('"not found" and "guessed" stand beside what you should look at. docs/targets.md explains each field,'
                   " `vexlab target check` compares the file with the source once more."),
     ]  # fmt: skip
@@ -39,6 +39,12 @@ def render(proposal: Proposal, root: str) -> str:
             lines += _not_claimed(proposal, field)
     lines += _superblock(proposal)
     return "\n".join(lines) + "\n"
+
+
+def _origin(proposal: Proposal) -> str:
+    """Where capabilities and limits come from."""
+    measured = "It was built, loaded and mounted in a guest for what it can do and its limits."
+    return measured if proposal.measured else "Nothing of it was built or run for this."
 
 
 def _field(field: Field) -> Iterator[str]:
@@ -59,16 +65,18 @@ def _field(field: Field) -> Iterator[str]:
 
 
 def _not_claimed(proposal: Proposal, field: Field) -> Iterator[str]:
-    """Yield a comment for each capability that isn't claimed, with what in the source speaks for it."""
+    """Yield a comment for each capability that isn't claimed, with what was seen of it, or what speaks for it."""
     claimed = field.value if isinstance(field.value, list) else []
     if not claimed:
         yield "# Put the first of these in the place of [] and the others below it:"
     names = [name for name in target.not_claimed(claimed) if not proposal.impossible(name)]
-    widest = max(len(name) for name in names)
+    widest = max(map(len, names), default=0)
     for name in names:
         place = proposal.signs.get(name)
         said = f"for it: {place}" if place else "nothing in the source for it" if name in proposal.signs else ""
-        yield f"#  - {name:<{widest}}  {said}".rstrip()
+        said = proposal.measured.get(name, said)
+        line = f"#  - {name:<{widest}}  {said}".rstrip()
+        yield line if len(line) <= WIDTH else f"{line[: WIDTH - 1].rstrip()}…"
 
 
 def _superblock(proposal: Proposal) -> Iterator[str]:

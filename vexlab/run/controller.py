@@ -73,6 +73,7 @@ class RunController:
         self._progress = progress
         self._specs = stage_list.stages()
         self._reruns: Reruns | None = None
+        self._advice: Mapping[str, str] = {}
         self._device = device
         self._unjudged = tuple(applied)
         self._choices = dict(choices or {})
@@ -111,13 +112,15 @@ class RunController:
     def execute(
         self, playbook: str, *, apply: bool = True, clean: bool = False, fail_fast: bool = False,
         keep_going: bool = False, reruns: int = 0, take_down: Callable[[], str] | None = None,
+        advise: Callable[[Run], Mapping[str, str]] | None = None,
     ) -> Run:  # fmt: skip
         """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised.
 
         Failed checks don't end it, unless `fail_fast`: then the first stage that didn't pass does. `keep_going`: go on
         after a role that failed or a guest that died with what doesn't need it. `reruns`: run the first check
         that went wrong so many times again. `take_down`: called at the end if a stage began, whatever came of it;
-        tells what could not be taken down, and a run that leaves something has not passed.
+        tells what could not be taken down, and a run that leaves something has not passed. `advise`: called with the
+        judged run at its end; gives advice on checks, by stage/check.
         """
         self._applied = apply
         if apply:
@@ -136,6 +139,8 @@ class RunController:
             run = self._run(None)
             if reruns and (problem is None or self.began) and not self._machine_failed():
                 self._run_again(run, reruns)
+            if advise is not None and self.began and not self._machine_failed():
+                self._advice = advise(run)
         except (Interrupted, KeyboardInterrupt):
             self._executions.left = "interrupted"
             self._forks.end()
@@ -232,7 +237,7 @@ class RunController:
             suite_version=__version__,
             module=run_facts.module_of(self._parts, self._lab, self._settings),
             guest=guest,
-            stages=tuple(replan.with_reruns(stage, self._reruns) for stage in stages),
+            stages=tuple(replan.with_advice(replan.with_reruns(stage, self._reruns), self._advice) for stage in stages),
             evidence=run_facts.evidence_of(self._directories(), self.directory, finished=finished is not None),
             selected=self._selected,
             reruns=self._reruns,

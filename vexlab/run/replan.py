@@ -161,6 +161,16 @@ def with_reruns(stage: Stage, reruns: Reruns | None) -> Stage:
     return replace(stage, reason=f"{stage.reason}; {word} ({reruns.failed} of {reruns.of})")
 
 
+def with_advice(stage: Stage, advice: Mapping[str, str]) -> Stage:
+    """The stage with this advice, by stage/check, beside what its checks gave themselves."""
+
+    def advised(check: Check) -> Check:
+        words = [text for text in (advice.get(f"{stage.name}/{check.name}"), check.advice) if text]
+        return replace(check, advice="; ".join(words))
+
+    return replace(stage, checks=tuple(map(advised, stage.checks))) if advice else stage
+
+
 def fail_last(stages: Sequence[Stage], selected: Sequence[str], reason: str) -> list[Stage]:
     """The stages with the last one that was judged failed for this reason, unless one of them went wrong already."""
     last = next((stage for stage in reversed(stages) if stage.name in selected), None)

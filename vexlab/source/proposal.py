@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from vexlab.config import installation
 from vexlab.source import build, c_text, programs
@@ -40,6 +40,8 @@ SIGNS = {
     "sync": r"\.fsync\s*=",
 }
 
+LASTING = ("sync-mounts", "crash-recovery")  # which nobody has who isn't persistent
+
 
 @dataclass(frozen=True)
 class Field:
@@ -58,12 +60,16 @@ class Field:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The fields in the order of the file; `signs` has for each capability that isn't claimed what speaks for it."""
+    """The fields in the order of the file; `signs` has for each capability that isn't claimed what speaks for it.
+
+    `measured` has what a guest showed of each capability that isn't claimed; it is empty when nothing was measured.
+    """
 
     module: str
     fields: tuple[Field, ...]
     signs: dict[str, str]
     superblock: tuple[dict[str, object], ...]
+    measured: Mapping[str, str] = field(default_factory=dict)
 
     def impossible(self, capability: str) -> bool:
         """Whether a filesystem of this kind can't have a capability: without a device nothing is formatted, or kept."""
@@ -71,9 +77,32 @@ class Proposal:
         formatted = capability == "label" or capability.startswith("mkfs-")
         return (kind != "block" and formatted) or (kind == "none" and capability == "persistent")
 
+    def possible(self, capabilities: Sequence[str]) -> list[str]:
+        """Those of these capabilities that a filesystem of this kind can be asked for by this file."""
+        known = self.values()
+        return [
+            name
+            for name in capabilities
+            if not self.impossible(name)
+            and not (name == "label" and "vexlab_superblock_label_offset" not in known)
+            and not (name in LASTING and self.impossible("persistent"))
+        ]
+
+    def with_measured(
+        self, claims: Sequence[str], limits: Mapping[str, int], why_not: Mapping[str, str], above: str
+    ) -> Proposal:
+        """The same with what a guest showed in the place of what the source tells of capabilities and limits."""
+        lasting = "persistent" in claims
+        kept = [name for name in claims if lasting or name not in LASTING]
+        own = [Field("vexlab_capabilities", kept, above=(above,))]
+        if limits:
+            own.insert(0, Field("vexlab_limits", dict(limits), "met in a guest"))
+        others = [each for each in self.fields if each.name not in ("vexlab_capabilities", "vexlab_limits")]
+        return replace(self, fields=(*others, *own), measured=dict(why_not))
+
     def values(self) -> dict[str, object]:
         """The fields that have a value."""
-        return {field.name: field.value for field in self.fields if field.value is not None}
+        return {each.name: each.value for each in self.fields if each.value is not None}
 
 
 def propose(facts: Facts, source: str) -> Proposal:

@@ -28,8 +28,9 @@ STRESSORS = {
 }  # fmt: skip
 # Names as its stressors make them, sizes of files, and entries of the directories in which they make thousands.
 STRESS_NG_NEEDS = {"name_bytes": 128, "file_bytes": 4 << 20, "directory_entries": 20000}
-# Takes 128 MiB at least, and each of the others takes a full filesystem for a broken one; so it is alone.
-FILLS = ["copy-file"]
+# Makes two files of 128 MiB at least, mostly holes, and each of the others takes a full filesystem for a broken one; so
+# it is alone. On a small device without holes it fails itself, with the errno of what it tidies up.
+FILLS, FILLED = ["copy-file"], 256 << 20
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -77,7 +78,8 @@ def test_stress_ng(guest: Guest, target: Target, part: Scratch) -> None:
             pytest.skip(f"stress-ng needs more than this filesystem has: {limit} {reached}, of {least} at least")
     chosen = [name for needs, names in STRESSORS.items() if not needs or needs in target.capabilities for name in names]
     seconds = 2 if target.quick else 6
-    for names, time in ((chosen, seconds), (FILLS, 1)):
+    has_room = "sparse-files" in target.capabilities or target.device_kind != "block" or part.size >= FILLED
+    for names, time in ((chosen, seconds), *([(FILLS, 1)] if has_room else [])):
         each = " ".join(f"--{name} 1" for name in names)
         command = (
             f"stress-ng {each} {bounds(part.size)} --timeout {time}s --verify --temp-path {part.point} --metrics-brief"

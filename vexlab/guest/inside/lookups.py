@@ -60,7 +60,8 @@ def lengths(fs: Filesystem, can: Sequence[str]) -> dict[str, list[Any]]:
 
     What came of it; and what is listed after a remount: how many names of what lengths beside `file`.
     """
-    longest = most(fs, "name_bytes", os.statvfs(".").f_namemax)
+    promised = os.statvfs(".").f_namemax  # in bytes, of which a character may have several
+    longest = most(fs, "name_bytes", min(promised, int(fs.limits.get("name_characters", promised))))
     os.mkdir("lengths")
     places = list[tuple[str, int, str]]()
     for length in (longest, longest + 1):

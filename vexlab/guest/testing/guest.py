@@ -13,7 +13,7 @@ from vexlab.guest.inside.amounts import NOTE
 from vexlab.guest.inside.attempts import crash
 from vexlab.guest.inside.calls import name_of
 from vexlab.guest.inside.filesystem import MEASURED, UNFIT
-from vexlab.guest.testing import answers
+from vexlab.guest.testing import answers, kernel_log
 from vexlab.guest.testing.connection import Agent, HungError, LostError, UnusableError
 from vexlab.guest.testing.inventory import host_variables
 from vexlab.guest.testing.result import Result, refused, shown
@@ -54,6 +54,7 @@ class Guest:
         self._lost = 0
         self._kernel: list[str] = []
         self._warnings: list[str] = []
+        self.excused: set[str] = set()  # lines of the kernel's log that a check brought about on purpose
         self._notes: list[str] = []
         self._noted: set[str] = set()
         self._measured: dict[str, int] = {}  # limits of the filesystem that the target doesn't name
@@ -142,6 +143,16 @@ class Guest:
         """What the kernel logged since the last call, as far as commands have brought it along."""
         lines, self._kernel = self._kernel, []
         return lines
+
+    def excuse_damage(self) -> None:
+        """What the kernel has said since the last call of `new_kernel_messages` of a device that a check damaged.
+
+        Whoever looks whether a device is long enough reads beyond its end, say. Neither the check fails by it, nor the
+        stage.
+        """
+        said = kernel_log.of_damage(self._kernel)
+        self.excused.update(said)
+        self._kernel = [line for line in self._kernel if line not in said]
 
     def lost_kernel_messages(self) -> int:
         """How many of the kernel's messages since the last call of this it overwrote before they could be read."""

@@ -50,6 +50,12 @@ def splats(lines: Sequence[str], stage: str) -> list[str]:
     return kernel_messages.splats(lines, blocks=stage != "errors")
 
 
+def of_damage(lines: Sequence[str]) -> list[str]:
+    """The lines that only damage of a device makes ordinary, as they stand in the log."""
+    always = kernel_messages.splats(lines, blocks=False)
+    return [line for line in kernel_messages.splats(lines) if line not in always]
+
+
 def out_of_memory(lines: Sequence[str]) -> list[str]:
     """The lines with which the kernel tells whom it killed for want of memory, as they stand in the log."""
     return [line for line in lines if OUT_OF_MEMORY.match(kernel_messages.without_stamp(line))]
