@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from rich.table import Table
 
 from vexlab.cli import completion
 from vexlab.cli.options import Command, with_all
+from vexlab.config import installation
+from vexlab.config.settings import Settings
 from vexlab.errors import HostProblem, UsageProblem, VexlabError
 from vexlab.gate import evidence
 from vexlab.guest import doctor
@@ -131,6 +134,17 @@ def end_guest(lab: Lab, how: str) -> list[str]:
     with scratch.directory() as directory, Progress(stderr) as progress:
         progress.wait_for("ending the guest")
         return plain_playbooks.end_guest(lab, how, directory / "ansible.log", plain_playbooks.shown_by(progress))
+
+
+def remove_lab(lab: Lab) -> None:
+    """End the guest and remove the lab's directory; runs and images stay."""
+    with lab.held():
+        if not (lab.inventory / "hypervisor.yml").is_file():  # a run that was killed before it wrote one
+            identity = {"vexlab_lab": lab.name, "vexlab_lab_directory": str(lab.directory)}
+            contract = {**installation.contract_defaults(), **identity}
+            plain_playbooks.prepare(lab, Settings(lab.name, lab.directory, contract))
+        end_guest(lab, "absent")
+        shutil.rmtree(lab.directory, ignore_errors=True)
 
 
 def existing(name: str) -> Lab:

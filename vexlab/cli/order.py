@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from vexlab.bundle.manifest import Failure
 from vexlab.cli.common import (
     WHILE_IT_RUNS,
     end_guest,
@@ -73,6 +74,13 @@ def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed
             raise archive.no_run(order.lab.name)
         return selection.failed(run, stages)
     return selection.by_name(checks, stages, order.settings.contract) if checks else None
+
+
+def only(order: Order, failure: Failure) -> Selection:
+    """What runs a failure again, and nothing else: its check, or its stage where no check tells of it."""
+    checks = (failure.name,) if failure.check else ()
+    chosen = Selection(tuple(stage_list.stages_for((failure.stage,))))
+    return select(order, [failure.stage], checks, failed=False) or chosen
 
 
 def run_stages(
