@@ -92,11 +92,11 @@ def test_first_screen_says_what_came_of_what(tmp_path: Path) -> None:
 
 def test_source_that_was_tested_is_told_by_its_commit(tmp_path: Path) -> None:
     run = replace(ALL_PASSED, source=SourceRecord("ab" * 32, "0123456789abcdef", "<main>", 2))
-    told = "commit 0123456789ab of branch <main>, 2 files edited"
+    told = "commit 0123456789ab of branch <main>, 2 files edited: tree abababababab"
     assert told in shown(run, tmp_path).text("header")
     assert told.replace("<main>", "\\<main\\>") in markdown.render_markdown(run)
     unknown = replace(ALL_PASSED, source=SourceRecord("ab" * 32))
-    assert "no commit is known, sha256 of the tree abababababab" in shown(unknown, tmp_path).text("header")
+    assert "tree abababababab, no commit is known" in shown(unknown, tmp_path).text("header")
 
 
 def test_page_tells_the_facts_that_the_report_tells(tmp_path: Path) -> None:

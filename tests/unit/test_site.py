@@ -173,7 +173,24 @@ def test_nothing_outside_of_a_run_and_nothing_huge_is_published(
     run = document(0, Made(changes={"evidence": {"a": "../../../../secret", "b": "link", "c": "huge", "d": "\0"}}))
     results_file.write(path / "results.json", run)
     site.write(home, {}, {})
-    assert [each.name for each in home.rglob("*") if each.name in ("secret", "link", "huge")] == []
+    assert [each.name for each in home.rglob("*") if each.name in ("secret", "link")] == []
+    [instead] = home.rglob("huge")
+    assert (
+        instead.read_text()
+        == f"[{run.run}/huge has 0 MiB, and this site has no file above 0 MiB: see the run itself]\n"
+    )
+
+
+def test_of_a_large_log_the_end_is_published_with_the_reason(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of the run links to it: what is there instead says why."""
+    monkeypatch.setattr(site, "LARGEST", 1000)
+    monkeypatch.setattr(site, "END", 100)
+    path = kept(0)
+    (path / "console.log").write_text("".join(f"line {number:04}\n" for number in range(200)))
+    site.write(home, {}, {})
+    first, second, *rest = (home / "runs" / path.name / "console.log").read_text().splitlines()
+    assert first.startswith(f"[{path.name}/console.log has 0 MiB")
+    assert (second, rest[-1], len(rest)) == ("[its end:]", "line 0199", 9)
 
 
 def test_pages_escape_what_a_guest_says(home: Path) -> None:

@@ -15,7 +15,7 @@ from vexlab.gate.decision import Decision, Refused
 from vexlab.report import again, facts, templating, timeline
 from vexlab.report.excerpt import Sources
 from vexlab.report.timeline import Execution
-from vexlab.results import causes, logs
+from vexlab.results import archive, causes, logs
 from vexlab.results.model import WRONG, Check, Run, Stage, Verdict, asked_for
 
 PAGE = "report.html"
@@ -71,16 +71,7 @@ def render(run: Run, directory: Path, around: Around) -> str:
 
 def href(directory: Path, path: str) -> str:
     """Return a link to a file of a run; empty when there is none in its directory by that name."""
-    return f"./{quote(path, errors='backslashreplace')}" if _beside(directory, path) else ""
-
-
-def _beside(directory: Path, path: str) -> bool:
-    """Whether a path, relative to the directory of a run, is that of a file in it."""
-    try:
-        found = (directory / path).resolve()
-        return not Path(path).is_absolute() and found.is_relative_to(directory.resolve()) and found.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
+    return f"./{quote(path, errors='backslashreplace')}" if archive.file_of(directory, path) else ""
 
 
 def _source(directory: Path) -> str:
@@ -96,7 +87,8 @@ def _failure(run: Run, row: dict[str, Any], directory: Path, sources: Sources, o
     """Return what a stage that went wrong has on a page, beside what every report tells of it."""
     stage: Stage = row["stage"]
     log = stage.kernel_log or ""
-    kernel, left = _last_lines(directory / log) if _beside(directory, log) else ("", 0)
+    path = archive.file_of(directory, log)
+    kernel, left = _last_lines(path) if path else ("", 0)
     return row | {
         "place": sources.of_words(stage.reason),
         "causes": [_cause(cause, sources) for cause in row["causes"]],
