@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from vexlab.bisect.commits import Commits
 from vexlab.bisect.judging import Judgement, judge
 from vexlab.bisect.repeats import Rate
 from vexlab.bisect.search import Answer, Found
-from vexlab.errors import HostProblem, UsageProblem
+from vexlab.errors import HostProblem, UsageProblem, VexlabError
+from vexlab.guest import reaper
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +146,32 @@ def test_what_the_judge_raises_ends_the_search(between: Callable[[int, int], Com
 
     with pytest.raises(HostProblem, match="the disk is full"):
         search.first_bad(between(1, COMMITS), full)
+
+
+def test_end_of_a_run_does_not_end_the_search(between: Callable[[int, int], Commits], hashes: list[str]) -> None:
+    """What a run has started is ended with it, and is told by a mark in its environment."""
+    module, own = Module(11), between(1, COMMITS)
+
+    def in_a_run(_: str) -> Answer:
+        with reaper.guarded():
+            return judge(lambda: module.observe(own), 1).answer
+
+    with reaper.guarded():
+        assert search.first_bad(own, in_a_run) == Found((hashes[11],))
+
+
+def test_git_that_is_ended_is_told(between: Callable[[int, int], Commits]) -> None:
+    own = between(1, COMMITS)
+
+    def ends_git(_: str) -> Answer:
+        own = f"PPid:\t{os.getpid()}\n"
+        processes = [path.parent for path in Path("/proc").glob("[0-9]*/status") if own in path.read_text()]
+        [pid] = [path.name for path in processes if b"bisect" in (path / "cmdline").read_bytes()]
+        os.killpg(int(pid), signal.SIGKILL)
+        return Answer.GOOD
+
+    with pytest.raises(VexlabError, match="came to no end"):
+        search.first_bad(own, ends_git)
 
 
 def test_source_that_is_a_part_of_a_repository(tmp_path: Path) -> None:

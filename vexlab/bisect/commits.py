@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vexlab.errors import HostProblem, UsageProblem, VexlabError
+from vexlab.guest import reaper
 from vexlab.source import revision
 
 SECONDS = 300.0  # for one command of git, in a repository of any size
@@ -143,8 +144,11 @@ def _borrow(tree: Path, directory: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What git is started with: nothing of a repository that vexlab is started in, and words in English."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    """What git is started with: nothing of a repository that vexlab is started in, and words in English.
+
+    Nor the mark of what a run starts: that is ended with the run, and the search goes on over many.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") and name != reaper.NAME}
     return own | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -71,5 +73,5 @@ def _run(history: Commits, judge: Callable[[str], Answer]) -> None:
         for line in process.stdout:
             if line.rstrip("\n") == step.ASKS:
                 answer = judge(history.git("rev-parse", "HEAD").strip())
-                process.stdin.write(f"{int(answer)}\n")
-                process.stdin.flush()
+                with contextlib.suppress(BrokenPipeError):  # git was ended, and its log tells of no end
+                    os.write(process.stdin.fileno(), f"{int(answer)}\n".encode())

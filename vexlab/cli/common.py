@@ -22,6 +22,7 @@ from vexlab.guest.lab import Lab, name_option
 from vexlab.report import screen
 from vexlab.report.screen import cut
 from vexlab.report.terminal import STYLES, Progress, clock, counts, reason
+from vexlab.report.text import _clean
 from vexlab.results import archive, model, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
@@ -114,8 +115,8 @@ def show_log(log: Path, verbose: int) -> None:
 
 
 def plain(text: str) -> str:
-    """The first line of a text, for rich to print as it is."""
-    return next(iter(text.splitlines()), "").replace("[", r"\[")
+    """The first line of a text from elsewhere, fit to be shown."""
+    return _clean(next(iter(text.splitlines()), ""))
 
 
 def require_host() -> None:
