@@ -200,10 +200,10 @@ def test_pages_escape_what_a_guest_says(home: Path) -> None:
     site.write(home, {}, {"20261101-000001-default": "<u>"})
     runner = CliRunner()
     questions = (
-        ["compare", "--html"],
-        ["history", "mount/*", "--html"],
-        ["history", NASTY, "--html"],
-        ["runs", "--html"],
+        ["compare", "--html", "-"],
+        ["history", "mount/*", "--html", "-"],
+        ["history", NASTY, "--html", "-"],
+        ["runs", "--html", "-"],
     )
     texts = [runner.invoke(cli, words).stdout for words in questions]
     texts += [path.read_text() for path in (home / "index.html", home / "checks.html", *(home / "compare").iterdir())]
@@ -214,12 +214,22 @@ def test_pages_escape_what_a_guest_says(home: Path) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in texts[0]
 
 
+@pytest.mark.parametrize("words", [["compare"], ["history", "mount/*"], ["runs"]], ids=lambda words: words[0])
+def test_page_of_a_question_in_a_file(tmp_path: Path, words: list[str]) -> None:
+    """As the page of a run: the path is printed, and `-` is stdout."""
+    kept(0)
+    kept(1)
+    done = CliRunner().invoke(cli, [*words, "--html", str(tmp_path / "page.html")])
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path}/page.html\n")
+    assert (tmp_path / "page.html").read_text() == CliRunner().invoke(cli, [*words, "--html", "-"]).stdout
+
+
 def test_command_says_where_the_site_is(home: Path) -> None:
     kept(0)
     done = CliRunner().invoke(cli, ["report", "--site", str(home)])
     assert (done.exit_code, done.stdout.strip()) == (0, str(home / "index.html"))
     assert "1 runs, 1 of them new or changed" in done.stderr
-    for words in (["report", "20261101-000000", "--site", str(home)], ["runs", "--json", "--html"]):
+    for words in (["report", "20261101-000000", "--site", str(home)], ["runs", "--json", "--html", "-"]):
         assert isinstance(CliRunner().invoke(cli, words).exception, UsageProblem)
     shutil.rmtree(user_directories.runs_directory())
     assert CliRunner().invoke(cli, ["report", "--site", str(home)]).exit_code == 0

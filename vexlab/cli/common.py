@@ -12,9 +12,9 @@ from rich.table import Table
 
 from vexlab.cli import completion
 from vexlab.cli.options import Command, with_all
-from vexlab.config import installation
+from vexlab.config import atomic_file, installation
 from vexlab.config.settings import Settings
-from vexlab.errors import HostProblem, UsageProblem, VexlabError
+from vexlab.errors import HostProblem, UsageProblem, VexlabError, write_problem
 from vexlab.gate import evidence
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
@@ -62,6 +62,35 @@ progress_option = click.option(
 def json_option(command: Command) -> Command:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def html_option(command: Command) -> Command:
+    """`--html FILE`."""
+    return click.option(
+        "--html", "page", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+        help="Write the answer as a page for a browser, and print its path; - is stdout.",
+    )(command)  # fmt: skip
+
+
+def one_form(*, as_json: bool, page: Path | None) -> None:
+    """Raise UsageProblem when two forms of an answer are asked for at once."""
+    if as_json and page is not None:
+        raise UsageProblem("--json and --html both say in which form", "give one of them")
+
+
+def write_page(text: str, path: Path) -> None:
+    """Write a page into a file and print where it is, or print the page itself; raises what keeps it from that."""
+    if str(path) == "-":
+        click.echo(text, nl=False)
+        return
+    if path.exists() and not path.is_file():  # a pipe, say, which can't be replaced
+        try:
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as problem:
+            raise write_problem(path, problem) from problem
+    else:
+        atomic_file.replace_file(path, text)
+    click.echo(path)
 
 
 def clean_option(command: Command) -> Command:
