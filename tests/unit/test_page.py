@@ -519,10 +519,7 @@ def test_page_is_opened_where_there_is_something_to_open_it(state: Path) -> None
 
 @pytest.mark.usefixtures("state")
 def test_page_and_another_form_at_once_are_refused() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "vexlab", "report", "--html", "-", "--json"], capture_output=True, text=True, check=False,
-        cwd=ROOT,
-    )  # fmt: skip
+    done = reported("--html", "-", "--json")
     assert done.returncode == 2
 
 

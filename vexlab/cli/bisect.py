@@ -51,7 +51,7 @@ AGAIN = 4  # times that it is run again there, to see whether it is flaky
 )  # fmt: skip
 @click.option(
     "--runs", type=click.IntRange(min=1), metavar="N",
-    help="How often the check has to pass on a commit, instead of as often as its rate demands.",
+    help="Number of passes that make a commit good, instead of what the check's rate demands.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path),
