@@ -60,6 +60,7 @@ class Module:
         self.looked_at: list[int] = []
 
     def observe(self, commits: Commits) -> Observation:
+        """What a run shows at the commit that is checked out."""
         number = int((commits.source / "number").read_text())
         self.looked_at.append(number)
         if self.lost.get(number, 0):
@@ -69,4 +70,8 @@ class Module:
             return Observation(Sight.OTHER, "stage build failed: make: Error 2")
         if number in self.crashes:
             return Observation(Sight.OTHER, "stage load panicked: BUG: of something else")
-        return Observation(Sight.PRESENT if number >= self.breaks and self.rate() else Sight.ABSENT)
+        return Observation(self.seen(number))
+
+    def seen(self, number: int) -> Sight:
+        """What the check comes to where it is reached."""
+        return Sight.PRESENT if number >= self.breaks and self.rate() else Sight.ABSENT

@@ -12,12 +12,15 @@ import pytest
 
 from tests.unit.made_histories import COMMITS, Module, git, history
 from vexlab.bisect import commits, repeats, search
-from vexlab.bisect.commits import Commits
-from vexlab.bisect.judging import Judgement, judge
+from vexlab.bisect.commits import Commit, Commits
+from vexlab.bisect.judging import Judgement, Observation, Sight, judge
+from vexlab.bisect.outcome import Judged, Outcome
 from vexlab.bisect.repeats import Rate
 from vexlab.bisect.search import Answer, Found
+from vexlab.bundle.manifest import Failure
 from vexlab.errors import HostProblem, UsageProblem, VexlabError
 from vexlab.guest import reaper
+from vexlab.results.model import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +261,36 @@ def test_times_and_chances() -> None:
     assert repeats.times(Rate(1, 2), 15) == 7
     assert repeats.times(Rate(1, 100), 15) == repeats.MOST
     assert repeats.chance_of_error(1.0, [1, 1]) == 0
-    assert repeats.chance_of_error(0.5, [7, 7]) == pytest.approx(0.0156, abs=1e-4)
+    assert repeats.chance_of_error(0.5, [1]) == pytest.approx(1 / 3)
+    assert repeats.chance_of_error(0.5, [7, 7, 14]) == pytest.approx(0.0155, abs=1e-4)
     assert repeats.chance_of_error(0.5, []) == 0
     assert Rate(3, 6).and_also(1, 1) == Rate(4, 7)
+
+
+def searched(module: Module, runs: int) -> Outcome:
+    """A search by halves among 15 commits, whose hashes are their numbers."""
+    good, bad, judged = 1, COMMITS, []
+    while bad - good > 1:
+        number = (good + bad) // 2
+        seen = [module.seen(number) for _ in range(runs)]
+        answer = Answer.BAD if Sight.PRESENT in seen else Answer.GOOD
+        good, bad = (good, number) if answer is Answer.BAD else (number, bad)
+        commit = Commit(str(number), "", "", "")
+        judged.append(Judged(commit, Judgement(answer, runs, Observation(Sight.ABSENT))))
+    candidates = tuple(str(number) for number in range(COMMITS, 1, -1))
+    failure = Failure("mount", "rename.over", Verdict.FAILED, "it broke")
+    return Outcome(failure, Found((str(bad),)), (), Rate(1, 2), tuple(judged), candidates)
+
+
+def test_chance_that_is_told_is_how_often_the_answer_is_wrong() -> None:
+    """Over all that it can be, a hundred times each, with a check that fails every other time."""
+    for runs in (1, 2, 4):
+        found = [
+            (breaks, searched(Module(breaks, rate=coin(100 * breaks + seed)), runs))
+            for breaks in range(2, COMMITS + 1)
+            for seed in range(100)
+        ]
+        wrong = sum(outcome.found != Found((str(breaks),)) for breaks, outcome in found) / len(found)
+        told = sum(repeats.chance_of_error(0.5, outcome.needed) for _, outcome in found) / len(found)
+        assert told == pytest.approx(wrong, abs=0.03)
+        assert wrong > 0.05

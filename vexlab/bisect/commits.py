@@ -61,7 +61,7 @@ class Commits:
 
     def candidates(self) -> list[str]:
         """The commits among which the first bad one is, the newest first: those that touch the source."""
-        return self.git("rev-list", f"{self.good}..{self.bad}", *self.paths).split()
+        return self.git("rev-list", "--topo-order", f"{self.good}..{self.bad}", *self.paths).split()
 
     def check_out(self, commit: str) -> None:
         """Have the files of a commit in the source."""

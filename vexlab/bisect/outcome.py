@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from vexlab.bisect import repeats
@@ -37,7 +38,8 @@ class Judged:
 class Outcome:
     """What was looked for and found, how often it was seen to fail, and all that was judged on the way.
 
-    `commits` has the one that is found, or those that may be it.
+    `commits` has the one that is found, or those that may be it; `candidates` are all that could have been, the newest
+    first.
     """
 
     failure: Failure
@@ -45,11 +47,20 @@ class Outcome:
     commits: tuple[Commit, ...]
     rate: Rate
     judged: tuple[Judged, ...]
+    candidates: tuple[str, ...]
 
     @property
-    def passes(self) -> list[int]:
-        """How often the check passed on each commit that is taken for good."""
-        return [each.judgement.passed for each in self.judged if each.judgement.answer is Answer.GOOD]
+    def needed(self) -> list[int]:
+        """For each commit before the one that is found: how often it passed by chance, if that were the first bad one.
+
+        Commits from it on that are taken for good would be bad.
+        """
+        passed = {
+            each.commit.hash: each.judgement.passed for each in self.judged if each.judgement.answer is Answer.GOOD
+        }
+        before = self.candidates[self.candidates.index(self.found.commits[-1]) + 1 :]
+        sums = accumulate(passed.get(commit, 0) for commit in before)
+        return [count for count in sums if count]
 
     @property
     def seen(self) -> Rate:
@@ -61,12 +72,11 @@ class Outcome:
     def doubt(self) -> str:
         """The chance of a wrong answer, as a sentence."""
         rate = self.seen
-        likely, most = (repeats.chance_of_error(each, self.passes) for each in (rate.likely, rate.least))
+        likely, most = (repeats.chance_of_error(each, self.needed) for each in (rate.likely, rate.least))
         how = f"{self.failure.name} failed in {rate.failed} of {rate.judged} runs where the failure is"
-        least = f"at {rate.least:.0%}, the lowest rate that fits with that (95 %), it is {_percent(most)}"
-        if rate.is_steady:
-            return f"{how}: the answer is right if it always does; {least} wrong"
-        return f"{how}: the chance of a wrong answer is {_percent(likely)} at that rate; {least}"
+        told = "there is none if it always does" if rate.is_steady else f"{_percent(likely)} at that rate"
+        least = f"{_percent(most)} at {rate.least:.0%}, the lowest rate that fits with it (95 %)"
+        return f"{how}. Chance of a wrong answer: {told}, {least}"
 
     def document(self, changes: Sequence[str], bundle: str | None) -> dict[str, Any]:
         """All of it, as `--json` prints it."""
@@ -80,8 +90,8 @@ class Outcome:
             "words": self.failure.words,
             "failed": rate.failed,
             "runs": rate.judged,
-            "chance_of_error": round(repeats.chance_of_error(rate.likely, self.passes), 4),
-            "chance_of_error_at_most": round(repeats.chance_of_error(rate.least, self.passes), 4),
+            "chance_of_error": round(repeats.chance_of_error(rate.likely, self.needed), 4),
+            "chance_of_error_at_most": round(repeats.chance_of_error(rate.least, self.needed), 4),
             "judged": [
                 {
                     **_told(each.commit), "answer": each.judgement.answer.name.lower(),

@@ -51,7 +51,11 @@ def times(rate: Rate, commits: int) -> int:
     return min(MOST, max(1, math.ceil(math.log(RISK / steps) / math.log(1 - rate.likely))))
 
 
-def chance_of_error(rate: float, passes: Iterable[int]) -> float:
-    """The chance that at least one of the commits that passed so often is bad all the same, at this rate."""
-    right = math.prod(1 - (1 - rate) ** count for count in passes)
-    return 1 - right
+def chance_of_error(rate: float, needed: Iterable[int]) -> float:
+    """The chance that the commit that was found is the wrong one, if the check fails at this rate on bad ones.
+
+    `needed` has a number for each other commit that could be it: how many passes would be chance if it were. Before the
+    search each was as likely as any other (Bayes).
+    """
+    others = math.fsum((1 - rate) ** count for count in needed)
+    return others / (1 + others)

@@ -21,10 +21,10 @@ from vexlab.bundle import archive_file, contents
 from vexlab.bundle.manifest import Failure
 from vexlab.cli import completion, stages
 from vexlab.cli.bundle import ENDING
-from vexlab.cli.common import json_option, plain, remove_lab, stderr, verbose_option
+from vexlab.cli.common import hushed, json_option, plain, remove_lab, stderr, verbose_option
 from vexlab.cli.history import asked
 from vexlab.cli.options import amount_options, lab_named, with_options
-from vexlab.cli.order import Order, only, select, take_order
+from vexlab.cli.order import Order, only, outcome, select, take_order
 from vexlab.config import stage_list
 from vexlab.config.settings import Options
 from vexlab.errors import GuestProblem, StageFailed, UsageProblem, VexlabError
@@ -83,8 +83,8 @@ def bisect_command(
         with _lab_for(tree) as lab:
             bisection = Bisection(order, history, lab, work / "bundle")
             bisection.look_at_ends(check, runs)
-            outcome = bisection.search()
-            _tell(outcome, history, bisection.keep_bundle(outcome, output), as_json=as_json)
+            came = bisection.search()
+            _tell(came, history, bisection.keep_bundle(came, output), as_json=as_json)
 
 
 def _tree(order: Order, check: str | None) -> Path:
@@ -143,13 +143,14 @@ class Bisection:
         """Search between the ends."""
         found = search.first_bad(self._history, lambda commit: self._judge(commit).answer)
         about = tuple(map(self._history.about, found.commits))
-        return Outcome(self._failure, found, about, self._rate, tuple(self._judged))
+        candidates = tuple(self._history.candidates())
+        return Outcome(self._failure, found, about, self._rate, tuple(self._judged), candidates)
 
-    def keep_bundle(self, outcome: Outcome, output: Path | None) -> Path | None:
+    def keep_bundle(self, came: Outcome, output: Path | None) -> Path | None:
         """Move the bundle of the first bad commit, which was judged last of the bad ones, to where it is wanted."""
-        if not outcome.found.is_certain or not self._bundle.exists():
+        if not came.found.is_certain or not self._bundle.exists():
             return None
-        path = output or Path(f"bisect-{outcome.found.commits[0][:12]}{ENDING}")
+        path = output or Path(f"bisect-{came.found.commits[0][:12]}{ENDING}")
         path.write_bytes(self._bundle.read_bytes())
         return path
 
@@ -216,8 +217,10 @@ class Bisection:
 
     def _run(self, order: Order, selected: Selection, *, again: int = 0, clean: bool = True) -> Run:
         """Run what is selected; returns the run, whatever came of it."""
-        with _only_ours(order.verbose):
-            return stages.outcome_of_test(order, selected, keep=False, clean=clean, reruns=again)
+        with hushed(order.verbose):
+            return outcome(
+                order, lambda: stages.run_test(order, selected, keep=False, clean=clean, reruns=again)
+            )  # fmt: skip
 
     def _keep(self, run: Run) -> None:
         """Make a bundle of a run as long as what was built in it is there."""
@@ -249,35 +252,24 @@ def _rate(run: Run, failure: Failure, tries: int) -> Rate:
     return Rate(known.failed, known.judged).and_also(again.failed if again else 0, again.of if again else 0)
 
 
-@contextlib.contextmanager
-def _only_ours(verbose: int) -> Iterator[None]:
-    """Keep what a run says of itself from the screen, unless a person wants to see more."""
-    before = stderr.quiet
-    stderr.quiet = before or not verbose
-    try:
-        yield
-    finally:
-        stderr.quiet = before
-
-
-def _tell(outcome: Outcome, history: Commits, bundle: Path | None, *, as_json: bool) -> None:
+def _tell(came: Outcome, history: Commits, bundle: Path | None, *, as_json: bool) -> None:
     """Print what was found; raises StageFailed, which has the exit code, when it may be any of several."""
-    changes = history.changes(outcome.commits[0].hash) if outcome.found.is_certain else []
+    changes = history.changes(came.commits[0].hash) if came.found.is_certain else []
     if as_json:
-        click.echo(json.dumps(outcome.document(changes, str(bundle) if bundle else None), indent=2))
-    elif outcome.found.is_certain:
-        commit = outcome.commits[0]
+        click.echo(json.dumps(came.document(changes, str(bundle) if bundle else None), indent=2))
+    elif came.found.is_certain:
+        commit = came.commits[0]
         click.echo(f"commit {commit.hash}\nauthor {commit.author}\ndate   {commit.date}\n\n    {commit.subject}\n")
         click.echo("\n".join(changes))
     else:
-        click.echo("\n".join(map(str, outcome.commits)))
-    stderr.say(plain(outcome.doubt))
-    if not outcome.found.is_certain:
+        click.echo("\n".join(map(str, came.commits)))
+    stderr.say(plain(came.doubt))
+    if not came.found.is_certain:
         raise StageFailed(
-            f"the first bad commit is one of {len(outcome.commits)}: those between say nothing",
+            f"the first bad commit is one of {len(came.commits)}: those between say nothing",
             "commits that build are found sooner with another --good, --bad or --check",
         )
-    commit = outcome.commits[0]
-    stderr.say(plain(f"{commit} brought it about: {first_line(outcome.failure.words)}"), style="bold")
+    commit = came.commits[0]
+    stderr.say(plain(f"{commit} brought it about: {first_line(came.failure.words)}"), style="bold")
     if bundle is not None:
         stderr.say(f"what repeats it: vexlab replay {bundle}")

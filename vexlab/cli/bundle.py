@@ -22,7 +22,7 @@ from vexlab.cli.common import (
     warn_of_edits,
 )
 from vexlab.cli.options import last_of_lab_option
-from vexlab.cli.order import only, take_order
+from vexlab.cli.order import only, outcome, take_order
 from vexlab.config import settings, user_directories
 from vexlab.config.settings import Options
 from vexlab.errors import HostProblem, StageFailed, UsageProblem
@@ -123,7 +123,7 @@ def _run_again(lab: str, manifest: Manifest, directory: Path, *, keep: bool, ver
     source = directory / source_copy.TOP
     given = options_for(manifest, directory / contents.TARGET, source if source.is_dir() else None)
     order = take_order(lab, given, as_json=False, verbose=verbose, as_it_is=True)
-    return stages.outcome_of_test(order, only(order, manifest.failure), keep=keep)
+    return outcome(order, lambda: stages.run_test(order, only(order, manifest.failure), keep=keep))
 
 
 def options_for(manifest: Manifest, target: Path, source: Path | None) -> Options:

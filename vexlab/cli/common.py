@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -51,6 +52,17 @@ def verbose_option(command: Command) -> Command:
         ),
     ]
     return with_all(options, command)
+
+
+@contextlib.contextmanager
+def hushed(verbose: int) -> Iterator[None]:
+    """Keep what a run says of itself from the screen, unless a person wants to see more."""
+    before = stderr.quiet
+    stderr.quiet = before or not verbose
+    try:
+        yield
+    finally:
+        stderr.quiet = before
 
 
 progress_option = click.option(

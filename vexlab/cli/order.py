@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,18 @@ def run_stages(
     if apply:
         stderr.say(f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already")
     return run
+
+
+def outcome(order: Order, run: Callable[[], Run]) -> Run:
+    """What running stages came to, passed or not; raises what kept them from coming about."""
+    before = archive.directories(order.lab.name)
+    try:
+        return run()
+    except StageFailed:
+        made = [path for path in archive.directories(order.lab.name) if path not in before]
+        if not made:
+            raise
+        return results_file.read(made[-1] / archive.RESULTS)
 
 
 def _make_way(lab: Lab, settings: Settings) -> None:

@@ -25,10 +25,9 @@ from vexlab.cli.options import amount_options, lab_option, with_options
 from vexlab.cli.order import Order, run_stages, say_what, select, take_order
 from vexlab.config import stage_list
 from vexlab.config.settings import Options
-from vexlab.errors import StageFailed, UsageProblem, VexlabError
+from vexlab.errors import UsageProblem, VexlabError
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
-from vexlab.results import archive, results_file
 from vexlab.results.model import Run
 from vexlab.run import up_to_date
 from vexlab.run.selection import Selection
@@ -137,18 +136,6 @@ def run_test(
             if keep:
                 _say_it_is_up(order, run)
         return run
-
-
-def outcome_of_test(order: Order, selected: Selection, **how: Any) -> Run:
-    """Run stages as `run_test` does; returns the run, whatever came of it. Raises what kept it from coming about."""
-    before = archive.directories(order.lab.name)
-    try:
-        return run_test(order, selected, **how)
-    except StageFailed:
-        made = [path for path in archive.directories(order.lab.name) if path not in before]
-        if not made:
-            raise
-        return results_file.read(made[-1] / archive.RESULTS)
 
 
 @contextlib.contextmanager
