@@ -108,7 +108,7 @@ def _commit(tree: Path, name: str, option: str) -> str:
     commit = revision.commit_of(tree, name)
     if not commit:
         raise UsageProblem(
-            f"{option} {name!r} is no commit in the repository of {tree}", "git log --oneline lists some"
+            f"{option} {name!r} is no commit in the repository of {tree}", f"git -C {tree} log --oneline lists some"
         )
     return commit
 

@@ -18,6 +18,7 @@ TEMPORARY = (
     "*~", ".#*", "#*#", "*.sw[a-z]", ".*.sw[a-z]", "4913", "*.kate-swp", ".goutputstream-*", "*___jb_tmp___",
     "*___jb_old___", ".~lock.*#", "*.save", "*.orig", "*.rej", "*.tmp", ".nfs*", ".DS_Store",
 )  # fmt: skip
+LOOKS = 500  # milliseconds after which the watcher is asked again
 SETTLES = 300  # milliseconds without another save, after which a round begins
 TEXTS = ("*.md", "*.rst", "*.txt", "*.adoc", "*.1", "LICENSE*", "COPYING*", "README*", "AUTHORS*", "CHANGELOG*")
 
@@ -42,18 +43,21 @@ class Saves:
         return not _is_one_of(name, (*DIRECTORIES, *TEMPORARY, *self.products))
 
     def each(self, stop: Event | None = None) -> Iterator[list[Path]]:
-        """Yield what was saved, as soon as nothing more is; what is saved meanwhile is yielded next.
+        """Yield nothing as soon as it watches, then what was saved each time; what is saved meanwhile comes next.
 
         Ends when `stop` is set. Raises HostProblem where this machine can't watch so much, KeyboardInterrupt at Ctrl-C.
         """
         if not self.tree.is_dir():  # it would be waited for
             raise UsageProblem(f"{self.tree} is gone, and can't be watched", "name another one with --source")
+        is_first = True
         try:
             for found in watch(
                 self.tree, *self.beside, watch_filter=self._passes, debounce=SETTLES, stop_event=stop or Event(),
-                ignore_permission_denied=True,
+                ignore_permission_denied=True, rust_timeout=LOOKS, yield_on_timeout=True,
             ):  # fmt: skip
-                yield sorted({Path(path) for _, path in found})
+                if found or is_first:
+                    yield sorted({Path(path) for _, path in found})
+                is_first = False
         except (OSError, RuntimeError) as problem:  # the latter is what the watcher's own part in Rust raises
             hint = "sysctl fs.inotify.max_user_watches tells how many directories can be watched"
             raise HostProblem(f"{self.tree} can't be watched: {problem}", hint) from problem

@@ -26,16 +26,15 @@ def follow(
     saves: Iterable[Sequence[Path]], play: Callable[[Sequence[Path]], Round], tell: Callable[[Round, str], None],
     sign: Callable[[Round, Round], None],
 ) -> None:  # fmt: skip
-    """Play a round at once, and one after each save; ends with the saves.
+    """Play a round each time that something was saved; ends with the saves. The first are those of before: none.
 
     `tell` is told of each, with what was saved; `sign` of one with another verdict, and of the one before it.
     """
-    before = play(())
-    tell(before, "")
+    before: Round | None = None
     for saved in saves:
         now = play(saved)
         tell(now, named(saved))
-        if now.verdict != before.verdict:
+        if before is not None and now.verdict != before.verdict:
             sign(now, before)
         before = now
 
