@@ -164,6 +164,21 @@ def test_nothing_in_common_is_said() -> None:
     assert "stages mount" in raised.value.hint
 
 
+def test_checks_that_were_not_chosen_have_not_disappeared() -> None:
+    """A run of chosen checks says nothing of the others; what was chosen and isn't there any more has disappeared."""
+    keep(0, Made())
+    chosen = {"mount": ("rename.over", "times.utime")}
+    keep(1, Made(checks=chosen, changes={"chosen": ("mount/rename", "mount/times.*")}))
+    found = compared(0, 1)
+    assert told(found) == {"mount/rename.loop": ("disappeared", False)}
+    assert found.remarks == (
+        "20261101-000001-default was of chosen checks: 8 that 20261101-000000-default has were not chosen",
+    )
+    back = compared(1, 0)
+    assert told(back) == {"mount/rename.loop": ("appeared", False)}
+    assert back.remarks == found.remarks
+
+
 def test_run_that_was_cut_off_says_so() -> None:
     keep(0, Made())
     keep(1, Made(dict.fromkeys(("errors/damage.zeros", CRASHES), NOT_RUN), changes={"finished": None}))
@@ -204,7 +219,9 @@ def test_source_is_compared_by_git_and_runs_are_found_by_it(tmp_path: Path) -> N
     keep(3, Made(kernel="6.13.0-amd64"))
     found = compared(0, 2)
     assert "super.c | 2 ++" in found.source[0]
-    assert ("source", f"commit {commits[0][:12]} (main)") in [(each.what, each.old) for each in found.differences]
+    assert ("source", f"commit {commits[0][:12]} of branch main") in [
+        (each.what, each.old) for each in found.differences
+    ]
 
     def meant(word: str) -> int:
         return index.ask(lambda past: int(references.meant(word, past.runs(), None).name[9:15]))

@@ -89,6 +89,20 @@ def test_red_case_has_its_place_its_cause_and_what_the_kernel_said(tmp_path: Pat
     assert case_of(root, "names.long").find("system-out") is None
 
 
+@pytest.mark.parametrize("path", ["../secret.log", "{outside}/secret.log", "link.log", "\0"])
+def test_what_is_not_in_the_directory_of_the_run_is_not_read(tmp_path: Path, path: str) -> None:
+    """Results may come from anywhere, and so may what they name."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    for name in ("secret.log", "trace.txt"):
+        (tmp_path / name).write_text("a secret\n")
+    (directory / "link.log").symlink_to(tmp_path / "secret.log")
+    checks = (Check("names.lookup", Verdict.PANICKED, 2.0, "BUG: it died"),)
+    bad = Stage("mount", Verdict.PANICKED, 9.0, "BUG", checks, path.format(outside=tmp_path))
+    root = junit(a_run({}, stages=(bad,), selected=("mount",), verdict=Verdict.PANICKED), directory)
+    assert case_of(root, "names.lookup").find("system-out") is None
+
+
 def test_it_is_pretty_printed(tmp_path: Path) -> None:
     junit(ALL_PASSED, tmp_path)
     lines = (tmp_path / "junit.xml").read_text().splitlines()

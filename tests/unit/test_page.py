@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,11 +93,11 @@ def test_first_screen_says_what_came_of_what(tmp_path: Path) -> None:
 
 def test_source_that_was_tested_is_told_by_its_commit(tmp_path: Path) -> None:
     run = replace(ALL_PASSED, source=SourceRecord("ab" * 32, "0123456789abcdef", "<main>", 2))
-    told = "commit 0123456789ab of branch <main>, 2 files edited"
+    told = "commit 0123456789ab of branch <main>, 2 files edited: tree abababababab"
     assert told in shown(run, tmp_path).text("header")
     assert told.replace("<main>", "\\<main\\>") in markdown.render_markdown(run)
     unknown = replace(ALL_PASSED, source=SourceRecord("ab" * 32))
-    assert "no commit is known, sha256 of the tree abababababab" in shown(unknown, tmp_path).text("header")
+    assert "tree abababababab, no commit is known" in shown(unknown, tmp_path).text("header")
 
 
 def test_page_tells_the_facts_that_the_report_tells(tmp_path: Path) -> None:
@@ -373,15 +374,43 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def reported(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vexlab", "report", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
 def written(run: str) -> Parsed:
-    """The page that the command writes, whose path is all that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "vexlab", "report", run, "--html"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    """The page of a run on stdout."""
+    done = reported(run, "--html", "-")
     assert done.returncode == 0, done.stderr
-    path = Path(done.stdout.removesuffix("\n"))
-    assert path == user_directories.runs_directory() / run / page.PAGE
-    return Parsed(path.read_text(encoding="utf-8"))
+    return Parsed(done.stdout)
+
+
+def test_page_in_another_file_links_to_the_evidence_where_it_is(state: Path) -> None:
+    """Its path is all that is printed."""
+    directory = gate_evidence.sealed(gate_evidence.a_run())
+    done = reported(directory.name, "--html", str(state / "page.html"))
+    assert (done.returncode, done.stdout) == (0, f"{state}/page.html\n")
+    links = re.findall(r'href="([^"#]+)"', (state / "page.html").read_text())
+    assert f"{directory.as_uri()}/console.log" in links
+    assert not [link for link in links if link.startswith("./")]
+
+
+def test_file_that_can_not_be_written_is_told(state: Path) -> None:
+    gate_evidence.sealed(gate_evidence.a_run())
+    done = reported("--html", str(state / "none" / "page.html"))
+    assert done.returncode == 1
+    assert "none/page.html can't be written: No such file or directory" in done.stderr
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(state: Path) -> None:
+    """Root could replace /dev/null."""
+    gate_evidence.sealed(gate_evidence.a_run())
+    os.mkfifo(state / "fifo")
+    with subprocess.Popen(["cat", str(state / "fifo")], stdout=subprocess.PIPE, text=True) as reader:
+        assert reported("--html", str(state / "fifo")).returncode == 0
+        assert reader.communicate(timeout=30)[0].startswith("<!DOCTYPE html>")
+    assert (state / "fifo").is_fifo()
 
 
 @pytest.mark.usefixtures("state")
@@ -490,10 +519,7 @@ def test_page_is_opened_where_there_is_something_to_open_it(state: Path) -> None
 
 @pytest.mark.usefixtures("state")
 def test_page_and_another_form_at_once_are_refused() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "vexlab", "report", "--html", "--json"], capture_output=True, text=True, check=False,
-        cwd=ROOT,
-    )  # fmt: skip
+    done = reported("--html", "-", "--json")
     assert done.returncode == 2
 
 

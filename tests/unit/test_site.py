@@ -173,7 +173,24 @@ def test_nothing_outside_of_a_run_and_nothing_huge_is_published(
     run = document(0, Made(changes={"evidence": {"a": "../../../../secret", "b": "link", "c": "huge", "d": "\0"}}))
     results_file.write(path / "results.json", run)
     site.write(home, {}, {})
-    assert [each.name for each in home.rglob("*") if each.name in ("secret", "link", "huge")] == []
+    assert [each.name for each in home.rglob("*") if each.name in ("secret", "link")] == []
+    [instead] = home.rglob("huge")
+    assert (
+        instead.read_text()
+        == f"[{run.run}/huge has 0 MiB, and this site has no file above 0 MiB: see the run itself]\n"
+    )
+
+
+def test_of_a_large_log_the_end_is_published_with_the_reason(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of the run links to it: what is there instead says why."""
+    monkeypatch.setattr(site, "LARGEST", 1000)
+    monkeypatch.setattr(site, "END", 100)
+    path = kept(0)
+    (path / "console.log").write_text("".join(f"line {number:04}\n" for number in range(200)))
+    site.write(home, {}, {})
+    first, second, *rest = (home / "runs" / path.name / "console.log").read_text().splitlines()
+    assert first.startswith(f"[{path.name}/console.log has 0 MiB")
+    assert (second, rest[-1], len(rest)) == ("[its end:]", "line 0199", 9)
 
 
 def test_pages_escape_what_a_guest_says(home: Path) -> None:
@@ -183,10 +200,10 @@ def test_pages_escape_what_a_guest_says(home: Path) -> None:
     site.write(home, {}, {"20261101-000001-default": "<u>"})
     runner = CliRunner()
     questions = (
-        ["compare", "--html"],
-        ["history", "mount/*", "--html"],
-        ["history", NASTY, "--html"],
-        ["runs", "--html"],
+        ["compare", "--html", "-"],
+        ["history", "mount/*", "--html", "-"],
+        ["history", NASTY, "--html", "-"],
+        ["runs", "--html", "-"],
     )
     texts = [runner.invoke(cli, words).stdout for words in questions]
     texts += [path.read_text() for path in (home / "index.html", home / "checks.html", *(home / "compare").iterdir())]
@@ -197,12 +214,22 @@ def test_pages_escape_what_a_guest_says(home: Path) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in texts[0]
 
 
+@pytest.mark.parametrize("words", [["compare"], ["history", "mount/*"], ["runs"]], ids=lambda words: words[0])
+def test_page_of_a_question_in_a_file(tmp_path: Path, words: list[str]) -> None:
+    """As the page of a run: the path is printed, and `-` is stdout."""
+    kept(0)
+    kept(1)
+    done = CliRunner().invoke(cli, [*words, "--html", str(tmp_path / "page.html")])
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path}/page.html\n")
+    assert (tmp_path / "page.html").read_text() == CliRunner().invoke(cli, [*words, "--html", "-"]).stdout
+
+
 def test_command_says_where_the_site_is(home: Path) -> None:
     kept(0)
     done = CliRunner().invoke(cli, ["report", "--site", str(home)])
     assert (done.exit_code, done.stdout.strip()) == (0, str(home / "index.html"))
     assert "1 runs, 1 of them new or changed" in done.stderr
-    for words in (["report", "20261101-000000", "--site", str(home)], ["runs", "--json", "--html"]):
+    for words in (["report", "20261101-000000", "--site", str(home)], ["runs", "--json", "--html", "-"]):
         assert isinstance(CliRunner().invoke(cli, words).exception, UsageProblem)
     shutil.rmtree(user_directories.runs_directory())
     assert CliRunner().invoke(cli, ["report", "--site", str(home)]).exit_code == 0

@@ -23,9 +23,7 @@ class Comparison:
     @property
     def same(self) -> bool:
         """Whether it has the same verdict and the same cause: words that differ in numbers alone are the same."""
-        if self.came is None or self.came.verdict is Verdict.NOT_RUN:
-            return False
-        return _signature(self.came) == _signature(self.was)
+        return is_same(self.was, self.came)
 
     @property
     def words(self) -> str:
@@ -42,10 +40,11 @@ class Comparison:
 
 def compare(manifest: Manifest, run: Run, here: Mapping[str, str], there: Mapping[str, str]) -> Comparison:
     """Compare a bundle with the run that repeated it; `here` and `there` are package versions of the two images."""
-    return Comparison(manifest.failure, _came(manifest.failure, run), _differences(manifest, run, here, there))
+    return Comparison(manifest.failure, came_of(manifest.failure, run), _differences(manifest, run, here, there))
 
 
-def _came(was: Failure, run: Run) -> Failure | None:
+def came_of(was: Failure, run: Run) -> Failure | None:
+    """What a failure of an earlier run came to in this one; None where it was not reached."""
     stage = next((stage for stage in run.stages if stage.name == was.stage), None)
     if stage is None:
         return None
@@ -55,6 +54,13 @@ def _came(was: Failure, run: Run) -> Failure | None:
     if check is None:
         return None
     return Failure(stage.name, check.name, check.verdict, check.message)
+
+
+def is_same(was: Failure, came: Failure | None) -> bool:
+    """Whether a failure has the same verdict and the same cause: words that differ in numbers alone are the same."""
+    if came is None or came.verdict is Verdict.NOT_RUN:
+        return False
+    return _signature(came) == _signature(was)
 
 
 def _signature(failure: Failure) -> tuple[str, str]:

@@ -22,15 +22,14 @@ from vexlab.cli.common import (
     warn_of_edits,
 )
 from vexlab.cli.options import last_of_lab_option
-from vexlab.cli.order import select, take_order
-from vexlab.config import settings, stage_list, user_directories
+from vexlab.cli.order import only, outcome, take_order
+from vexlab.config import settings, user_directories
 from vexlab.config.settings import Options
 from vexlab.errors import HostProblem, StageFailed, UsageProblem
 from vexlab.report import screen
 from vexlab.results import archive
 from vexlab.results.model import Run
 from vexlab.run import scratch
-from vexlab.run.selection import Selection
 
 ENDING = ".tar.zst"
 
@@ -124,18 +123,7 @@ def _run_again(lab: str, manifest: Manifest, directory: Path, *, keep: bool, ver
     source = directory / source_copy.TOP
     given = options_for(manifest, directory / contents.TARGET, source if source.is_dir() else None)
     order = take_order(lab, given, as_json=False, verbose=verbose, as_it_is=True)
-    failure = manifest.failure
-    chosen = stage_list.stages_for((failure.stage,))
-    checks = (failure.name,) if failure.check else ()
-    selected = select(order, [failure.stage], checks, failed=False) or Selection(tuple(chosen))
-    before = archive.directories(lab)
-    try:
-        return stages.run_test(order, selected, keep=keep)
-    except StageFailed:
-        made = [path for path in archive.directories(lab) if path not in before]
-        if not made:
-            raise
-        return chosen_run(made[-1].name, None)
+    return outcome(order, lambda: stages.run_test(order, only(order, manifest.failure), keep=keep))
 
 
 def options_for(manifest: Manifest, target: Path, source: Path | None) -> Options:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -11,7 +13,9 @@ from rich.table import Table
 
 from vexlab.cli import completion
 from vexlab.cli.options import Command, with_all
-from vexlab.errors import HostProblem, UsageProblem, VexlabError
+from vexlab.config import atomic_file, installation
+from vexlab.config.settings import Settings
+from vexlab.errors import HostProblem, UsageProblem, VexlabError, write_problem
 from vexlab.gate import evidence
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
@@ -19,6 +23,7 @@ from vexlab.guest.lab import Lab, name_option
 from vexlab.report import screen
 from vexlab.report.screen import cut
 from vexlab.report.terminal import STYLES, Progress, clock, counts, reason
+from vexlab.report.text import _clean
 from vexlab.results import archive, model, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
@@ -49,6 +54,17 @@ def verbose_option(command: Command) -> Command:
     return with_all(options, command)
 
 
+@contextlib.contextmanager
+def hushed(verbose: int) -> Iterator[None]:
+    """Keep what a run says of itself from the screen, unless a person wants to see more."""
+    before = stderr.quiet
+    stderr.quiet = before or not verbose
+    try:
+        yield
+    finally:
+        stderr.quiet = before
+
+
 progress_option = click.option(
     "--progress", type=click.Choice(["text", "json"]), default="text", show_default=True, expose_value=False,
     callback=_tell_programs, help="Form of the progress on stderr: text for people, or one JSON object per line.",
@@ -58,6 +74,35 @@ progress_option = click.option(
 def json_option(command: Command) -> Command:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def html_option(command: Command) -> Command:
+    """`--html FILE`."""
+    return click.option(
+        "--html", "page", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+        help="Write the answer as a page for a browser, and print its path; - is stdout.",
+    )(command)  # fmt: skip
+
+
+def one_form(*, as_json: bool, page: Path | None) -> None:
+    """Raise UsageProblem when two forms of an answer are asked for at once."""
+    if as_json and page is not None:
+        raise UsageProblem("--json and --html both say in which form", "give one of them")
+
+
+def write_page(text: str, path: Path) -> None:
+    """Write a page into a file and print where it is, or print the page itself; raises what keeps it from that."""
+    if str(path) == "-":
+        click.echo(text, nl=False)
+        return
+    if path.exists() and not path.is_file():  # a pipe, say, which can't be replaced
+        try:
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as problem:
+            raise write_problem(path, problem) from problem
+    else:
+        atomic_file.replace_file(path, text)
+    click.echo(path)
 
 
 def clean_option(command: Command) -> Command:
@@ -111,8 +156,8 @@ def show_log(log: Path, verbose: int) -> None:
 
 
 def plain(text: str) -> str:
-    """The first line of a text, for rich to print as it is."""
-    return next(iter(text.splitlines()), "").replace("[", r"\[")
+    """The first line of a text from elsewhere, fit to be shown."""
+    return _clean(next(iter(text.splitlines()), ""))
 
 
 def require_host() -> None:
@@ -139,6 +184,17 @@ def end_left(lab: Lab) -> None:
     if (lab.directory / forks.DIRECTORY).is_dir():
         with scratch.directory() as directory:
             forks.end_left(lab, directory / "ansible.log")
+
+
+def remove_lab(lab: Lab) -> None:
+    """End the guest and remove the lab's directory; runs and images stay."""
+    with lab.held():
+        if not (lab.inventory / "hypervisor.yml").is_file():  # a run that was killed before it wrote one
+            identity = {"vexlab_lab": lab.name, "vexlab_lab_directory": str(lab.directory)}
+            contract = {**installation.contract_defaults(), **identity}
+            plain_playbooks.prepare(lab, Settings(lab.name, lab.directory, contract))
+        end_guest(lab, "absent")
+        shutil.rmtree(lab.directory, ignore_errors=True)
 
 
 def existing(name: str) -> Lab:

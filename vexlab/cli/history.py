@@ -10,8 +10,8 @@ from typing import TypeVar
 import click
 
 from vexlab.cli import completion
-from vexlab.cli.common import json_option, name_unreadable, stderr, stdout
-from vexlab.errors import UsageProblem, VexlabError
+from vexlab.cli.common import html_option, json_option, name_unreadable, one_form, stderr, stdout, write_page
+from vexlab.errors import VexlabError
 from vexlab.gate import evidence
 from vexlab.history import check_history, comparison, index, references
 from vexlab.history.comparison import Comparison
@@ -23,7 +23,6 @@ from vexlab.results import archive, results_file
 from vexlab.run import run_directory
 
 T = TypeVar("T")
-html_option = click.option("--html", "as_page", is_flag=True, help="Print a page for a browser on stdout.")
 LISTED = 20  # runs of one check that are listed when nothing else was asked for
 
 
@@ -54,12 +53,6 @@ def warn(found: Mapping[str, str]) -> list[str]:
     return told
 
 
-def one_form(*, as_json: bool, as_page: bool) -> None:
-    """Raise UsageProblem when two forms of an answer are asked for at once."""
-    if as_json and as_page:
-        raise UsageProblem("--json and --html both say in which form", "give one of them")
-
-
 @click.command("compare")
 @click.argument("old", metavar="[A]", required=False, shell_complete=completion.run_names)
 @click.argument("new", metavar="[B]", required=False, shell_complete=completion.run_names)
@@ -70,7 +63,7 @@ def one_form(*, as_json: bool, as_page: bool) -> None:
 @html_option
 @click.pass_context
 def compare_command(
-    context: click.Context, *, old: str | None, new: str | None, name: str | None, as_json: bool, as_page: bool
+    context: click.Context, *, old: str | None, new: str | None, name: str | None, as_json: bool, page: Path | None
 ) -> None:
     """Tell what is new in run B against run A.
 
@@ -80,7 +73,7 @@ def compare_command(
     Ends with 1 when a check fails that did not fail before and that neither a flaky past nor the list of known failures
     explains, with 2 when there is nothing to compare, and else with 0.
     """
-    one_form(as_json=as_json, as_page=as_page)
+    one_form(as_json=as_json, page=page)
     for word in filter(None, (old, new)):
         _refuse_unreadable(word)
 
@@ -93,8 +86,8 @@ def compare_command(
     doubts = warn({run: why for run, why in changed.items() if run in (found.old.run, found.new.run)})
     if as_json:
         click.echo(json.dumps(comparisons.document(found), indent=2))
-    elif as_page:
-        click.echo(history_pages.of_comparison(found, doubts=doubts), nl=False)
+    elif page is not None:
+        write_page(history_pages.of_comparison(found, doubts=doubts), page)
     else:
         comparisons.show(found, stdout)
     context.exit(1 if found.new_failures else 0)
@@ -123,14 +116,16 @@ def _pair(runs: list[PastRun], old: str | None, new: str | None, lab: str | None
 )  # fmt: skip
 @json_option
 @html_option
-def history_command(*, checks: tuple[str, ...], name: str | None, number: int, as_json: bool, as_page: bool) -> None:
+def history_command(
+    *, checks: tuple[str, ...], name: str | None, number: int, as_json: bool, page: Path | None
+) -> None:
     """Tell what CHECK came to in every run.
 
     CHECK is a name as with --check: STAGE/CHECK, with * for any text. One check has a line for each run, the newest
     first; several have a line each, with a sign for each of the last runs. `STAGE/stage itself` tells whether a
     stage came about.
     """
-    one_form(as_json=as_json, as_page=as_page)
+    one_form(as_json=as_json, page=page)
 
     def question(past: PastRuns) -> tuple[list[check_history.CheckHistory], dict[str, PastRun]]:
         runs = past.runs(name)
@@ -142,8 +137,8 @@ def history_command(*, checks: tuple[str, ...], name: str | None, number: int, a
     warn(edited(runs))
     if as_json:
         click.echo(json.dumps(histories.document(found), indent=2))
-    elif as_page:
-        click.echo(history_pages.of_checks(found, runs), nl=False)
+    elif page is not None:
+        write_page(history_pages.of_checks(found, runs), page)
     else:
         histories.show(found, runs, number, stdout)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 import click
 
 from vexlab import __version__
 from vexlab.cli import (
+    bisect,
     bundle,
     checks,
     config,
@@ -24,20 +23,18 @@ from vexlab.cli import (
     stages,
     status,
     target,
+    watch,
 )  # fmt: skip
-from vexlab.cli.common import end_guest, stderr
+from vexlab.cli.common import end_guest, remove_lab, stderr
 from vexlab.cli.completion import completion
 from vexlab.cli.first_screen import FirstScreen
 from vexlab.cli.options import lab_option
-from vexlab.config import installation
-from vexlab.config.settings import Settings
 from vexlab.guest import lab as labs
-from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
 from vexlab.run import brought_about, plain_playbooks, scratch
 
 BY_USE = {
-    "Work": ("init", "target", "checks", "up", "test", "verify"),
+    "Work": ("init", "target", "checks", "up", "test", "watch", "verify", "bisect"),
     "Look": (
         "status",
         "runs",
@@ -99,23 +96,13 @@ def destroy(name: str) -> None:
     if not lab.exists():
         stderr.say(f"there is no lab {name}; nothing to destroy")
         return
-    with lab.held():
-        runs_inventory = lab.inventory / "hypervisor.yml"
-        if not runs_inventory.is_file():  # a run that was killed before it wrote one
-            plain_playbooks.prepare(
-                lab, Settings(name, lab.directory, {**installation.contract_defaults(), **_identity(lab)})
-            )
-        end_guest(lab, "absent")
-        shutil.rmtree(lab.directory, ignore_errors=True)
+    remove_lab(lab)
     stderr.say(f"lab {name} is gone")
 
 
-def _identity(lab: Lab) -> dict[str, str]:
-    return {"vexlab_lab": lab.name, "vexlab_lab_directory": str(lab.directory)}
-
-
 for command in (
-    stages.up, stages.test, stages.verify, checks.checks_command, config.config,
+    stages.up, stages.test, watch.watch_command, stages.verify, bisect.bisect_command, checks.checks_command,
+    config.config,
     look.doctor_command, status.status, look.ssh,
     logs.console, logs.logs_command, report.report_command, export.export_command, bundle.bundle_command,
     bundle.replay_command, runs.runs_group, history.compare_command, history.history_command, image.image_group,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from vexlab.bundle.manifest import Failure
 from vexlab.cli.common import (
     WHILE_IT_RUNS,
     end_guest,
@@ -89,6 +90,13 @@ def select(order: Order, stages: Sequence[str], checks: Sequence[str], *, failed
     return selection.by_name(checks, stages, order.settings.contract) if checks else None
 
 
+def only(order: Order, failure: Failure) -> Selection:
+    """What runs a failure again, and nothing else: its check, or its stage where no check tells of it."""
+    checks = (failure.name,) if failure.check else ()
+    chosen = Selection(tuple(stage_list.stages_for((failure.stage,))))
+    return select(order, [failure.stage], checks, failed=False) or chosen
+
+
 def run_stages(
     order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True, jobs: int = 1,
     beside: Control | None = None, **how: Any,
@@ -97,8 +105,7 @@ def run_stages(
 
     `stays`: the guest is not taken down afterwards, so that a person can look at it. `jobs`: how many guests may be at
     work at once. `beside`: on which what went wrong is run too. `how`: whether everything is built anew, and what is
-    done after a stage that went wrong
-    (RunController.execute).
+    done after a stage that went wrong (RunController.execute).
     """
     lab, settings = order.lab, order.settings
     judged = stage_list.applicable(selected.judged, settings.contract)
@@ -175,6 +182,18 @@ def go_on(order: Order, before: Before) -> bool:
         end_guest(lab, "stopped")
     checked_before.forget(order.inputs)
     return False
+
+
+def outcome(order: Order, run: Callable[[], Run]) -> Run:
+    """What running stages came to, passed or not; raises what kept them from coming about."""
+    before = archive.directories(order.lab.name)
+    try:
+        return run()
+    except StageFailed:
+        made = [path for path in archive.directories(order.lab.name) if path not in before]
+        if not made:
+            raise
+        return results_file.read(made[-1] / archive.RESULTS)
 
 
 def _make_way(lab: Lab, settings: Settings) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from vexlab.cli import completion
-from vexlab.cli.common import chosen_run, json_option
+from vexlab.cli.common import chosen_run, html_option, json_option, write_page
 from vexlab.cli.history import write_site
 from vexlab.cli.options import last_of_lab_option
+from vexlab.config import atomic_file
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.gate import evidence, promotion
 from vexlab.guest.lab import name_option
-from vexlab.report import markdown, page
+from vexlab.report import markdown
+from vexlab.report import page as run_page
 from vexlab.results import archive, logs, salvage
 from vexlab.run import run_directory, timeline
 
@@ -29,39 +31,38 @@ from vexlab.run import run_directory, timeline
     show_default=True,
     help="The form of the report.",
 )
-@click.option(
-    "--html",
-    "as_page",
-    is_flag=True,
-    help="Write report.html, a page for a browser, into the run's directory, and print its path.",
-)
-@click.option("--open", "opens", is_flag=True, help="Write report.html, and open it in a browser.")
+@html_option
+@click.option("--open", "opens", is_flag=True, help="Write the run's own page anew, and open it in a browser.")
 @click.option(
     "--site", metavar="DIR", type=click.Path(path_type=Path),
     help="Write a static site of all runs into this directory, or bring the one there up to date.",
 )  # fmt: skip
 @json_option
 def report_command(
-    *, run: str | None, name: str | None, kind: str, as_page: bool, opens: bool, site: Path | None, as_json: bool
+    *, run: str | None, name: str | None, kind: str, page: Path | None, opens: bool, site: Path | None, as_json: bool
 ) -> None:
     """Print the report of RUN, or of the last run.
 
-    Each run that comes to its end leaves a page beside its evidence, report.html. --html writes it anew, with what the
-    gate says now and whether the evidence is still as it was. It has a page of a run that was cut off as well.
+    Each run that comes to its end leaves a page beside its evidence, report.html. --open writes it anew, with what the
+    gate says now and whether the evidence is still as it was; --html writes such a page into another file, with links
+    to the evidence where it is. Both have a page of a run that was cut off as well.
 
     `vexlab export` has the forms that other tools read.
     """
+    forms = [as_json, kind != "markdown", page is not None, opens]
     if site is not None:
-        if run or name or kind != "markdown" or as_json or as_page or opens:
+        if run or name or any(forms):
             raise UsageProblem("a site is of all runs, and no other form of a report", "leave the rest out")
         write_site(site)
         return
-    if as_page or opens:
-        if as_json or kind != "markdown":
-            raise UsageProblem(
-                "a page is no other form of the report at once", "leave --html and --open out, or the rest"
-            )
-        _show_page(archive.find_any(run) if run else archive.find(chosen_run(None, name).run), opens=opens)
+    if page is not None or opens:
+        if sum(forms) > 1:
+            raise UsageProblem("a page is no other form of the report at once", "give one of --html, --open, --format")
+        directory = archive.find_any(run) if run else archive.find(chosen_run(None, name).run)
+        if page is not None:
+            write_page(_page_of(directory, directory.as_uri()), page)
+        else:
+            _open_page(directory)
         return
     document = chosen_run(run, name)
     if kind == "json" or as_json:
@@ -72,18 +73,19 @@ def report_command(
         click.echo(markdown.render_markdown(document, decision=decision, traces=traces), nl=False)
 
 
-def _show_page(directory: Path, *, opens: bool) -> None:
-    """Write the page of a run, print where it is, and open it if that was asked for."""
-    path = write_page(directory)
+def _open_page(directory: Path) -> None:
+    """Write the page of a run beside its evidence, print where it is, and open it."""
+    path = directory / run_page.PAGE
+    atomic_file.replace_file(path, _page_of(directory, "."))
     click.echo(path)
-    if opens and click.launch(str(path)) != 0:
+    if click.launch(str(path)) != 0:
         raise VexlabError("no browser could be opened", f"open {path} in one")
 
 
-def write_page(directory: Path) -> Path:
-    """Write the page of a run as it is now, whether it came to its end or not; returns its path.
+def _page_of(directory: Path, links: str) -> str:
+    """The page of a run as it is now, whether it came to its end or not; `links` is where its evidence is from there.
 
-    Raises VexlabError when it can't be written.
+    Raises VexlabError when it can't be told.
     """
     run, doubts = salvage.read(directory)
     is_over, goes_on = run.finished is not None, run_directory.is_running(directory)
@@ -95,8 +97,8 @@ def write_page(directory: Path) -> Path:
     if is_over and (why := evidence.doubt(directory.name)):
         doubts.append(why)
     lab = archive.lab_of(directory)
-    around = page.Around(
+    around = run_page.Around(
         name_option(lab) if lab else "", promotion.about(run), timeline.read(directory), doubts,
-        cut_off=not is_over and not goes_on,
+        cut_off=not is_over and not goes_on, links=links,
     )  # fmt: skip
-    return page.write(run, directory, around)
+    return run_page.render(run, directory, around)

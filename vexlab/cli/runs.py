@@ -6,15 +6,16 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.text import Text
 
 from vexlab.cli import completion
-from vexlab.cli.common import json_option, stderr, stdout
+from vexlab.cli.common import html_option, json_option, one_form, stderr, stdout, write_page
 from vexlab.cli.first_screen import WholeSentences
-from vexlab.cli.history import asked, edited, html_option, one_form, warn
+from vexlab.cli.history import asked, edited, warn
 from vexlab.config import user_directories
 from vexlab.errors import UsageProblem
 from vexlab.history.past_runs import PastRun
@@ -65,7 +66,7 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
 @json_option
 @html_option
 @click.pass_context
-def runs_group(context: click.Context, *, name: str | None, number: int, as_json: bool, as_page: bool) -> None:
+def runs_group(context: click.Context, *, name: str | None, number: int, as_json: bool, page: Path | None) -> None:
     """List the runs, the newest first.
 
     By stage there is a bar for how many checks went wrong in it, each step twice as many, and a dot where it was not
@@ -75,7 +76,7 @@ def runs_group(context: click.Context, *, name: str | None, number: int, as_json
     """
     if context.invoked_subcommand is not None:
         return
-    one_form(as_json=as_json, as_page=as_page)
+    one_form(as_json=as_json, page=page)
     known = asked(lambda past: past.runs(name))[::-1]
     chosen = known[: number or None]
     doubts = warn(edited({run.name: run for run in chosen}))
@@ -85,8 +86,8 @@ def runs_group(context: click.Context, *, name: str | None, number: int, as_json
         runs, _ = archive.read_all(directory / run.name for run in chosen)
         click.echo(json.dumps([results_file.to_document(run) for run in runs], indent=2))
         return
-    if as_page:
-        click.echo(history_pages.of_runs(chosen, words, doubts=doubts), nl=False)
+    if page is not None:
+        write_page(history_pages.of_runs(chosen, words, doubts=doubts), page)
         return
     rows = [[Text(word, "bold") for word in HEADING], *(_cells(run, words.get(run.name, "")) for run in chosen)]
     for line in _aligned(rows) if chosen else []:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from vexlab.config import user_directories
+from vexlab.config.check_names import meant
 from vexlab.errors import UsageProblem
 from vexlab.history import differences as other_things
 from vexlab.history.changes import NEW, Change, Class, changes
@@ -67,6 +68,9 @@ def compare(old: PastRun, new: PastRun, past: PastRuns, leave_out: Collection[st
     base = user_directories.runs_directory()
     one, other = (results_file.read(base / run.name / archive.RESULTS) for run in (old, new))
     before, now = outcomes(one), outcomes(other)
+    missed, not_yet = _not_chosen(other, set(before) - set(now)), _not_chosen(one, set(now) - set(before))
+    before = {name: check for name, check in before.items() if name not in missed}
+    now = {name: check for name, check in now.items() if name not in not_yet}
     common = [name for name, check in before.items() if _judged(check) and name in now and _judged(now[name])]
     if not common:
         raise _nothing_in_common(one, other)
@@ -77,12 +81,30 @@ def compare(old: PastRun, new: PastRun, past: PastRuns, leave_out: Collection[st
         tuple(_explained(changes(before, now), (old, new), other, past, earlier)),
         tuple(other_things.differences(one, other)), tuple(other_things.of_source(one, other)),
         _times(old, new, past, [run for run in earlier if run.kernel == old.kernel]),
-        tuple(_remarks(one, other)),
+        (*_remarks(one, other), *_of_choice(one, other, not_yet), *_of_choice(other, one, missed)),
     )  # fmt: skip
 
 
 def _judged(check: Check) -> bool:
     return check.verdict in JUDGED
+
+
+def _not_chosen(run: Run, names: Collection[str]) -> set[str]:
+    """The checks of these, which a run doesn't have, that it was not asked for: it says nothing of them."""
+    if not run.chosen:
+        return set()
+    by_stage: dict[str, list[str]] = {}
+    for name in names:
+        stage, _, short = name.partition("/")
+        by_stage.setdefault(stage, []).append(short)
+    chosen = [name.partition("/") for name in run.chosen]
+    asked = {f"{stage}/{short}" for stage, _, name in chosen for short in meant(name, by_stage.get(stage, ()))}
+    return set(names) - asked - {f"{stage}/{ITSELF}" for stage in run.selected}
+
+
+def _of_choice(run: Run, other: Run, names: Collection[str]) -> list[str]:
+    """What is to be known of a run that had only chosen checks."""
+    return [f"{run.run} was of chosen checks: {len(names)} that {other.run} has were not chosen"] if names else []
 
 
 def _nothing_in_common(old: Run, new: Run) -> UsageProblem:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vexlab.config import user_directories
-from vexlab.results.model import Amounts, Contract, Run, SourceRecord
+from vexlab.results import model
+from vexlab.results.model import Amounts, Contract, Run
 from vexlab.source import revision
-
-SHORT = 12  # characters of a hash that people read
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "target", run.target
     yield "variant", module.variant if module else ""
     yield "module", module.sha256 if module else ""
-    yield "source", _source(run.source)
+    yield "source", model.source_in_words(run.source)
     yield "kernel", run.kernel
     yield "suite", f"{run.suite} (vexlab {run.suite_version})"
     yield "machine", run.machine
@@ -76,16 +75,6 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "device", run.device.by_id if run.device else ""
     yield "stages", ", ".join(run.selected)
     yield "chosen checks", ", ".join(run.chosen) or "all"
-
-
-def _source(source: SourceRecord | None) -> str:
-    if source is None:
-        return ""
-    if not source.commit:
-        return f"tree {source.tree[:SHORT]}"
-    branch = f" ({source.branch})" if source.branch else ""
-    edited = f", {source.edited} files edited: tree {source.tree[:SHORT]}" if source.edited else ""
-    return f"commit {source.commit[:SHORT]}{branch}{edited}"
 
 
 def _of_records(
@@ -110,4 +99,4 @@ def _short(text: str) -> str:
     """A fact with its hash, if it begins with one, cut to what people read."""
     first, space, rest = text.partition(" ")
     is_hash = len(first) == 64 and not set(first) - set("0123456789abcdef")
-    return f"{first[:SHORT]}{space}{rest}" if is_hash else text
+    return f"{first[: model.HASH]}{space}{rest}" if is_hash else text

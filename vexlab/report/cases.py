@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vexlab.report import facts
 from vexlab.report.text import _QUIET, _clean, place_of
-from vexlab.results import logs
+from vexlab.results import archive, logs
 from vexlab.results.model import DIED, Check, Run, Stage, Verdict, asked_for
 
 LONGEST = 65_536
@@ -83,18 +83,25 @@ class Case:
         """
         if self.outcome not in RED:
             return {}
-        kernel = self.kernel_log(directory)
-        died = self.check.verdict in DIED
-        found = {"kernel messages": kernel}
-        if died:
-            found = {"trace": kernel.with_name("trace.txt")} | found | {"console": directory / "console.log"}
+        found = {"kernel messages": self.kernel_log(directory)}
+        if self.check.verdict in DIED:
+            console = archive.file_of(directory, logs.OF_AN_EXECUTION["console"])
+            found = {"trace": self.trace(directory)} | found | {"console": console}
         if self.stage.name in logs.OF_AN_EXECUTION:
-            found |= {self.stage.name: directory / logs.OF_AN_EXECUTION[self.stage.name]}
-        return {title: path for title, path in found.items() if path.is_file()}
+            found |= {self.stage.name: archive.file_of(directory, logs.OF_AN_EXECUTION[self.stage.name])}
+        return {title: path for title, path in found.items() if path is not None}
 
-    def kernel_log(self, directory: Path) -> Path:
-        """Where the kernel's messages of the stage are, if they were kept."""
-        return directory / (self.stage.kernel_log or f"stages/{self.stage.name}/kernel.log")
+    def kernel_log(self, directory: Path) -> Path | None:
+        """The kernel's messages of the stage; None where the directory of the run doesn't have them."""
+        return archive.file_of(directory, self._kernel_log)
+
+    def trace(self, directory: Path) -> Path | None:
+        """The trace of the stage, which is beside the kernel's messages; None where there is none."""
+        return archive.file_of(directory, str(Path(self._kernel_log).with_name(logs.OF_A_STAGE["trace"])))
+
+    @property
+    def _kernel_log(self) -> str:
+        return self.stage.kernel_log or f"stages/{self.stage.name}/{logs.OF_A_STAGE['kernel']}"
 
 
 def of_run(run: Run) -> list[tuple[str, list[Case]]]:

@@ -14,7 +14,7 @@ from vexlab.report.templating import word
 from vexlab.report.text import _QUIET
 from vexlab.results import logs, model
 from vexlab.results.causes import causes
-from vexlab.results.model import DIED, Check, Run, SourceRecord, Stage, Verdict
+from vexlab.results.model import DIED, Check, Run, Stage, Verdict
 
 _NAMES = 40
 """Names of checks that were not run that a report shows of a stage; results.json has them all."""
@@ -34,7 +34,7 @@ def of(
         "run": run,
         "passed": run.verdict is Verdict.PASSED,
         "not_claimed": target.not_claimed(run.contract.claims) if run.contract else [],
-        "revision": _revision(run.source),
+        "revision": model.source_in_words(run.source),
         "headline": word(run.verdict).upper() if run.finished else "IN PROGRESS",
         "date": run.started.partition("T")[0],
         "time": _time(run),
@@ -87,17 +87,6 @@ def summary(run: Run) -> str:
 def _not_passed(run: Run) -> list[str]:
     passed = {stage.name for stage in run.stages if stage.verdict is Verdict.PASSED}
     return [name for name in run.selected if name not in passed] or ["nothing was selected"]
-
-
-def _revision(source: SourceRecord | None) -> str:
-    """Say which source was tested; empty when that isn't known."""
-    if source is None:
-        return ""
-    if not source.commit:
-        return f"no commit is known, sha256 of the tree {source.tree[:12]}"
-    branch = f" of branch {source.branch}" if source.branch else ""
-    edited = f", {source.edited} files edited" if source.edited else ""
-    return f"commit {source.commit[:12]}{branch}{edited}"
 
 
 def _counts(checks: Sequence[Check]) -> dict[str, int]:

@@ -84,11 +84,10 @@ def _case(run: Run, case: Case, directory: Path) -> TestCase:
 def _told(case: Case, directory: Path) -> str:
     """Return what the kernel said in the stage of a red case: the trace of a death, and the last of its messages."""
     parts = []
-    log = case.kernel_log(directory)
-    trace = log.with_name("trace.txt")
-    if case.check.verdict in DIED and trace.is_file():
+    log, trace = case.kernel_log(directory), case.trace(directory)
+    if case.check.verdict in DIED and trace is not None:
         parts += ["trace:", trace.read_text(encoding="utf-8", errors="replace").rstrip(), ""]
-    if log.is_file():
+    if log is not None:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         cut = f", the last {_KERNEL_LINES} of {len(lines)} lines" if len(lines) > _KERNEL_LINES else ""
         parts += [f"kernel messages of stage {case.stage.name}{cut}:", *lines[-_KERNEL_LINES:]]

@@ -15,7 +15,7 @@ from vexlab.gate.decision import Decision, Refused
 from vexlab.report import again, facts, templating, timeline
 from vexlab.report.excerpt import Sources
 from vexlab.report.timeline import Execution
-from vexlab.results import causes, logs
+from vexlab.results import archive, causes, logs
 from vexlab.results.model import WRONG, Check, Run, Stage, Verdict, asked_for
 
 PAGE = "report.html"
@@ -30,6 +30,7 @@ class Around:
 
     `options` are put after suggested commands; `decision` is what the gate says; `executions` tell when what ran;
     `doubts` are what a reader has to know before believing the rest; `cut_off`: nobody goes on with it any more.
+    `links` is the directory of the run, from where the page is.
     """
 
     options: str = ""
@@ -37,6 +38,7 @@ class Around:
     executions: Sequence[Execution] = ()
     doubts: Sequence[str] = ()
     cut_off: bool = False
+    links: str = "."
 
 
 def write(run: Run, directory: Path, around: Around) -> Path:
@@ -47,12 +49,12 @@ def write(run: Run, directory: Path, around: Around) -> Path:
 
 
 def render(run: Run, directory: Path, around: Around) -> str:
-    """Return the page of a run; its links are relative to `directory`, which is that of the run."""
+    """Return the page of a run, whose directory that is."""
     told = facts.of(run, around.options, around.decision, logs.traces(directory))
     if around.cut_off:
         told |= {"headline": "CUT OFF", "summary": "the run was cut off before its end"}
     sources = Sources(run, _source(directory))
-    told["failures"] = [_failure(run, row, directory, sources, around.options) for row in told["failures"]]
+    told["failures"] = [_failure(run, row, directory, sources, around) for row in told["failures"]]
     return templating.render(
         "run.html.j2",
         **told,
@@ -62,25 +64,20 @@ def render(run: Run, directory: Path, around: Around) -> str:
         groups=[group for number, stage in enumerate(run.stages) if (group := _group(number, stage))],
         verdicts=_choices(run),
         skipped=_skipped(run),
-        files=[(name, path, href(directory, path)) for name, path in sorted(run.evidence.items()) if path != PAGE],
+        files=[
+            (name, path, href(directory, path, around.links))
+            for name, path in sorted(run.evidence.items())
+            if path != PAGE
+        ],
         again=again.whole(run, around.options),
         lab=around.options.removeprefix(" --name "),
         source=_source(directory),
     )
 
 
-def href(directory: Path, path: str) -> str:
+def href(directory: Path, path: str, links: str = ".") -> str:
     """Return a link to a file of a run; empty when there is none in its directory by that name."""
-    return f"./{quote(path, errors='backslashreplace')}" if _beside(directory, path) else ""
-
-
-def _beside(directory: Path, path: str) -> bool:
-    """Whether a path, relative to the directory of a run, is that of a file in it."""
-    try:
-        found = (directory / path).resolve()
-        return not Path(path).is_absolute() and found.is_relative_to(directory.resolve()) and found.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
+    return f"{links}/{quote(path, errors='backslashreplace')}" if archive.file_of(directory, path) else ""
 
 
 def _source(directory: Path) -> str:
@@ -92,22 +89,23 @@ def _source(directory: Path) -> str:
         return ""
 
 
-def _failure(run: Run, row: dict[str, Any], directory: Path, sources: Sources, options: str) -> dict[str, Any]:
+def _failure(run: Run, row: dict[str, Any], directory: Path, sources: Sources, around: Around) -> dict[str, Any]:
     """Return what a stage that went wrong has on a page, beside what every report tells of it."""
     stage: Stage = row["stage"]
     log = stage.kernel_log or ""
-    kernel, left = _last_lines(directory / log) if _beside(directory, log) else ("", 0)
+    path = archive.file_of(directory, log)
+    kernel, left = _last_lines(path) if path else ("", 0)
     return row | {
         "place": sources.of_words(stage.reason),
         "causes": [_cause(cause, sources) for cause in row["causes"]],
-        "files": [(path, href(directory, path)) for path in row["evidence"]],
+        "files": [(path, href(directory, path, around.links)) for path in row["evidence"]],
         "kernel": kernel,
         "kernel_left": left,
         "trace": [(line, "(" in line and sources.names_a_place(line)) for line in row["trace"][:FRAMES].split("\n")]
         if row["trace"]
         else [],
-        "again": again.failed(run, stage, directory, options),
-        "again_first": again.failed(run, stage, directory, options, most=1),
+        "again": again.failed(run, stage, directory, around.options),
+        "again_first": again.failed(run, stage, directory, around.options, most=1),
     }
 
 

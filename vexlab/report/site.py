@@ -25,7 +25,9 @@ from vexlab.report import history_pages, page
 from vexlab.results import archive, results_file
 
 MARK = "site.json"  # tells that a directory is a site, and of what its pages were made
-LARGEST = 16 << 20  # bytes of a log that is published
+LARGEST = 16 << 20  # bytes of a file that is published whole
+END = 256 << 10  # bytes of a larger log that are
+TEXTS = (".log", ".txt", ".md", ".xml")
 COMPARED = 200  # the newest runs have a page of what is new in them
 OF_CHECKS = 100  # runs that the page of all checks looks at
 NO_END = "this run did not come to its end, or has not yet; what is said here is not final"
@@ -120,21 +122,36 @@ def _publish_run(to: Path, run: PastRun) -> None:
 
 
 def _copy(source: Path, to: Path, name: str) -> None:
-    """Copy a file of a run in one step, unless it is large, or leads out of the run's directory."""
-    try:
-        path = (source / name).resolve()
-    except ValueError:  # a name that no file can have
-        return
-    if not path.is_relative_to(source.resolve()) or not path.is_file() or path.stat().st_size > LARGEST:
+    """Copy a file of a run in one step; in the place of a large one goes a text that says so, with a log's end.
+
+    What leads out of the run's directory is not copied, and nothing links to it.
+    """
+    path = archive.file_of(source, name)
+    if path is None:
         return
     target = to / path.relative_to(source.resolve())
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        shutil.copyfile(path, temporary)
+        if path.stat().st_size > LARGEST:
+            temporary.write_bytes(_instead_of(path, f"{source.name}/{name}"))
+        else:
+            shutil.copyfile(path, temporary)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _instead_of(path: Path, name: str) -> bytes:
+    """What is published of a large file: why it isn't there, where it is, and how a log ends."""
+    size = path.stat().st_size
+    told = f"[{name} has {size >> 20} MiB, and this site has no file above {LARGEST >> 20} MiB: see the run itself]\n"
+    if path.suffix not in TEXTS:
+        return told.encode()
+    with path.open("rb") as stream:
+        stream.seek(max(0, size - END))
+        end = stream.read(END).partition(b"\n")[2]
+    return f"{told}[its end:]\n".encode() + end
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,20 @@ def find_any(name: str) -> Path:
     return base / meant(name, sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else [])
 
 
+def file_of(directory: Path, name: str) -> Path | None:
+    """A file of a run by its path, which is relative to the run's directory; None where there is none in there.
+
+    Results may say anything, and so may a link that somebody put there.
+    """
+    try:
+        base = directory.resolve()
+        found = (base / name).resolve()
+        is_one = not Path(name).is_absolute() and found.is_relative_to(base) and found.is_file()
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, links in a circle
+        return None
+    return found if is_one else None
+
+
 def meant(beginning: str, names: Sequence[str]) -> str:
     """Return the one of these names of runs, the oldest first, that is this one or begins like that.
 

@@ -195,6 +195,21 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+HASH = 12
+"""Characters of a hash that people read."""
+
+
+def source_in_words(source: SourceRecord | None) -> str:
+    """Which source it was, for a sentence; empty when that isn't known."""
+    if source is None:
+        return ""
+    if not source.commit:
+        return f"tree {source.tree[:HASH]}, no commit is known"
+    branch = f" of branch {source.branch}" if source.branch else ""
+    edited = f", {source.edited} files edited: tree {source.tree[:HASH]}" if source.edited else ""
+    return f"commit {source.commit[:HASH]}{branch}{edited}"
+
+
 DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)
 """Verdicts after which a guest is of no further use."""
 WRONG = (Verdict.FAILED, *DIED)

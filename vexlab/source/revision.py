@@ -54,6 +54,11 @@ def patch(tree: Path) -> bytes:
     return _output(tree, "diff", *how, "HEAD", "--", ".") or b""
 
 
+def asked(tree: Path, *words: str) -> str:
+    """What git answers to a question about a tree; empty when it tells nothing."""
+    return _git(tree, *words) or ""
+
+
 def _git(tree: Path, *words: str) -> str | None:
     """What git prints, as text; None as `_output` has it."""
     printed = _output(tree, *words)
