@@ -25,6 +25,8 @@ BUILD = "vexfs_build_result"
 """Among the facts, what a builder told: the module, or `host_problem` where this machine could not try."""
 IMAGER = "vexfs.vexlab.image"  # it tells which image it is, or which are gone
 IMAGE = "vexlab_image_result"
+REQUEST = "vexlab_image_of_request"
+"""Among the facts of a failure: what was asked for can't be had, which says nothing of the machine."""
 FORMATTER = "vexfs.vexlab.mkfs"  # it tells what a device is
 DEVICE = "vexfs_mkfs_result"
 _OURS = ("vexfs_", "vexlab_")  # what the names of facts begin with that are told to vexlab
@@ -125,6 +127,8 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
         facts |= {BUILD: told} if told else {}
     if action == IMAGER and outcome == "ok":
         facts[IMAGE] = {name: result[name] for name in ("key", "removed", "kept") if name in result}
+    if action == IMAGER and wrong and result.get("of_request"):
+        facts[REQUEST] = True
     if action == FORMATTER and outcome == "ok" and result.get("device"):
         facts[DEVICE] = result["device"]
     return TaskEnded(
