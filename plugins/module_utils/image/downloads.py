@@ -49,7 +49,8 @@ class Download(Job):
 def explained(suite: str, log: BuildLog) -> ImageError:
     """What a failed download means, by its log."""
     said = log.path.read_text(encoding="utf-8", errors="replace")
-    last = "\n".join(f"  {text}" for text in list(log.last)[-4:])
+    complaints = [text for text in log.last if text.startswith(("E: ", "W: Failed"))]
+    last = "\n".join(f"  {text}" for text in complaints[:3] or list(log.last)[-3:])
     if _NO_ROOM.search(said):
         return ImageError(f"The disk is full: {log.path.parent} can't take the kernel.", "Free some space there.")
     if _GONE.search(said):

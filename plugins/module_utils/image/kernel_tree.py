@@ -16,6 +16,7 @@ from .store import ImageError
 MODULES, SOURCES = Path("usr/lib/modules"), Path("usr/src")
 UNPACKED = ("./boot", "./lib/modules", "./usr/lib", "./usr/libexec", "./usr/src", "./usr/bin")  # of a package
 _PARTS = re.compile(r"linux-(?!.*-dbg$)|(?:gcc|cpp|libgcc)-\d")
+LINKS = 40  # that a path may lead over, as for the kernel
 _BOOT_MAGIC = (0x202, b"HdrS")  # of a kernel for x86, see the kernel's Documentation/arch/x86/boot.rst
 
 
@@ -111,14 +112,18 @@ def inspect(tree: Path) -> Contents:
 
 def inside(tree: Path, path: Path) -> Path:
     """Where a path of a guest is in the tree, all links followed as the guest would."""
-    here = tree
-    for part in path.parts[1:]:
-        here /= part
-        for _ in range(40):
-            if not here.is_symlink():
-                break
-            to = here.readlink()
-            here = inside(tree, to) if to.is_absolute() else Path(os.path.normpath(here.parent / to))
+    here, left, links = tree, list(path.parts), 0
+    while left:
+        part = left.pop(0)
+        if part == "/":
+            here = tree
+        elif part == "..":
+            here = here.parent if here != tree else tree
+        elif (here / part).is_symlink() and links < LINKS:
+            left[:0] = (here / part).readlink().parts
+            links += 1
+        else:
+            here /= part
     return here
 
 

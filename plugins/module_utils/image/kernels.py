@@ -100,10 +100,13 @@ class Store:
     def find(self, word: str) -> Layer | None:
         """The kernel that a person wrote, if it is there; nothing is fetched."""
         suites = self.suites if kernel_word.is_release(word) else (word,)
-        lists = [downloads.list_file(self.directory, suite) for suite in suites]
-        if not kernel_word.is_paths(word) and not all(map(downloads.read_list, lists)):
+        if not kernel_word.is_paths(word) and not self.knows(suites):
             return None
         return read(self.directory / self._key(self._recipe(word, refresh=False)))
+
+    def knows(self, suites: Sequence[str]) -> bool:
+        """Whether the package lists of all these suites are there."""
+        return all(downloads.read_list(downloads.list_file(self.directory, suite)) for suite in suites)
 
     def lists(self, suites: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Package]]:
         """What the package lists of suites say, fetched if they are not known or are to be fetched anew."""
@@ -223,6 +226,18 @@ def manifest_of(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return manifest if manifest.get("format") == FORMAT else {}
+
+
+def cached(cache: Path) -> list[dict[str, Any]]:
+    """The kernels that are there: key, release, where it came from, MiB that it takes, and when it was made."""
+    found = []
+    for directory in sorted((cache / DIRECTORY).glob("[0-9a-f]*")):
+        if manifest := manifest_of(directory):
+            names = ("release", "origin", "created")
+            found.append(
+                {"key": directory.name, **{name: manifest[name] for name in names}, "mib": store.size_mib(directory)}
+            )
+    return found
 
 
 def _of_paths(paths: Sequence[Path]) -> _Recipe:

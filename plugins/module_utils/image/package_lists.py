@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .store import ImageError
@@ -79,6 +79,16 @@ def kernels(suite: str, packages: Mapping[str, Package]) -> list[Kernel]:
     return [kernel for _, kernel in sorted(found, key=lambda one: one[0], reverse=True)]
 
 
+def offered(suite: str, packages: Mapping[str, Package]) -> list[Kernel]:
+    """The newest kernel of each series of a suite, one with headers where there is one; the newest series first."""
+    found: dict[str, Kernel] = {}
+    for kernel in kernels(suite, packages):
+        known = found.get(series(kernel.version))
+        if known is None or (kernel.has_headers and not known.has_headers):
+            found[series(kernel.version)] = kernel
+    return list(found.values())
+
+
 def series(version: str) -> str:
     """The two first numbers of a version."""
     return ".".join(version.split(".")[:2])
@@ -134,8 +144,3 @@ def packages_of(
 
 def _is_part(name: str) -> bool:
     return bool(_OF_A_KERNEL.fullmatch(name) or _OF_A_COMPILER.fullmatch(name))
-
-
-def total(packages: Iterable[Package]) -> int:
-    """Bytes that are downloaded for them."""
-    return sum(package.size for package in packages)
