@@ -192,7 +192,10 @@ def _compiler(tree: Path, release: str) -> str:
 # --- a kernel's build tree
 
 # What building a module reads of it; scripts/package/install-extmod-build of the kernel has the same list.
-HEADERS = ("Makefile", ".config", "Module.symvers", "include", "scripts", "arch/x86/include", "tools/objtool/objtool")
+HEADERS = (
+    "Makefile", ".config", "Module.symvers", "include", "scripts", "arch/x86/include", "tools/objtool/objtool",
+    "tools/bpf/resolve_btfids/resolve_btfids",
+)  # fmt: skip
 _MAKEFILES = ("Makefile*", "Kconfig*", "Kbuild*")
 
 
