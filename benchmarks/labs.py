@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.vexfs.vexlab.plugins.module_utils.image.cache import ensure
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image.cache import Wanted, ensure
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import Spec
 
 from benchmarks.measure import BenchmarkError, Finished, run, say
@@ -181,7 +181,7 @@ def image_directory(contract: dict[str, Any]) -> Path:
         tuple(contract["vexlab_source_packages"]), contract["vexlab_disk_size_mb"],
     )  # fmt: skip
     files = {name: (role / "files" / name).read_text(encoding="utf-8") for name in names}
-    found = ensure(user_directories.cache_directory(), spec, files, check=True)
+    found = ensure(Wanted(user_directories.cache_directory(), spec, files), check=True)
     if found.changed:
         raise BenchmarkError(f"{found.directory} should be the image, but: {found.reason}")
     return Path(found.directory)

@@ -50,6 +50,20 @@ options:
     description: Text of each file that makes the image or goes into it, by its name. All of it goes into the key.
     type: dict
     default: {}
+  kernel:
+    description:
+      - What kernel the image has, if not that of its packages. A Debian suite, whose own is taken; a release, or its
+        first numbers, of any suite in O(kernel_suites); C(.deb) files with commas between them, or a directory of such;
+        a kernel's build tree.
+      - A kernel is fetched or copied once, and put over a finished image. One without its headers, or without what a
+        guest needs, is refused.
+    type: str
+    default: ""
+  kernel_suites:
+    description: Debian suites in which a release is looked for, in this order.
+    type: list
+    elements: str
+    default: []
   keep:
     description: Keys of images that V(pruned) leaves alone.
     type: list
@@ -63,7 +77,7 @@ attributes:
   check_mode:
     support: full
     description: It is told what would be built or removed.
-requirements: [mmdebstrap, e2fsprogs, qemu-img]
+requirements: [mmdebstrap, e2fsprogs, qemu-img, "bubblewrap, for O(kernel)"]
 """
 
 EXAMPLES = r"""
@@ -108,6 +122,10 @@ removed:
   description: Keys of the images that were removed, and the MiB that each took.
   returned: for state V(pruned)
   type: dict
+of_request:
+  description: What was asked for can't be had, which says nothing of this machine.
+  returned: when that is so
+  type: bool
 kept:
   description: Keys of the others, and why each was kept.
   returned: for state V(pruned)
@@ -132,6 +150,8 @@ OPTIONS = {
     "source_packages": NAMES,
     "disk_size_mb": {"type": "int", "default": 8192},
     "files": {"type": "dict", "default": {}},
+    "kernel": {"type": "str", "default": ""},
+    "kernel_suites": NAMES,
     "keep": NAMES,
     "deadline": {"type": "int", "default": 1800},
 }
@@ -145,8 +165,9 @@ def apply(inputs: dict[str, Any], *, check: bool) -> dict[str, Any]:
     spec = Spec(
         inputs["suite"], tuple(inputs["packages"]), tuple(inputs["source_packages"]), inputs["disk_size_mb"]
     )  # fmt: skip
+    wanted = cache.Wanted(place, spec, inputs["files"], inputs["kernel"], tuple(inputs["kernel_suites"]))
     act = cache.ensure if inputs["state"] == "present" else cache.remove
-    return dataclasses.asdict(act(place, spec, inputs["files"], check=check))
+    return dataclasses.asdict(act(wanted, check=check))
 
 
 def main() -> None:
@@ -157,7 +178,8 @@ def main() -> None:
         with interruptible(), limited(module.params["deadline"]):
             answer = apply(module.params, check=module.check_mode)
     except ImageError as problem:
-        module.fail_json(msg=f"{problem.message} {problem.hint}".strip())
+        asked: dict[str, Any] = {"of_request": True} if problem.of_request else {}
+        module.fail_json(msg=f"{problem.message} {problem.hint}".strip(), **asked)
     except Interrupted as end:
         module.fail_json(msg=f"Ended by {end}; nothing half-built was kept. Run it again.")
     module.exit_json(**answer)

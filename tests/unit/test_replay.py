@@ -68,7 +68,7 @@ def test_replay_asks_for_what_was_run(site: Site) -> None:
     target, source = site.root / "elsewhere" / "target.yml", site.root / "elsewhere" / "source"
     made = settings.make("replay", options_for(manifest, target, source)).contract
     wanted = {
-        "source": str(source), "variant": "c-only", "kernel_suite": "trixie", "seed": 4711, "load_cycles": 7,
+        "source": str(source), "variant": "c-only", "kernel": "trixie", "seed": 4711, "load_cycles": 7,
         "mount_cycles": 7, "memory_mb": 2048, "cpus": 2, "target_file": str(target), "quick": False,
     }  # fmt: skip
     assert {name: made[f"vexlab_{name}"] for name in wanted} == wanted

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_word
 from msgspec.structs import replace
 
 from vexlab.bundle import script, source_copy
@@ -109,7 +110,7 @@ def options_of(run: Run, directory: Path, contract: Mapping[str, Any]) -> dict[s
     """The options of `vexlab test` that make what was run, by their names in Options, the seed that was drawn too."""
     found: dict[str, int | str | bool] = {
         "variant": str(contract["vexlab_variant"]),
-        "kernel": str(contract["vexlab_kernel_suite"]),
+        "kernel": _kernel(run, contract),
         "memory_mb": int(contract["vexlab_memory_mb"]),
         "cpus": int(contract["vexlab_cpus"]),
     }
@@ -123,6 +124,12 @@ def options_of(run: Run, directory: Path, contract: Mapping[str, Any]) -> dict[s
     except (OSError, ValueError, StopIteration):
         seed = int(contract["vexlab_seed"])
     return found | ({"seed": seed} if seed else {})
+
+
+def _kernel(run: Run, contract: Mapping[str, Any]) -> str:
+    """What was asked for as the kernel; of files that only this machine has, the release."""
+    word = str(contract["vexlab_kernel"])
+    return run.kernel if kernel_word.is_paths(word) else word
 
 
 def package_versions(image: str) -> dict[str, str]:

@@ -67,7 +67,7 @@ def _values(context: click.Context, lab: Lab, given: Options, found: FromFile) -
     for setting, option in the_options.by_name().items():
         field = str(option.name)
         value = getattr(made, field)
-        variable = the_options.VARIABLES.get(field, f"vexlab_{field}" if field != "target" else "vexlab_target_file")
+        variable = f"vexlab_{field}" if field != "target" else "vexlab_target_file"
         source = _given(context, field, setting)
         if not source and value is None:
             value = contract[variable]

@@ -15,6 +15,7 @@ from vexlab.cli import (
     gate,
     history,
     image,
+    kernel,
     logs,
     look,
     recover,
@@ -49,7 +50,7 @@ BY_USE = {
         "ssh",
     ),
     "Gate and hardware": ("gate", "device", "recover"),
-    "Housekeeping": ("doctor", "config", "down", "destroy", "image", "completion"),
+    "Housekeeping": ("doctor", "config", "down", "destroy", "image", "kernel", "completion"),
 }
 EXAMPLES = {
     "vexlab up": "ends with the filesystem mounted in a guest, and a verdict for each stage on the way.",
@@ -106,7 +107,7 @@ for command in (
     look.doctor_command, status.status, look.ssh,
     logs.console, logs.logs_command, report.report_command, export.export_command, bundle.bundle_command,
     bundle.replay_command, runs.runs_group, history.compare_command, history.history_command, image.image_group,
-    gate.gate_group, device.device_group, recover.recover, target.init,
+    kernel.kernel_group, gate.gate_group, device.device_group, recover.recover, target.init,
     target.target_group, completion,
 ):  # fmt: skip
     cli.add_command(command)

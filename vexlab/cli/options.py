@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_word
 
 from vexlab.cli import completion
 from vexlab.config import installation, place, settings, settings_file
@@ -57,7 +58,11 @@ JOBS = _option(
 )  # fmt: skip
 TARGET = (
     *SOURCE,
-    _option("--kernel", metavar="SUITE", help="Debian suite that kernel and root filesystem come from."),
+    _option(
+        "--kernel", metavar="KERNEL",
+        help="Kernel of the guest: a Debian suite, a release, .deb files with commas between, their directory, or a "
+        "build tree.",
+    ),
     _option(
         "--accelerator", type=click.Choice(installation.role_choices("vexlab_guest", "vexlab_guest_accelerator")),
         help="What runs the guest: kvm, tcg (emulation), or auto for the faster one that works.",
@@ -201,10 +206,10 @@ def _beside(file: SettingsFile, options: Options) -> Options:
     def absolute(path: str | None) -> str | None:
         return None if path is None else os.path.normpath(file.path.parent / Path(path).expanduser())
 
-    return dataclasses.replace(options, source=absolute(options.source), target=absolute(options.target))
+    kernel = options.kernel and kernel_word.absolute(options.kernel, file.path.parent)
+    return dataclasses.replace(options, source=absolute(options.source), target=absolute(options.target), kernel=kernel)
 
 
-VARIABLES = {"kernel": "vexlab_kernel_suite"}  # of the contract, where an option is called otherwise
 _OF_COMMANDS = {
     "vexlab_clean": "--clean", "vexlab_device": "--device", "vexlab_device_serial": "--serial",
     "vexlab_device_overwrite": "--overwrite", "vexlab_device_backup": "--backup", "vexlab_readiness": "--readiness",
@@ -217,7 +222,7 @@ def as_typed(text: str) -> str:
     """What a role said, with the options of the command in place of the role's inputs that they give."""
     if not re.search(r"\bvex(?:lab|fs)_", text):
         return text
-    options = {VARIABLES.get(str(each.name), f"vexlab_{each.name}"): f"--{name}" for name, each in by_name().items()}
+    options = {f"vexlab_{each.name}": f"--{name}" for name, each in by_name().items()}
     options |= _OF_COMMANDS
     wiring = installation.read_yaml(installation.root() / "playbooks" / "vars" / "wiring.yml")
     for role_input, template in wiring.items():

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_word
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import ImageError
+
 from vexlab.config import installation, literals, source_tree, target, user_directories
 from vexlab.errors import UsageProblem
 
@@ -42,6 +45,8 @@ class Options:
     def absolute(self) -> Options:
         """The same with paths that hold from any directory, so that a lab can remember them."""
         changed = {name: str(Path(value).expanduser().absolute()) for name, value in self._paths().items()}
+        if self.kernel:
+            changed["kernel"] = kernel_word.absolute(self.kernel, Path.cwd())
         return Options(**{**self.__dict__, **changed})
 
     def over(self, remembered: Options) -> Options:
@@ -111,10 +116,9 @@ def make(lab: str, options: Options) -> Settings:
     }
     if contract["vexlab_variant"] not in contract["vexlab_variants"]:
         contract["vexlab_variant"] = contract["vexlab_variants"][0]  # unless the command line names another
-    names = {"kernel": "vexlab_kernel_suite"}
     given = {name: value for name, value in options.__dict__.items() if value is not None and name != "target"}
     cycles = given.pop("cycles", None)
-    contract |= {names.get(name, f"vexlab_{name}"): value for name, value in given.items()}
+    contract |= {f"vexlab_{name}": value for name, value in given.items()}
     contract |= _amounts(contract, cycles)
     if options.source:
         contract["vexlab_source_in_guest"] = ""
@@ -122,7 +126,7 @@ def make(lab: str, options: Options) -> Settings:
         contract["vexlab_source"] = str(
             readable_source(Path(contract["vexlab_source"]), contract["vexlab_disk_size_mb"], " with --source")
         )
-    _check_choice("kernel", contract["vexlab_kernel_suite"], tuple(contract["vexlab_kernel_suites"]))
+    _check_kernel(contract["vexlab_kernel"])
     _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
     for name, least in LEAST.items():
         _check_amount(name, contract[name], least)
@@ -132,6 +136,17 @@ def make(lab: str, options: Options) -> Settings:
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UsageProblem(f"unknown {what} {value!r}", f"known: {', '.join(choices)}")
+
+
+def _check_kernel(word: str) -> None:
+    """Raise UsageProblem for what names no kernel, or a file that isn't there; which ones Debian has is told later."""
+    if said := kernel_word.problem(word):
+        raise UsageProblem(said, f"it can be {kernel_word.FORMS}")
+    if kernel_word.is_paths(word):
+        try:
+            kernel_word.paths(word)
+        except ImageError as missing:
+            raise UsageProblem(missing.message, missing.hint) from None
 
 
 def _amounts(contract: dict[str, Any], cycles: int | None) -> dict[str, Any]:

@@ -27,6 +27,8 @@ IMAGER = "vexfs.vexlab.image"  # it tells which image it is, or which are gone
 IMAGE = "vexlab_image_result"
 GUESTS = "vexfs.vexlab.guest"  # it tells where it saved the guest
 CHECKPOINT = "vexlab_checkpoint_result"
+REQUEST = "vexlab_image_of_request"
+"""Among the facts of a failure: what was asked for can't be had, which says nothing of the machine."""
 FORMATTER = "vexfs.vexlab.mkfs"  # it tells what a device is
 DEVICE = "vexfs_mkfs_result"
 _OURS = ("vexfs_", "vexlab_")  # what the names of facts begin with that are told to vexlab
@@ -129,6 +131,8 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
         facts[IMAGE] = {name: result[name] for name in ("key", "removed", "kept") if name in result}
     if action == GUESTS and outcome == "ok" and result.get("checkpoint"):
         facts[CHECKPOINT] = str(result["checkpoint"])
+    if action == IMAGER and wrong and result.get("of_request"):
+        facts[REQUEST] = True
     if action == FORMATTER and outcome == "ok" and result.get("device"):
         facts[DEVICE] = result["device"]
     return TaskEnded(

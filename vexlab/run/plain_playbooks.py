@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from vexlab.config.settings import Settings
-from vexlab.errors import GuestProblem, HostProblem
+from vexlab.errors import GuestProblem, HostProblem, UsageProblem
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
-from vexlab.run.events import IMAGE, Event, TaskEnded
+from vexlab.run.events import IMAGE, REQUEST, Event, TaskEnded
 from vexlab.run.playbook import Outcome, Playbook, Take, pass_by
 from vexlab.run.run_display import image_detail
 
@@ -47,7 +47,8 @@ def build_image(lab: Lab, progress: Progress, log: Path) -> None:
     progress.begin("image", lambda: image_detail(since))
     outcome = Playbook("image", lab, {}, log).run(shown_by(progress))
     if not outcome.ok:
-        raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
+        kind = UsageProblem if outcome.failure and REQUEST in outcome.failure.facts else HostProblem
+        raise kind(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
     progress.end("image", "built" if outcome.changed else "there already")
 
 

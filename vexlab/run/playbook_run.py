@@ -9,7 +9,7 @@ from queue import Empty
 from typing import IO, Any
 
 from vexlab.config.settings import Settings
-from vexlab.errors import GuestProblem, HostProblem, Interrupted, VexlabError, write_problem
+from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError, write_problem
 from vexlab.guest import console_log, forensics
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.guest.lab import Lab, name_option
@@ -17,7 +17,7 @@ from vexlab.guest.watch import Watch
 from vexlab.report.terminal import Progress
 from vexlab.results.stage_record import StageRecord
 from vexlab.run import events, tracker
-from vexlab.run.events import Clock, Event, Events, Interruption, RunEnded, TaskStarted, WatchClosed
+from vexlab.run.events import REQUEST, Clock, Event, Events, Interruption, RunEnded, TaskStarted, WatchClosed
 from vexlab.run.examination import Examination
 from vexlab.run.playbook import Playbook
 from vexlab.run.replan import ExecutionResult, Plan, planned_stages
@@ -137,6 +137,8 @@ class PlaybookRun:
         kind: type[VexlabError] = HostProblem if state.preparing == "image" else GuestProblem
         if failure.outcome == "failed" and not state.preparing and not self._lab.record():
             kind = VexlabError  # no image, no guest: test hardware, which is there and which refused
+        if REQUEST in failure.facts:
+            kind = UsageProblem
         message, _, hint = failure.message.rpartition("\n")
         return kind(message or hint, hint if message else "")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils import kernel_messages
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernels
 
 from vexlab.config import user_directories
 from vexlab.guest.lab import Lab
@@ -68,7 +69,9 @@ class RunDisplay:
 
 def image_detail(since: float) -> str:
     """Return the last step that a build of an image wrote down after `since`, in seconds since the epoch."""
-    logs = [path for path in user_directories.cache_directory().glob("*.log") if path.stat().st_mtime >= since]
+    cache = user_directories.cache_directory()
+    every = [*cache.glob("*.log"), *(cache / kernels.DIRECTORY).glob("*.log")]
+    logs = [path for path in every if path.stat().st_mtime >= since]
     return _last_line(max(logs, key=lambda path: path.stat().st_mtime)) if logs else ""
 
 

@@ -31,8 +31,8 @@ static struct buffer_head *vexfs_dir_block(struct inode *dir, u32 index)
 	if (err)
 		return ERR_PTR(err);
 	if (!block) {
-		vexfs_error(dir->i_sb, "directory %lu: block %u is missing",
-			    dir->i_ino, index);
+		vexfs_error(dir->i_sb, "directory %llu: block %u is missing",
+			    (u64)dir->i_ino, index);
 		return ERR_PTR(-EUCLEAN);
 	}
 	bh = sb_bread(dir->i_sb, block);
@@ -66,8 +66,8 @@ static u32 vexfs_check_dirent(struct inode *dir, struct buffer_head *bh,
 		field = "file_type";
 	else
 		return len;
-	vexfs_error(dir->i_sb, "directory %lu, block %llu, offset %u: field '%s' is wrong",
-		    dir->i_ino, (u64)bh->b_blocknr, offset, field);
+	vexfs_error(dir->i_sb, "directory %llu, block %llu, offset %u: field '%s' is wrong",
+		    (u64)dir->i_ino, (u64)bh->b_blocknr, offset, field);
 	return 0;
 }
 

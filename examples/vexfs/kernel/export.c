@@ -54,7 +54,7 @@ static int vexfs_commit_metadata(struct inode *inode)
 }
 
 const struct export_operations vexfs_export_operations = {
-	.encode_fh		= generic_encode_ino32_fh,
+	VEXFS_ENCODE_FH_OP
 	.fh_to_dentry		= vexfs_fh_to_dentry,
 	.fh_to_parent		= vexfs_fh_to_parent,
 	.get_parent		= vexfs_get_parent,

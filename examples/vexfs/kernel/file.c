@@ -6,9 +6,9 @@
 
 #include "vexfs.h"
 
-static int vexfs_read_folio(struct file *file, struct folio *folio)
+static int vexfs_read_folio(struct file *file, VEXFS_READ *folio)
 {
-	return mpage_read_folio(folio, vexfs_get_block);
+	return vexfs_mpage_read(folio, vexfs_get_block);
 }
 
 static void vexfs_readahead(struct readahead_control *rac)
@@ -20,6 +20,13 @@ static int vexfs_writepages(struct address_space *mapping,
 			    struct writeback_control *wbc)
 {
 	return mpage_writepages(mapping, wbc, vexfs_get_block_mapped);
+}
+
+/* A page with buffers in another state than mpage_writepages() knows. */
+static int __maybe_unused vexfs_writepage(struct page *page,
+					  struct writeback_control *wbc)
+{
+	return vexfs_write_full_page(page, vexfs_get_block_mapped, wbc);
 }
 
 /* A write that fell short may have left blocks behind the end of the file. */
@@ -41,9 +48,10 @@ static void vexfs_write_failed(struct inode *inode, loff_t end)
  * the disk together. It starts before the folio is locked, because a commit
  * locks folios.
  */
-static int vexfs_write_begin(struct file *file, struct address_space *mapping,
-			     loff_t pos, unsigned int len,
-			     struct folio **foliop, void **fsdata)
+static int vexfs_write_begin(VEXFS_WRITER *writer,
+			     struct address_space *mapping, loff_t pos,
+			     unsigned int len, VEXFS_WRITE_FLAGS
+			     VEXFS_WRITTEN **foliop, void **fsdata)
 {
 	struct inode *inode = mapping->host;
 	int err, tries = 0;
@@ -58,8 +66,8 @@ static int vexfs_write_begin(struct file *file, struct address_space *mapping,
 		err = vexfs_begin(inode->i_sb, &nofs);
 		if (err)
 			return err;
-		err = block_write_begin(mapping, pos, len, foliop,
-					vexfs_get_block);
+		err = vexfs_block_write_begin(mapping, pos, len, foliop,
+					      vexfs_get_block);
 		if (!err) {
 			*fsdata = (void *)(unsigned long)nofs;
 			return 0;
@@ -70,15 +78,15 @@ static int vexfs_write_begin(struct file *file, struct address_space *mapping,
 	return err;
 }
 
-static int vexfs_write_end(struct file *file, struct address_space *mapping,
+static int vexfs_write_end(VEXFS_WRITER *writer, struct address_space *mapping,
 			   loff_t pos, unsigned int len, unsigned int copied,
-			   struct folio *folio, void *fsdata)
+			   VEXFS_WRITTEN *folio, void *fsdata)
 {
 	struct inode *inode = mapping->host;
 	loff_t old = i_size_read(inode);
 	int ret, err = 0;
 
-	ret = generic_write_end(file, mapping, pos, len, copied, folio, NULL);
+	ret = generic_write_end(writer, mapping, pos, len, copied, folio, NULL);
 	if (i_size_read(inode) != old)
 		err = vexfs_log_inode(inode);
 	vexfs_end(inode->i_sb, (unsigned long)fsdata);
@@ -93,17 +101,17 @@ static sector_t vexfs_bmap(struct address_space *mapping, sector_t block)
 }
 
 const struct address_space_operations vexfs_aops = {
-	.read_folio		= vexfs_read_folio,
+	VEXFS_READ_OP(vexfs_read_folio),
 	.readahead		= vexfs_readahead,
 	.writepages		= vexfs_writepages,
+	VEXFS_WRITEPAGE_OP(vexfs_writepage)
 	.write_begin		= vexfs_write_begin,
 	.write_end		= vexfs_write_end,
 	.bmap			= vexfs_bmap,
-	.dirty_folio		= block_dirty_folio,
-	.invalidate_folio	= block_invalidate_folio,
-	.migrate_folio		= buffer_migrate_folio,
+	VEXFS_DIRTY_OPS,
+	VEXFS_MIGRATE_OP,
 	.is_partially_uptodate	= block_is_partially_uptodate,
-	.error_remove_folio	= generic_error_remove_folio,
+	VEXFS_ERROR_REMOVE_OP,
 };
 
 /* A page becomes writable: give it its block now, writeback can't. */
@@ -128,7 +136,7 @@ static vm_fault_t vexfs_page_mkwrite(struct vm_fault *vmf)
 }
 
 static const struct vm_operations_struct vexfs_vm_operations = {
-	.fault		= filemap_fault,
+	.fault		= vexfs_filemap_fault,
 	.map_pages	= filemap_map_pages,
 	.page_mkwrite	= vexfs_page_mkwrite,
 };

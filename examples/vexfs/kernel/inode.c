@@ -14,6 +14,7 @@ static void vexfs_inode_once(void *object)
 	struct vexfs_inode_info *vi = object;
 
 	init_rwsem(&vi->map_sem);
+	init_rwsem(&vi->mmap_sem);
 	INIT_LIST_HEAD(&vi->ordered);
 	inode_init_once(&vi->vfs_inode);
 }
@@ -209,7 +210,7 @@ struct inode *vexfs_iget(struct super_block *sb, u32 ino, bool orphan)
 	inode = iget_locked(sb, ino);
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
-	if (!(inode->i_state & I_NEW))
+	if (!vexfs_is_new(inode))
 		return inode;
 
 	err = vexfs_ino_in_use(sb, ino);
@@ -385,8 +386,8 @@ void vexfs_evict_inode(struct inode *inode)
 		/* What can't be freed now is found by the next recovery. */
 		if (vexfs_release_inode(inode)) {
 			VEXFS_SB(sb)->leaked = true;
-			vexfs_error(sb, "inode %lu could not be freed",
-				    inode->i_ino);
+			vexfs_error(sb, "inode %llu could not be freed",
+				    (u64)inode->i_ino);
 		}
 		sb_end_intwrite(sb);
 	}
@@ -426,8 +427,7 @@ out:
 	return err;
 }
 
-int vexfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
-		  struct iattr *attr)
+int vexfs_setattr(VEXFS_IDMAP_ARG struct dentry *dentry, struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
 	unsigned int nofs;

@@ -158,9 +158,7 @@ static void vexfs_submit(struct buffer_head *bh)
 		return;
 	}
 	clear_buffer_dirty(bh);
-	get_bh(bh);
-	bh->b_end_io = end_buffer_write_sync;
-	submit_bh(REQ_OP_WRITE | REQ_SYNC | REQ_META, bh);
+	vexfs_write_buffer(bh);
 }
 
 static int vexfs_write_buffers(struct buffer_head **bh, unsigned int count)

@@ -44,8 +44,8 @@ static int vexfs_path(sector_t iblock, u32 slot[3])
 
 static int vexfs_bad_pointer(struct inode *inode, u32 block)
 {
-	vexfs_error(inode->i_sb, "inode %lu: block pointer %u is out of range",
-		    inode->i_ino, block);
+	vexfs_error(inode->i_sb, "inode %llu: block pointer %u is out of range",
+		    (u64)inode->i_ino, block);
 	return -EUCLEAN;
 }
 
@@ -173,8 +173,8 @@ int vexfs_get_block_mapped(struct inode *inode, sector_t iblock,
 	int err = vexfs_get_block(inode, iblock, bh, 0);
 
 	if (!err && !buffer_mapped(bh)) {
-		vexfs_error(inode->i_sb, "inode %lu: dirty page %llu has no block",
-			    inode->i_ino, (u64)iblock);
+		vexfs_error(inode->i_sb, "inode %llu: dirty page %llu has no block",
+			    (u64)inode->i_ino, (u64)iblock);
 		err = -EIO;
 	}
 	return err;

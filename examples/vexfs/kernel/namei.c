@@ -22,8 +22,8 @@ static struct dentry *vexfs_lookup(struct inode *dir, struct dentry *dentry,
 	if (!err) {
 		inode = vexfs_iget(dir->i_sb, ino, false);
 		if (!IS_ERR(inode) && fs_umode_to_ftype(inode->i_mode) != type) {
-			vexfs_error(dir->i_sb, "directory %lu: field 'file_type' of inode %u is wrong",
-				    dir->i_ino, ino);
+			vexfs_error(dir->i_sb, "directory %llu: field 'file_type' of inode %u is wrong",
+				    (u64)dir->i_ino, ino);
 			iput(inode);
 			inode = ERR_PTR(-EUCLEAN);
 		}
@@ -123,28 +123,29 @@ static int vexfs_make(struct mnt_idmap *idmap, struct inode *dir,
 	return err;
 }
 
-static int vexfs_create(struct mnt_idmap *idmap, struct inode *dir,
-			struct dentry *dentry, umode_t mode, bool excl)
+static int vexfs_create(VEXFS_IDMAP_ARG struct inode *dir,
+			struct dentry *dentry, umode_t mode VEXFS_EXCL_ARG)
 {
-	return vexfs_make(idmap, dir, dentry, mode, 0, NULL);
+	return vexfs_make(VEXFS_IDMAP, dir, dentry, mode, 0, NULL);
 }
 
-static int vexfs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
-		       struct dentry *dentry, umode_t mode)
+static VEXFS_MKDIR vexfs_mkdir(VEXFS_IDMAP_ARG struct inode *dir,
+			       struct dentry *dentry, umode_t mode)
 {
-	return vexfs_make(idmap, dir, dentry, mode | S_IFDIR, 0, NULL);
+	return VEXFS_MKDIR_RESULT(vexfs_make(VEXFS_IDMAP, dir, dentry,
+					     mode | S_IFDIR, 0, NULL));
 }
 
-static int vexfs_mknod(struct mnt_idmap *idmap, struct inode *dir,
+static int vexfs_mknod(VEXFS_IDMAP_ARG struct inode *dir,
 		       struct dentry *dentry, umode_t mode, dev_t rdev)
 {
-	return vexfs_make(idmap, dir, dentry, mode, rdev, NULL);
+	return vexfs_make(VEXFS_IDMAP, dir, dentry, mode, rdev, NULL);
 }
 
-static int vexfs_symlink(struct mnt_idmap *idmap, struct inode *dir,
+static int vexfs_symlink(VEXFS_IDMAP_ARG struct inode *dir,
 			 struct dentry *dentry, const char *target)
 {
-	return vexfs_make(idmap, dir, dentry, S_IFLNK | 0777, 0, target);
+	return vexfs_make(VEXFS_IDMAP, dir, dentry, S_IFLNK | 0777, 0, target);
 }
 
 static int vexfs_link_once(struct inode *inode, struct inode *dir,
@@ -191,13 +192,13 @@ static void vexfs_drop_name(struct inode *dir, struct inode *inode)
 		if (dir->i_nlink > 2)
 			drop_nlink(dir);
 		else
-			vexfs_error(dir->i_sb, "inode %lu: field 'nlink' is too small",
-				    dir->i_ino);
+			vexfs_error(dir->i_sb, "inode %llu: field 'nlink' is too small",
+				    (u64)dir->i_ino);
 	} else if (inode->i_nlink) {
 		drop_nlink(inode);
 	} else {
-		vexfs_error(dir->i_sb, "inode %lu: field 'nlink' is too small",
-			    inode->i_ino);
+		vexfs_error(dir->i_sb, "inode %llu: field 'nlink' is too small",
+			    (u64)inode->i_ino);
 	}
 	inode_set_ctime_current(inode);
 }
@@ -291,7 +292,7 @@ static int vexfs_log_rename(const struct vexfs_rename *r)
 	return ret;
 }
 
-static int vexfs_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+static int vexfs_rename(VEXFS_IDMAP_ARG struct inode *old_dir,
 			struct dentry *old, struct inode *new_dir,
 			struct dentry *new, unsigned int flags)
 {
@@ -338,8 +339,8 @@ static const char *vexfs_get_link(struct dentry *dentry, struct inode *inode,
 		return ERR_PTR(err);
 	bh = block ? sb_bread(sb, block) : NULL;
 	if (!bh) {
-		vexfs_error(sb, "symbolic link %lu: block is missing or unreadable",
-			    inode->i_ino);
+		vexfs_error(sb, "symbolic link %llu: block is missing or unreadable",
+			    (u64)inode->i_ino);
 		return ERR_PTR(block ? -EIO : -EUCLEAN);
 	}
 	target = kmemdup_nul(bh->b_data, size, GFP_KERNEL);
@@ -347,8 +348,8 @@ static const char *vexfs_get_link(struct dentry *dentry, struct inode *inode,
 	if (!target)
 		return ERR_PTR(-ENOMEM);
 	if (strlen(target) != size) {
-		vexfs_error(sb, "symbolic link %lu: field 'size' is wrong",
-			    inode->i_ino);
+		vexfs_error(sb, "symbolic link %llu: field 'size' is wrong",
+			    (u64)inode->i_ino);
 		kfree(target);
 		return ERR_PTR(-EUCLEAN);
 	}

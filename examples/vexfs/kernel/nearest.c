@@ -77,18 +77,18 @@ static int vexfs_measure(struct vexfs_search *s, u32 ino)
 }
 
 /* false: stop before this name. */
-static bool vexfs_visit(struct dir_context *ctx, const char *name, int len,
-			loff_t pos, u64 ino, unsigned int type)
+static VEXFS_ACTOR vexfs_visit(struct dir_context *ctx, const char *name,
+			       int len, loff_t pos, u64 ino, unsigned int type)
 {
 	struct vexfs_search *s = container_of(ctx, struct vexfs_search, ctx);
 
 	if (!s->batch)
-		return false;
+		return VEXFS_ACTOR_GOES_ON(false);
 	s->batch--;
 	if (type == DT_REG)
 		s->err = signal_pending(current) ? -EINTR :
 						   vexfs_measure(s, ino);
-	return !s->err;
+	return VEXFS_ACTOR_GOES_ON(!s->err);
 }
 
 /*
@@ -129,7 +129,7 @@ int vexfs_nearest(struct file *file, struct vexfs_nearest __user *arg)
 	err = file_permission(file, MAY_EXEC);
 	if (err)
 		return err;
-	query = memdup_array_user(u64_to_user_ptr(nearest.query), nearest.dim,
+	query = vexfs_memdup_array(u64_to_user_ptr(nearest.query), nearest.dim,
 				  sizeof(*query));
 	if (IS_ERR(query))
 		return PTR_ERR(query);

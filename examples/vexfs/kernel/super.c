@@ -237,7 +237,7 @@ static int vexfs_freeze_fs(struct super_block *sb)
 }
 
 /* The device is gone. */
-static void vexfs_shutdown(struct super_block *sb)
+static void __maybe_unused vexfs_shutdown(struct super_block *sb)
 {
 	vexfs_abort(sb, "device is gone");
 }
@@ -270,7 +270,7 @@ static const struct super_operations vexfs_super_operations = {
 	.sync_fs	= vexfs_sync_fs,
 	.freeze_fs	= vexfs_freeze_fs,
 	.statfs		= vexfs_statfs,
-	.shutdown	= vexfs_shutdown,
+	VEXFS_SHUTDOWN_OP(vexfs_shutdown)
 };
 
 static struct vexfs_sb_info *vexfs_alloc_sb_info(struct super_block *sb)

@@ -119,7 +119,7 @@ static int vexfs_set_vector(struct file *file,
 	if (vector.reserved || vector.dim > VEXFS_VECTOR_MAX_DIM)
 		return -EINVAL;
 	if (vector.dim) {
-		data = memdup_array_user(u64_to_user_ptr(vector.data),
+		data = vexfs_memdup_array(u64_to_user_ptr(vector.data),
 					 vector.dim, sizeof(*data));
 		if (IS_ERR(data))
 			return PTR_ERR(data);

@@ -10,7 +10,6 @@
 #include <linux/rwsem.h>
 #include <linux/workqueue.h>
 
-#include "vexfs_compat.h"
 #include "vexfs_format.h"
 
 /* The on-disk structures are what they are, whatever the compiler thinks. */
@@ -81,6 +80,7 @@ struct vexfs_inode_info {
 	u32 vector_block;
 	u32 parent;			/* of a directory: rename is serialized */
 	struct rw_semaphore map_sem;
+	struct rw_semaphore mmap_sem;	/* where there is no invalidate_lock */
 	struct list_head ordered;
 	struct inode vfs_inode;
 };
@@ -94,6 +94,8 @@ static inline struct vexfs_inode_info *VEXFS_I(struct inode *inode)
 {
 	return container_of(inode, struct vexfs_inode_info, vfs_inode);
 }
+
+#include "vexfs_compat.h"	/* which stands on the two above */
 
 /* May this block belong to a file? Block 0 never does: it means "none". */
 static inline bool vexfs_data_block(struct vexfs_sb_info *sbi, u32 block)
@@ -143,8 +145,7 @@ struct inode *vexfs_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 int vexfs_log_inode(struct inode *inode);
 int vexfs_write_inode(struct inode *inode, struct writeback_control *wbc);
 void vexfs_evict_inode(struct inode *inode);
-int vexfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
-		  struct iattr *attr);
+int vexfs_setattr(VEXFS_IDMAP_ARG struct dentry *dentry, struct iattr *attr);
 int vexfs_recover_inodes(struct super_block *sb);
 
 /* map.c */

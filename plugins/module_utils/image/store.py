@@ -31,11 +31,12 @@ TEMPORARY = re.compile(r"\.(?P<key>[0-9a-f]{16})\.[^.]+\.tmp")
 class ImageError(Exception):
     """Something a person has to know: what is wrong, and what to do about it."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        """Keep both, so that whoever prints them decides how."""
+    def __init__(self, message: str, hint: str = "", *, of_request: bool = False) -> None:
+        """Keep both, so that whoever prints them decides how. `of_request`: what was asked for can't be had."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.of_request = of_request
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Spec:
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The checksum of a file's content."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -75,25 +77,31 @@ def _stat_of(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
-def write_manifest(directory: Path, spec: Spec, key: str, kernel_release: str, created: str) -> None:
-    """Describe a finished image. The manifest is its last file: a directory without one is not an image."""
+def write_manifest(
+    directory: Path, spec: Spec, key: str, kernel_release: str, created: str, *, kernel: str = ""
+) -> None:
+    """Describe a finished image. The manifest is its last file: a directory without one is not an image.
+
+    `kernel` is the key of its kernel, if it isn't that of its packages.
+    """
     manifest = {
         "key": key,
         "format": FORMAT,
         "suite": spec.suite,
         "arch": spec.arch,
         "kernel_release": kernel_release,
+        "kernel": kernel,
         "packages": sorted(set(spec.packages)),
         "source_packages": sorted(set(spec.source_packages)),
         "created": created,
-        "sha256": {name: _sha256(directory / name) for name in IMAGE_FILES},
+        "sha256": {name: sha256(directory / name) for name in IMAGE_FILES},
         "sizes": {name: (directory / name).stat().st_size for name in IMAGE_FILES},
     }
-    _write_whole(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_whole(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     _write_stamp(directory)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is never seen half written, not even after a power cut."""
     new = path.with_name(path.name + ".new")
     with new.open("w", encoding="utf-8") as stream:
@@ -106,7 +114,7 @@ def _write_whole(path: Path, text: str) -> None:
 def _write_stamp(directory: Path) -> None:
     stats = {name: _stat_of(directory / name) for name in (*IMAGE_FILES, MANIFEST)}
     with contextlib.suppress(OSError):  # a read-only cache only costs a new checksum each time
-        _write_whole(directory / STAMP, json.dumps(stats))
+        write_whole(directory / STAMP, json.dumps(stats))
 
 
 def damage(directory: Path, key: str, *, stamp: bool = True) -> str | None:
@@ -129,7 +137,7 @@ def damage(directory: Path, key: str, *, stamp: bool = True) -> str | None:
     if not found and not (directory / "sandbox" / "usr").is_dir():
         found = "its user space for builds (sandbox/usr) is missing"
     if not found and not _is_stamped(directory):
-        wrong = [name for name in IMAGE_FILES if _sha256(directory / name) != sums.get(name)]
+        wrong = [name for name in IMAGE_FILES if sha256(directory / name) != sums.get(name)]
         found = f"the checksum of {' and '.join(wrong)} is not the recorded one" if wrong else ""
         if stamp and not wrong:
             _write_stamp(directory)
@@ -157,6 +165,14 @@ def _is_stamped(directory: Path) -> bool:
 def kernel_release(directory: Path) -> str:
     """The kernel of a whole image."""
     return str(json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["kernel_release"])
+
+
+def kernel_key(directory: Path) -> str:
+    """The key of the kernel of an image; empty for one that has that of its packages, and for what is no image."""
+    try:
+        return str(json.loads((directory / MANIFEST).read_text(encoding="utf-8")).get("kernel", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 @contextlib.contextmanager

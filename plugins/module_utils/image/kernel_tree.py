@@ -1,0 +1,264 @@
+"""The files of a kernel as they lie in a guest: made of `.deb` files, Debian's or Ubuntu's, or of a build tree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import kernel_config
+from .store import ImageError
+
+MODULES, SOURCES = Path("usr/lib/modules"), Path("usr/src")
+UNPACKED = ("./boot", "./lib/modules", "./usr/lib", "./usr/libexec", "./usr/src", "./usr/bin")  # of a package
+_PARTS = re.compile(r"linux-(?!.*-dbg$)|(?:gcc|cpp|libgcc)-\d")
+LINKS = 40  # that a path may lead over, as for the kernel
+_BOOT_MAGIC = (0x202, b"HdrS")  # of a kernel for x86, see the kernel's Documentation/arch/x86/boot.rst
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a tree holds: one kernel, where its image is, and the compiler that its headers name, if they name one."""
+
+    release: str
+    image: Path
+    compiler: str
+
+
+def _refusal(message: str, hint: str = "") -> ImageError:
+    return ImageError(message, hint, of_request=True)
+
+
+def debs_of(paths: Iterable[Path]) -> list[Path]:
+    """The packages of a kernel and its compiler among files and in directories, without those of debug symbols."""
+    every = [deb for path in paths for deb in (sorted(path.glob("*.deb")) if path.is_dir() else [path])]
+    found = [deb for deb in every if _PARTS.match(_checked(deb))]
+    if not found:
+        raise _refusal(
+            f"{', '.join(map(str, paths))}: no package of a kernel.", "Name .deb files of image and headers."
+        )
+    return found
+
+
+def _checked(deb: Path) -> str:
+    """The name of a package that a guest can take; raises ImageError for what isn't one."""
+    done = subprocess.run(
+        ["dpkg-deb", "--field", str(deb), "Package", "Architecture"], capture_output=True, text=True, check=False
+    )
+    fields = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    if done.returncode or "Package" not in fields:
+        raise _refusal(f"{deb} is damaged, or no Debian package.", "Fetch it again.")
+    if fields["Architecture"] not in ("amd64", "all"):
+        raise _refusal(f"{deb} is for {fields['Architecture']}, and guests are amd64.", "Name packages for amd64.")
+    return fields["Package"]
+
+
+def unpack(debs: Sequence[Path], tree: Path) -> None:
+    """Unpack packages over each other, none of whose scripts runs. Raises ImageError for a damaged one."""
+    (tree / "usr" / "lib").mkdir(parents=True)
+    (tree / "lib").symlink_to("usr/lib")
+    for deb in debs:
+        with subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as packed:
+            done = subprocess.run(
+                ["tar", "--extract", f"--directory={tree}", "--no-same-owner", "--keep-directory-symlink",
+                 "--wildcards", "--exclude=./usr/share", "--exclude=./etc", "--exclude=./usr/lib/debug"],
+                stdin=packed.stdout, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert packed.stderr is not None
+            complaint = packed.stderr.read().decode(errors="replace")
+        if "No space left" in done.stderr:
+            raise ImageError(f"The disk is full: {deb.name} can't be unpacked to {tree}.", "Free some space there.")
+        if packed.returncode or done.returncode:
+            said = " ".join((complaint or done.stderr).split())[-300:]
+            raise _refusal(f"{deb} is damaged ({said}).", "Fetch it again.")
+    (tree / "lib").unlink()
+    make_readable(tree)
+
+
+def make_readable(tree: Path) -> None:
+    """Let whoever builds read it; Ubuntu keeps the kernel for root."""
+    for place, directories, files in os.walk(tree):
+        for name in (*directories, *files):
+            path = Path(place, name)
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o755 if name in directories else 0o644))
+
+
+def inspect(tree: Path) -> Contents:
+    """What a tree holds; raises ImageError for one that a guest can't boot, or that no module can be built with."""
+    there = [path for path in (tree / MODULES).glob("*") if path.is_dir()]
+    images = [path.name for path in there if (path / "kernel").is_dir()]
+    headers = [path.name for path in there if (path / "build").is_symlink()]
+    if len(images) != 1:
+        what = f"{len(images)} kernels: {', '.join(sorted(images))}" if images else "no modules of a kernel"
+        raise _refusal(
+            f"The packages hold {what}.", "Name the image of one, from 6.19 on with its -modules and -binary."
+        )
+    release = images[0]
+    if release not in headers:
+        other = f"The headers are for {', '.join(headers)}, and the kernel is {release}" if headers else (
+            f"There are no headers for kernel {release}")  # fmt: skip
+        raise _refusal(f"{other}.", f"Name linux-headers-{release}, with its -common and linux-kbuild.")
+    _check_config(tree, release)
+    _check_headers(tree, release)
+    return Contents(release, _image(tree, release), _compiler(tree, release))
+
+
+def inside(tree: Path, path: Path) -> Path:
+    """Where a path of a guest is in the tree, all links followed as the guest would."""
+    here, left, links = tree, list(path.parts), 0
+    while left:
+        part = left.pop(0)
+        if part == "/":
+            here = tree
+        elif part == "..":
+            here = here.parent if here != tree else tree
+        elif (here / part).is_symlink() and links < LINKS:
+            left[:0] = (here / part).readlink().parts
+            links += 1
+        else:
+            here /= part
+    return here
+
+
+def _image(tree: Path, release: str) -> Path:
+    for path in (tree / MODULES / release / "vmlinuz", tree / "boot" / f"vmlinuz-{release}"):
+        if path.is_file():
+            with path.open("rb") as file:
+                file.seek(_BOOT_MAGIC[0])
+                if file.read(4) == _BOOT_MAGIC[1]:
+                    return path
+            raise _refusal(f"{path.name} is no kernel for x86.", "Name packages for amd64.")
+    raise _refusal(
+        f"The image of kernel {release} is missing.",
+        f"Name its package: linux-image-{release}, or linux-binary-{release}.",
+    )
+
+
+def _check_config(tree: Path, release: str) -> None:
+    build = inside(tree, Path("/", MODULES, release, "build"))
+    for path in (tree / MODULES / release / "config", tree / "boot" / f"config-{release}", build / ".config"):
+        if path.is_file():
+            lacking = kernel_config.missing(path.read_text(encoding="utf-8", errors="replace"))
+            if lacking:
+                raise _refusal(
+                    f"Kernel {release} lacks what a guest of the lab needs: {', '.join(lacking)}.",
+                    "Take another one, or build it with them.",
+                )
+            return
+    raise _refusal(
+        f"Kernel {release} comes without its configuration.", f"Name linux-base-{release} or linux-modules-{release}."
+    )
+
+
+def _check_headers(tree: Path, release: str) -> None:
+    """Raise ImageError when the headers lead to what isn't there."""
+    build = inside(tree, Path("/", MODULES, release, "build"))
+    makefile = build / "Makefile"
+    if not makefile.is_file():
+        raise _refusal(
+            f"The headers of kernel {release} are not whole: {makefile.relative_to(tree)} is missing.",
+            "Name all of them.",
+        )
+    included = re.findall(
+        r"^include (/usr/src/\S+)$", makefile.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+    )
+    for needed in (
+        *included,
+        f"{'/' / build.relative_to(tree)}/scripts/mod/modpost",
+        f"{'/' / build.relative_to(tree)}/Module.symvers",
+    ):
+        if not inside(tree, Path(needed)).is_file():
+            raise _refusal(
+                f"The headers of kernel {release} are not whole: {needed} is missing.",
+                "Name linux-headers of it, their -common, and its linux-kbuild.",
+            )
+
+
+def _compiler(tree: Path, release: str) -> str:
+    variables = inside(tree, Path("/", MODULES, release, "build")) / ".kernelvariables"
+    if not variables.is_file():
+        return ""
+    found = re.search(r"^CC = .*\bgcc-(\d+)", variables.read_text(encoding="utf-8"), re.MULTILINE)
+    return f"gcc-{found[1]}" if found else ""
+
+
+# --- a kernel's build tree
+
+# What building a module reads of it; scripts/package/install-extmod-build of the kernel has the same list.
+HEADERS = (
+    "Makefile", ".config", "Module.symvers", "include", "scripts", "arch/x86/include", "tools/objtool/objtool",
+    "tools/bpf/resolve_btfids/resolve_btfids",
+)  # fmt: skip
+_MAKEFILES = ("Makefile*", "Kconfig*", "Kbuild*")
+
+
+def release_of(build: Path) -> str:
+    """The release of a kernel's build tree; raises ImageError when it isn't one, or isn't built."""
+    if (build / "source").exists():
+        raise _refusal(f"{build} was built from another directory (O=).", "Make packages of it: make bindeb-pkg.")
+    needed = (
+        "include/config/kernel.release",
+        ".config",
+        "arch/x86/boot/bzImage",
+        "modules.order",
+        "Module.symvers",
+        "scripts/mod/modpost",
+    )
+    missing = [name for name in needed if not (build / name).is_file()]
+    if missing:
+        raise _refusal(
+            f"{build} is no built kernel: {', '.join(missing)} is missing.", "Build it: make bzImage modules."
+        )
+    return (build / needed[0]).read_text(encoding="utf-8").strip()
+
+
+def take_build_tree(build: Path, tree: Path) -> None:
+    """Copy what a guest needs of a kernel's build tree, which is only read."""
+    release = release_of(build)
+    modules, headers = tree / MODULES / release, tree / SOURCES / f"linux-headers-{release}"
+    for name in modules_of(build):
+        target = modules / "kernel" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(build / name, target)
+    (modules / "kernel").mkdir(parents=True, exist_ok=True)
+    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+        if (build / name).is_file():
+            shutil.copy(build / name, modules / name)
+    shutil.copy(build / "arch/x86/boot/bzImage", modules / "vmlinuz")
+    shutil.copy(build / ".config", modules / "config")
+    _copy_headers(build, headers)
+    (modules / "build").symlink_to(f"/{SOURCES}/{headers.name}")
+    make_readable(tree)
+
+
+def modules_of(build: Path) -> list[str]:
+    """The modules that a build tree has made, by their paths in it; raises ImageError for one that isn't there."""
+    lines = (build / "modules.order").read_text(encoding="utf-8").split()
+    names = [line.removeprefix("kernel/").removesuffix(".o").removesuffix(".ko") + ".ko" for line in lines]
+    missing = [name for name in names if not (build / name).is_file()]
+    if missing:
+        raise _refusal(f"{build} lacks {missing[0]}, which modules.order names.", "Build it: make modules.")
+    return names
+
+
+def _copy_headers(build: Path, headers: Path) -> None:
+    headers.mkdir(parents=True)
+    for name in HEADERS:
+        source, target = build / name, headers / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("*.o", "*.cmd", ".git*"))
+        elif source.is_file():
+            shutil.copy(source, target)
+    for pattern in _MAKEFILES:
+        for path in (build / "arch/x86").rglob(pattern):
+            target = headers / path.relative_to(build)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)

@@ -1,0 +1,45 @@
+"""What a person may write for a kernel: a Debian suite, a release, `.deb` files, a kernel's build tree; or nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .store import ImageError
+
+SUITE = re.compile(r"[a-z][a-z0-9-]*")
+RELEASE = re.compile(r"\d+\.\d+[A-Za-z0-9.+~_-]*")
+FORMS = "a Debian suite (bookworm), a release (6.12), .deb files with commas between, their directory, a build tree"
+
+
+def is_paths(word: str) -> bool:
+    """Whether it names files or directories, and no package of Debian."""
+    return "/" in word or word.endswith(".deb") or word.startswith((".", "~"))
+
+
+def absolute(word: str, base: Path) -> str:
+    """The same, with paths that hold from any directory."""
+    if not is_paths(word):
+        return word
+    return ",".join(str(base / Path(part).expanduser()) for part in word.split(","))
+
+
+def paths(word: str) -> list[Path]:
+    """The files or directories that it names; raises ImageError for one that isn't there."""
+    found = [Path(part).expanduser() for part in word.split(",") if part]
+    for path in found:
+        if not path.exists():
+            raise ImageError(f"There is no kernel at {path}.", "Name what is there.", of_request=True)
+    return found
+
+
+def is_release(word: str) -> bool:
+    """Whether it begins like the release of a kernel."""
+    return RELEASE.fullmatch(word) is not None
+
+
+def problem(word: str) -> str:
+    """What is wrong with it by its form alone; empty when nothing is."""
+    if not word or is_paths(word) or is_release(word) or SUITE.fullmatch(word):
+        return ""
+    return f"{word!r} names no kernel"
