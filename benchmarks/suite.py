@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from benchmarks.labs import Bench
 from benchmarks.measure import Contestant, interleave
-from benchmarks.table import Row, at_most, missing, seconds
+from benchmarks.table import Row, at_most, missing, ratio, seconds
 from vexlab.config import stage_list
 
 LAB = "test"
-WHOLE, QUICK = "vexlab test", "vexlab test --quick"
+WHOLE, QUICK, ALONE = "vexlab test", "vexlab test --quick", "vexlab test --quick --jobs 1"
 GOAL_OF_STAGES = 7  # the goal of the whole is for so many
 
 
@@ -29,9 +31,9 @@ class Suite:
             self.checks[stage["name"]] = len(stage["checks"])
         return finished.seconds
 
-    def quick(self) -> float:
+    def quick(self, *options: str) -> float:
         """The quick form."""
-        return self.bench.stages("test", "--name", LAB, "--quick")[0].seconds
+        return self.bench.stages("test", "--name", LAB, "--quick", *options)[0].seconds
 
 
 def measure(bench: Bench, runs: int) -> list[Row]:
@@ -39,9 +41,12 @@ def measure(bench: Bench, runs: int) -> list[Row]:
     assert bench.prepared
     suite = Suite(bench)
     contestants = [Contestant(WHOLE, suite.whole)]
-    has_quick = "--quick" in bench.vexlab("test", "--help").stdout
+    helped = bench.vexlab("test", "--help").stdout
+    has_quick, has_jobs = "--quick" in helped, "--jobs" in helped
     if has_quick:
         contestants.append(Contestant(QUICK, suite.quick))
+    if has_jobs:
+        contestants.append(Contestant(ALONE, partial(suite.quick, "--jobs", "1")))
     times = interleave(contestants, runs)
     bench.vexlab("destroy", "--name", LAB)
     count = len(stage_list.stages())
@@ -54,4 +59,7 @@ def measure(bench: Bench, runs: int) -> list[Row]:
         seconds("`vexlab test --quick`", times[QUICK], at_most(60))
         if has_quick
         else missing("`vexlab test --quick`", "this vexlab has no such option"),
+        ratio("`vexlab test --quick --jobs 1` ÷ without it", times[ALONE], times[QUICK])
+        if has_jobs
+        else missing("`--jobs`", "this vexlab has no such option"),
     ]
