@@ -1,4 +1,4 @@
-"""`vexlab up`: from nothing but the image, against the floor; from a checkpoint; with nothing changed; after an edit."""
+"""`vexlab up`: from nothing but the image, against the floor; from a checkpoint; unchanged; after an edit."""
 
 from __future__ import annotations
 

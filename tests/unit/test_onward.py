@@ -235,7 +235,12 @@ def test_check_is_run_again_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "words"), [(3, "deterministic (3 of 3)"), (1, "flaky (1 of 3)"), (0, "flaky (0 of 3)")]
+    ("failed", "words"),
+    [
+        (3, "deterministic (3 of 3, a rate of 44 to 100 % with 95 % confidence)"),
+        (1, "flaky (1 of 3, a rate of 6 to 79 % with 95 % confidence)"),
+        (0, "flaky (0 of 3, a rate of 0 to 56 % with 95 % confidence)"),
+    ],
 )
 def test_reruns_are_in_the_reason_of_their_stage(failed: int, words: str) -> None:
     reruns = Reruns("mount/b.x", 3, failed)

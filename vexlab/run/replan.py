@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from vexlab.config import stage_list
 from vexlab.config.stage_list import StageSpec
+from vexlab.history.statistics import interval
 from vexlab.results.causes import causes
 from vexlab.results.judging import merge_stages
 from vexlab.results.model import DIED, WRONG, Check, Reruns, Run, Stage, Verdict
@@ -158,7 +159,9 @@ def with_reruns(stage: Stage, reruns: Reruns | None) -> Stage:
     if reruns is None or reruns.check.partition("/")[0] != stage.name:
         return stage
     word = "deterministic" if reruns.failed == reruns.of else "flaky"
-    return replace(stage, reason=f"{stage.reason}; {word} ({reruns.failed} of {reruns.of})")
+    low, high = (f"{100 * rate:.0f}" for rate in interval(reruns.failed, reruns.of))
+    told = f"{word} ({reruns.failed} of {reruns.of}, a rate of {low} to {high} % with 95 % confidence)"
+    return replace(stage, reason=f"{stage.reason}; {told}")
 
 
 def with_advice(stage: Stage, advice: Mapping[str, str]) -> Stage:
