@@ -103,11 +103,12 @@ def come_back(lab: Lab, record: dict[str, Any]) -> None:
     image, is_wanted = Path(lab.inputs["image"]), bool(lab.inputs["checkpoint"]) and not lab.inputs["disks"]
     found = checkpoint.find(lab, image, record["qemu"], record["accelerator"]) if is_wanted else None
     state = warm.find_or_save(lab, image, record["qemu"], record["accelerator"])
-    if is_wanted and found is None:
-        with checkpoint.memory_of_its_own(state) as memory:
-            _go_on_from(lab, record, state, memory)
-    else:
-        _go_on_from(lab, record, state, state.memory)
+    with contextlib.ExitStack() as stack:
+        memory = state.memory
+        if is_wanted and found is None:
+            with contextlib.suppress(OSError):  # without room for a copy the guest can't be saved, and that is all
+                memory = stack.enter_context(checkpoint.memory_of_its_own(state))
+        _go_on_from(lab, record, state, memory)
     record |= {"warm": True, "warm_reason": "saved by this start" if state.fresh else "saved by an earlier start"}
 
 
