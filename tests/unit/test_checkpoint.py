@@ -44,9 +44,11 @@ def test_the_checkpoints_used_last_are_kept(tmp_path: Path) -> None:
     for number in range(checkpoint.KEPT + 2):
         (tmp_path / f"{number}").mkdir()
         os.utime(tmp_path / f"{number}", (1000 - number, 1000 - number))
-    (tmp_path / ".5.tmp").mkdir()  # somebody is saving it
-    checkpoint._prune(tmp_path / "0")
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {*map(str, range(checkpoint.KEPT)), ".5.tmp"}
+    (tmp_path / ".x.tmp").mkdir()
+    (tmp_path / ".y.tmp").mkdir()  # of a save that was killed
+    with saved_state.locked(tmp_path / "x.lock"):  # somebody is saving it
+        checkpoint._prune(tmp_path / "0")
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {*map(str, range(checkpoint.KEPT)), ".x.tmp"}
 
 
 @pytest.mark.parametrize("judged", [("mount",), ("stress", "errors"), ("mount", "stress", "errors")])

@@ -28,6 +28,7 @@ DIRECTORY = "checkpoints"
 KEPT = 4  # of the checkpoints of an image, the ones that were used last
 MEMORY = "vexlab-memory"  # name of the file with a guest's memory, which is in no directory
 MODULE = "module.ko"  # beside the state: what was loaded, for reading crashes
+UNFINISHED = ".tmp"
 HOLD_SECONDS = 20.0  # for the guest to let go of what can't be saved
 SPACE_NEEDED = 1 << 30
 
@@ -91,7 +92,7 @@ def save(lab: Lab) -> dict[str, Any]:
 def _save(lab: Lab, record: dict[str, Any], image: Path, directory: Path) -> float:
     """Save it; returns the seconds for which it was stopped. It goes on in any case."""
     shutil.rmtree(directory, ignore_errors=True)
-    work = directory.with_name(f".{directory.name}.tmp")
+    work = directory.with_name(f".{directory.name}{UNFINISHED}")
     shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
     if shutil.disk_usage(directory.parent).free < SPACE_NEEDED:
         raise StateError(f"there is less than 1 GiB free in {directory.parent}")
@@ -177,8 +178,18 @@ def _copy(lab: Lab, record: dict[str, Any], memory: Any, work: Path) -> float:
 
 
 def _prune(newest: Path) -> None:
-    """Remove the checkpoints that were not used for longest, beyond the ones that are kept. Guests on them go on."""
-    states = [path for path in newest.parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    for path in sorted(states, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
-        with contextlib.suppress(OSError), locked(path.with_name(f"{path.name}.lock")):
+    """Remove the checkpoints that were not used for longest, beyond the ones that are kept. Guests on them go on.
+
+    So is what is left of a save that was killed: nobody holds its lock.
+    """
+    states = [path for path in newest.parent.iterdir() if path.is_dir()]
+    whole = sorted((path for path in states if not _is_unfinished(path)), key=lambda path: path.stat().st_mtime)
+    for path in [*whole[:-KEPT], *filter(_is_unfinished, states)]:
+        name = path.name.strip(".").removesuffix(UNFINISHED)
+        with contextlib.suppress(OSError), locked(path.with_name(f"{name}.lock"), wait=False):
             shutil.rmtree(path)
+
+
+def _is_unfinished(directory: Path) -> bool:
+    """Whether a directory is one that a checkpoint is written to before it has its name."""
+    return directory.name.startswith(".")

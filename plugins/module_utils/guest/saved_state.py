@@ -104,11 +104,11 @@ class State:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a state; whoever saves it is waited for."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a state; whoever saves it is waited for, or raises BlockingIOError."""
     with path.open("w") as handle:
         os.set_inheritable(handle.fileno(), False)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 
 
