@@ -142,6 +142,10 @@ guest:
     - What is written down of the guest, in C(guest.json) of its directory. How it is reached is in its inventory entry.
   returned: for state V(running)
   type: dict
+started:
+  description: Whether this is a new guest.
+  returned: for state V(running)
+  type: bool
 checkpoint:
   description: Directory of the saved guest; empty when it could not be saved.
   returned: for state V(saved)
@@ -208,7 +212,12 @@ def plan(state: str, lab: Lab) -> dict[str, Any]:
     """Tell whether something has to be done for a state, and why; changes nothing."""
     if state == "running":
         reason = difference(lab) if lab.directory.exists() else "there was no guest"
-        return {"changed": bool(reason), "reason": reason or "the guest is up", "guest": lab.record()}
+        return {
+            "changed": bool(reason),
+            "started": bool(reason),
+            "reason": reason or "the guest is up",
+            "guest": lab.record(),
+        }
     process = open_guest_process(lab, lab.record())
     if process is not None:
         os.close(process[1])

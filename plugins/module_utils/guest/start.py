@@ -47,7 +47,7 @@ def start(lab: Lab) -> dict[str, Any]:
     """Bring up the guest that is wanted, or find it running."""
     reason = difference(lab)
     if not reason:
-        return {"changed": False, "reason": "the guest is up", "guest": lab.record()}
+        return {"changed": False, "started": False, "reason": "the guest is up", "guest": lab.record()}
     version = qemu_version()
     check_inputs(lab)
     stop_guest(lab)
@@ -83,7 +83,7 @@ def start(lab: Lab) -> dict[str, Any]:
     except BaseException:
         stop_guest(lab)
         raise
-    return {"changed": True, "reason": reason, "guest": record}
+    return {"changed": True, "started": True, "reason": reason, "guest": record}
 
 
 def boot(lab: Lab, record: dict[str, Any]) -> None:
