@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_tree, kernels
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import build_tree, kernel_tree, kernels
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import ImageError
 
 from tests.unit import kernel_packages as made
@@ -147,7 +147,7 @@ def build(tmp_path: Path) -> Path:
 def test_build_tree(build: Path, tmp_path: Path) -> None:
     """Image, modules and headers are taken, its sources and objects are not; it is only read."""
     before = sorted((path, path.stat().st_mtime_ns) for path in build.rglob("*"))
-    kernel_tree.take_build_tree(build, tmp_path / "tree")
+    build_tree.take(build, tmp_path / "tree")
     found = kernel_tree.inspect(tmp_path / "tree")
     assert (found.release, found.compiler) == ("7.0.0-mine", "")
     here = tmp_path / "tree/usr/lib/modules/7.0.0-mine"
@@ -162,17 +162,17 @@ def test_build_tree(build: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Module.symvers", "arch/x86/boot/bzImage", ".config", "modules.order"])
 def test_build_tree_that_is_not_built(build: Path, name: str) -> None:
     (build / name).unlink()
-    assert refusal(lambda: kernel_tree.release_of(build)) == f"{build} is no built kernel: {name} is missing."
+    assert refusal(lambda: build_tree.release_of(build)) == f"{build} is no built kernel, it lacks {name}."
 
 
 def test_build_tree_that_lacks_a_module(build: Path) -> None:
     (build / "net/x.ko").unlink()
-    assert refusal(lambda: kernel_tree.modules_of(build)) == f"{build} lacks net/x.ko, which modules.order names."
+    assert refusal(lambda: build_tree.modules_of(build)) == f"{build} lacks net/x.ko, which modules.order names."
 
 
 def test_build_tree_that_was_built_from_elsewhere(build: Path) -> None:
     (build / "source").symlink_to("/")
-    assert "was built from another directory" in refusal(lambda: kernel_tree.release_of(build))
+    assert "was built from another directory" in refusal(lambda: build_tree.release_of(build))
 
 
 def test_links_are_followed_as_a_guest_would(tmp_path: Path) -> None:

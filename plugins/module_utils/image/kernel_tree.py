@@ -1,10 +1,9 @@
-"""The files of a kernel as they lie in a guest: made of `.deb` files, Debian's or Ubuntu's, or of a build tree."""
+"""The files of a kernel as they lie in a guest, from `.deb` files, Debian's or Ubuntu's; and what such a tree holds."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,8 @@ class Contents:
     compiler: str
 
 
-def _refusal(message: str, hint: str = "") -> ImageError:
+def refusal(message: str, hint: str = "") -> ImageError:
+    """What is said of something that was asked for and can't be had."""
     return ImageError(message, hint, of_request=True)
 
 
@@ -38,9 +38,7 @@ def debs_of(paths: Iterable[Path]) -> list[Path]:
     every = [deb for path in paths for deb in (sorted(path.glob("*.deb")) if path.is_dir() else [path])]
     found = [deb for deb in every if _PARTS.match(_checked(deb))]
     if not found:
-        raise _refusal(
-            f"{', '.join(map(str, paths))}: no package of a kernel.", "Name .deb files of image and headers."
-        )
+        raise refusal(f"{', '.join(map(str, paths))}: no package of a kernel.", "Name .deb files of image and headers.")
     return found
 
 
@@ -51,9 +49,9 @@ def _checked(deb: Path) -> str:
     )
     fields = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     if done.returncode or "Package" not in fields:
-        raise _refusal(f"{deb} is damaged, or no Debian package.", "Fetch it again.")
+        raise refusal(f"{deb} is damaged, or no Debian package.", "Fetch it again.")
     if fields["Architecture"] not in ("amd64", "all"):
-        raise _refusal(f"{deb} is for {fields['Architecture']}, and guests are amd64.", "Name packages for amd64.")
+        raise refusal(f"{deb} is for {fields['Architecture']}, and guests are amd64.", "Name packages for amd64.")
     return fields["Package"]
 
 
@@ -76,7 +74,7 @@ def unpack(debs: Sequence[Path], tree: Path) -> None:
             raise ImageError(f"The disk is full: {deb.name} can't be unpacked to {tree}.", "Free some space there.")
         if packed.returncode or done.returncode:
             said = " ".join((complaint or done.stderr).split())[-300:]
-            raise _refusal(f"{deb} is damaged ({said}).", "Fetch it again.")
+            raise refusal(f"{deb} is damaged ({said}).", "Fetch it again.")
     (tree / "lib").unlink()
     make_readable(tree)
 
@@ -97,14 +95,14 @@ def inspect(tree: Path) -> Contents:
     headers = [path.name for path in there if (path / "build").is_symlink()]
     if len(images) != 1:
         what = f"{len(images)} kernels: {', '.join(sorted(images))}" if images else "no modules of a kernel"
-        raise _refusal(
+        raise refusal(
             f"The packages hold {what}.", "Name the image of one, from 6.19 on with its -modules and -binary."
         )
     release = images[0]
     if release not in headers:
         other = f"The headers are for {', '.join(headers)}, and the kernel is {release}" if headers else (
             f"There are no headers for kernel {release}")  # fmt: skip
-        raise _refusal(f"{other}.", f"Name linux-headers-{release}, with its -common and linux-kbuild.")
+        raise refusal(f"{other}.", f"Name linux-headers-{release}, with its -common and linux-kbuild.")
     _check_config(tree, release)
     _check_headers(tree, release)
     return Contents(release, _image(tree, release), _compiler(tree, release))
@@ -134,8 +132,8 @@ def _image(tree: Path, release: str) -> Path:
                 file.seek(_BOOT_MAGIC[0])
                 if file.read(4) == _BOOT_MAGIC[1]:
                     return path
-            raise _refusal(f"{path.name} is no kernel for x86.", "Name packages for amd64.")
-    raise _refusal(
+            raise refusal(f"{path.name} is no kernel for x86.", "Name packages for amd64.")
+    raise refusal(
         f"The image of kernel {release} is missing.",
         f"Name its package: linux-image-{release}, or linux-binary-{release}.",
     )
@@ -147,12 +145,12 @@ def _check_config(tree: Path, release: str) -> None:
         if path.is_file():
             lacking = kernel_config.missing(path.read_text(encoding="utf-8", errors="replace"))
             if lacking:
-                raise _refusal(
+                raise refusal(
                     f"Kernel {release} lacks what a guest of the lab needs: {', '.join(lacking)}.",
                     "Take another one, or build it with them.",
                 )
             return
-    raise _refusal(
+    raise refusal(
         f"Kernel {release} comes without its configuration.", f"Name linux-base-{release} or linux-modules-{release}."
     )
 
@@ -162,7 +160,7 @@ def _check_headers(tree: Path, release: str) -> None:
     build = inside(tree, Path("/", MODULES, release, "build"))
     makefile = build / "Makefile"
     if not makefile.is_file():
-        raise _refusal(
+        raise refusal(
             f"The headers of kernel {release} are not whole: {makefile.relative_to(tree)} is missing.",
             "Name all of them.",
         )
@@ -175,7 +173,7 @@ def _check_headers(tree: Path, release: str) -> None:
         f"{'/' / build.relative_to(tree)}/Module.symvers",
     ):
         if not inside(tree, Path(needed)).is_file():
-            raise _refusal(
+            raise refusal(
                 f"The headers of kernel {release} are not whole: {needed} is missing.",
                 "Name linux-headers of it, their -common, and its linux-kbuild.",
             )
@@ -187,78 +185,3 @@ def _compiler(tree: Path, release: str) -> str:
         return ""
     found = re.search(r"^CC = .*\bgcc-(\d+)", variables.read_text(encoding="utf-8"), re.MULTILINE)
     return f"gcc-{found[1]}" if found else ""
-
-
-# --- a kernel's build tree
-
-# What building a module reads of it; scripts/package/install-extmod-build of the kernel has the same list.
-HEADERS = (
-    "Makefile", ".config", "Module.symvers", "include", "scripts", "arch/x86/include", "tools/objtool/objtool",
-    "tools/bpf/resolve_btfids/resolve_btfids",
-)  # fmt: skip
-_MAKEFILES = ("Makefile*", "Kconfig*", "Kbuild*")
-
-
-def release_of(build: Path) -> str:
-    """The release of a kernel's build tree; raises ImageError when it isn't one, or isn't built."""
-    if (build / "source").exists():
-        raise _refusal(f"{build} was built from another directory (O=).", "Make packages of it: make bindeb-pkg.")
-    needed = (
-        "include/config/kernel.release",
-        ".config",
-        "arch/x86/boot/bzImage",
-        "modules.order",
-        "Module.symvers",
-        "scripts/mod/modpost",
-    )
-    missing = [name for name in needed if not (build / name).is_file()]
-    if missing:
-        raise _refusal(
-            f"{build} is no built kernel: {', '.join(missing)} is missing.", "Build it: make bzImage modules."
-        )
-    return (build / needed[0]).read_text(encoding="utf-8").strip()
-
-
-def take_build_tree(build: Path, tree: Path) -> None:
-    """Copy what a guest needs of a kernel's build tree, which is only read."""
-    release = release_of(build)
-    modules, headers = tree / MODULES / release, tree / SOURCES / f"linux-headers-{release}"
-    for name in modules_of(build):
-        target = modules / "kernel" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(build / name, target)
-    (modules / "kernel").mkdir(parents=True, exist_ok=True)
-    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
-        if (build / name).is_file():
-            shutil.copy(build / name, modules / name)
-    shutil.copy(build / "arch/x86/boot/bzImage", modules / "vmlinuz")
-    shutil.copy(build / ".config", modules / "config")
-    _copy_headers(build, headers)
-    (modules / "build").symlink_to(f"/{SOURCES}/{headers.name}")
-    make_readable(tree)
-
-
-def modules_of(build: Path) -> list[str]:
-    """The modules that a build tree has made, by their paths in it; raises ImageError for one that isn't there."""
-    lines = (build / "modules.order").read_text(encoding="utf-8").split()
-    names = [line.removeprefix("kernel/").removesuffix(".o").removesuffix(".ko") + ".ko" for line in lines]
-    missing = [name for name in names if not (build / name).is_file()]
-    if missing:
-        raise _refusal(f"{build} lacks {missing[0]}, which modules.order names.", "Build it: make modules.")
-    return names
-
-
-def _copy_headers(build: Path, headers: Path) -> None:
-    headers.mkdir(parents=True)
-    for name in HEADERS:
-        source, target = build / name, headers / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("*.o", "*.cmd", ".git*"))
-        elif source.is_file():
-            shutil.copy(source, target)
-    for pattern in _MAKEFILES:
-        for path in (build / "arch/x86").rglob(pattern):
-            target = headers / path.relative_to(build)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)

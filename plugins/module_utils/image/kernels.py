@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils.source_text import text_of
 
-from . import downloads, kernel_config, kernel_tree, kernel_word, package_lists, store, userspace
+from . import build_tree, downloads, kernel_config, kernel_tree, kernel_word, package_lists, store, userspace
 from .downloads import Download, OutdatedError
 from .package_lists import Kernel, Package
 from .store import ImageError, Spec
@@ -114,7 +114,7 @@ class Store:
         found = {}
         for suite in suites:
             with store.locked(self.directory, f"lists-{suite}", lambda _: None) as lock:
-                found[suite] = downloads.lists_of(self._job(suite, lock or 0), suite, refresh=refresh)
+                found[suite] = downloads.lists_of(self._job(suite, cast("int", lock)), suite, refresh=refresh)
         return found
 
     def _job(self, key: str, lock: int) -> Download:
@@ -149,7 +149,7 @@ class Store:
         return (self.base / "usr" / "bin" / compiler).exists()
 
     def _key(self, recipe: _Recipe) -> str:
-        texts = [text_of(module) for module in (kernel_tree, kernel_config)]
+        texts = [text_of(module) for module in (kernel_tree, build_tree, kernel_config)]
         described = json.dumps([FORMAT, *recipe.content, *texts])
         return hashlib.sha256(described.encode()).hexdigest()[:16]
 
@@ -158,7 +158,7 @@ class Store:
         with store.locked(self.directory, key, lambda _: None) as lock:
             store.remove_leftovers(self.directory, held=key)
             known = read(self.directory / key)
-            return known or self._make(key, recipe, lock or 0)
+            return known or self._make(key, recipe, cast("int", lock))
 
     def _make(self, key: str, recipe: _Recipe, lock: int) -> Layer:
         """Make it. It appears under its name when it is whole, or not at all."""
@@ -253,12 +253,12 @@ def _of_paths(paths: Sequence[Path]) -> _Recipe:
 
 
 def _of_build_tree(build: Path) -> _Recipe:
-    release = kernel_tree.release_of(build)
-    files = ("arch/x86/boot/bzImage", ".config", "Module.symvers", *kernel_tree.modules_of(build))
+    release = build_tree.release_of(build)
+    files = ("arch/x86/boot/bzImage", ".config", "Module.symvers", *build_tree.modules_of(build))
 
     def fill(job: Download, work: Path, tree: Path, log: BuildLog) -> None:
         log.line(f"vexlab: copying kernel {release} from {build}")
-        kernel_tree.take_build_tree(build, tree)
+        build_tree.take(build, tree)
 
     return _Recipe(str(build), [release, *(store.sha256(build / name) for name in files)], fill, has_debug=True)
 
