@@ -181,5 +181,6 @@ def test_rounds_are_told_in_a_line_each_and_ctrl_c_ends_them(
     waiting.send_signal(signal.SIGINT)
     _, told = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
-    assert told.splitlines() == ["vexlab: not watching any more; the guest stays up", "  → vexlab down takes it down"]
+    end = ["vexlab: not watching any more; the guest stays up", "  → vexlab down takes it down"]
+    assert [line for line in told.splitlines() if "failed: super.c: " not in line] == end
     assert (tmp_path / "signs").read_text() == "failed\n"
