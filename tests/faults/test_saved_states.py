@@ -23,22 +23,23 @@ def test_fault(suffer: Callable[[Fault], None], fault: Fault) -> None:
 def own_cache(site: Site) -> None:
     """The images of the cache and their states as a CI restores them: other inodes, other times, no holes."""
     site.vexlab("image", "build")
-    images = Path(site.vexlab.environment["XDG_CACHE_HOME"]) / "vexlab" / "images"
     assert site.up().code == 0  # so that there is a state to copy
     image = str(site.vexlab.record()["parameters"]["image"])
     own = site.home / "cache" / "vexlab" / "images"
     own.mkdir(parents=True)
     subprocess.run(["cp", "--archive", "--link", image, str(own)], check=True)
+    used = Path(site.vexlab.record()["saved_state"])
     copy = own / Path(image).name / "warm"
     subprocess.run(["rm", "-r", str(copy)], check=True)
-    subprocess.run(["cp", "-r", "--sparse=never", f"{images / Path(image).name}/warm", str(copy)], check=True)
+    copy.mkdir()
+    subprocess.run(["cp", "-r", "--sparse=never", str(used), str(copy)], check=True)
     site.vexlab.environment["XDG_CACHE_HOME"] = str(site.home / "cache")
 
 
 def state(site: Site) -> Path:
-    """The directory of the state that the lab's last guest came from."""
-    name = Path(site.vexlab.record()["saved_state"])
-    return site.home / "cache" / name.relative_to(name.parents[4])
+    """The directory of the state that the lab's guests come from; the cache has no other one."""
+    [manifest] = (site.home / "cache").glob("vexlab/images/*/warm/*/manifest.json")
+    return manifest.parent
 
 
 def copied(site: Site) -> Done:
