@@ -43,7 +43,7 @@ def before(source: Path) -> str:
 @pytest.fixture(scope="module")
 def first(vexlab: Vexlab, source: Path, before: str) -> Done:
     assert before
-    return vexlab("up", "--source", str(source), "--json")
+    return vexlab.as_usual()("up", "--source", str(source), "--json")
 
 
 def test_wheel_holds_the_content(wheel: Path) -> None:

@@ -59,10 +59,14 @@ class Answer(Struct, frozen=True):
 
 
 def most(contract: dict[str, Any]) -> int:
-    """How many guests can be at work at once: as many as this machine has CPUs, and memory for."""
+    """How many guests can be at work at once: as many as this machine has CPUs for, and memory.
+
+    Guests with more CPUs than there are wait for each other: two of two emulated ones, on two, take as long at once as
+    one after the other, and two with one CPU each half of that.
+    """
     memory = Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1].split()[0]
     room = int(memory) // 1024 // (int(contract["vexlab_memory_mb"]) + MEMORY_BESIDE)
-    return max(1, min(os.cpu_count() or 1, room))
+    return max(1, min((os.cpu_count() or 1) // int(contract["vexlab_cpus"]), room))
 
 
 def end_left(lab: Lab, log: Path) -> None:
