@@ -63,6 +63,7 @@ def test_verdicts_are_those_of_the_run_that_was_checked(vexlab: Vexlab, first: D
     assert second.verdicts() == first.verdicts()
     assert {second.verdicts()[stage] for stage in STAGES} == {"passed"}
     assert second.document["run"] == first.document["run"]
+    assert second.document["guest"]["ssh_port"] == vexlab.record("two")["port"] != vexlab.record("one")["port"]
     assert f"the verdicts are those of run {first.document['run']}" in second.stderr
     assert [path.name for path in vexlab.runs.iterdir() if path.is_dir()] == [first.document["run"]]
 

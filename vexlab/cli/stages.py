@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from vexlab.cli import completion
 from vexlab.cli.common import (
@@ -30,7 +31,7 @@ from vexlab.errors import UsageProblem, VexlabError
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
 from vexlab.results.model import Run
-from vexlab.run import checked_before, forks, up_to_date
+from vexlab.run import checked_before, forks, run_facts, up_to_date
 from vexlab.run import control as controls
 from vexlab.run.control import Control
 from vexlab.run.selection import Selection
@@ -68,7 +69,10 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: int) ->
 
 
 def _checked_before(order: Order, stages: tuple[str, ...]) -> Run | None:
-    """The run that passed with the same inputs on this machine, in a lab whose guest now goes on from there."""
+    """The run that passed with the same inputs on this machine, in a lab whose guest now goes on from there.
+
+    Of the guest it says what this one is.
+    """
     if order.lab.is_up() or not order.settings.contract["vexlab_warm"]:
         return None
     applicable = tuple(stage_list.applicable(stages, order.settings.contract))
@@ -76,7 +80,9 @@ def _checked_before(order: Order, stages: tuple[str, ...]) -> Run | None:
     if before is None:
         return None
     say_what(order)
-    return before.run if go_on(order, before) else None
+    if not go_on(order, before):
+        return None
+    return replace(before.run, guest=run_facts.guest_of(order.lab, order.settings))
 
 
 def _show_earlier(order: Order, run: Run, why: str) -> None:
