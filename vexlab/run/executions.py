@@ -112,7 +112,7 @@ class Executions:
     def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:
         """Execute a plan; returns what kept its first stage from beginning."""
         directory.mkdir(mode=0o700, exist_ok=True)
-        if plan.fresh:
+        if plan.fresh and self._lab.is_up():
             try:
                 end_guest(self._lab, "stopped", directory / "ansible.log")
             except Interrupted:
