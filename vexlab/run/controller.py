@@ -176,10 +176,11 @@ class RunController:
         """Execute what is left for this lab's guest, and what the stages beside it did not come to."""
         if not self._forks.stages and self._beside:  # the guest could not be saved
             self._beside = ()
-        here = [name for name in self._selected if name not in self._beside]
-        if self._executions.go_on(here) is None and self._beside:
+        problem = self._executions.go_on([name for name in self._selected if name not in self._beside])
+        if self._beside:
             self._forks.wait(self._progress)
-            self._executions.go_on(self._selected, self._forks.results())
+            if problem is None:
+                self._executions.go_on(self._selected, self._forks.results())
 
     def _machine_failed(self) -> VexlabError | None:
         """What this machine failed with, which says nothing about the filesystem."""
