@@ -68,6 +68,12 @@ def test_verdicts_are_those_of_the_run_that_was_checked(vexlab: Vexlab, first: D
     assert [path.name for path in vexlab.runs.iterdir() if path.is_dir()] == [first.document["run"]]
 
 
+def test_what_is_told_of_the_new_lab_is_of_that_run(vexlab: Vexlab, first: Done, second: Done) -> None:
+    told = {lab["lab"]: lab["run"]["run"] for lab in vexlab("status", "--json").document}
+    assert told == dict.fromkeys(("one", "two"), first.document["run"])
+    assert first.document["run"] in vexlab("report", "--name", "two").stdout
+
+
 def test_the_new_guest_is_nobody_else(vexlab: Vexlab, second: Done) -> None:
     asked = {lab: ssh(vexlab, lab, "hostname; cat /etc/machine-id; head -c 16 /dev/urandom | od -An -tx8") for lab in
              ("one", "two")}  # fmt: skip

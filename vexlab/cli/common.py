@@ -27,7 +27,7 @@ from vexlab.report.text import _clean
 from vexlab.results import archive, model, results_file
 from vexlab.results.archive import Unreadable
 from vexlab.results.model import Run, Verdict
-from vexlab.run import forks, plain_playbooks, scratch
+from vexlab.run import forks, plain_playbooks, scratch, up_to_date
 
 stderr, stdout = screen.stderr, screen.stdout
 WHILE_IT_RUNS = 2  # how often -v is given to see Ansible's output at once
@@ -215,10 +215,22 @@ def chosen_run(name: str | None, lab: str | None) -> Run:
     """
     if name is not None:
         return results_file.read(archive.find(name) / archive.RESULTS)
-    run, unreadable = archive.last(lab)
-    name_unreadable(unreadable)
+    run = last_run(lab)
     if run is None:
         raise archive.no_run(lab)
+    return run
+
+
+def last_run(lab: str | None) -> Run | None:
+    """The last run of a lab, or of all; of a lab that went on from a checkpoint, the run whose verdicts it has.
+
+    Newer ones that can't be read are named.
+    """
+    if lab is not None and (name := up_to_date.run_of(labs.find(lab))):
+        with contextlib.suppress(VexlabError):  # it was removed meanwhile
+            return results_file.read(archive.find(name) / archive.RESULTS)
+    run, unreadable = archive.last(lab)
+    name_unreadable(unreadable)
     return run
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vexlab.cli import completion
-from vexlab.cli.common import existing, json_option, name_unreadable, stderr, stdout, verdict_table
+from vexlab.cli.common import existing, json_option, last_run, stderr, stdout, verdict_table
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report.screen import Screen
@@ -45,8 +45,7 @@ def _status(lab: Lab) -> dict[str, Any]:
             "memory_mb": record["parameters"]["memory_mb"], "cpus": record["parameters"]["cpus"],
             "ssh_port": record.get("port"), "share": record["source"], **labs.process_facts(pid),
         }  # fmt: skip
-    run, unreadable = archive.last(lab.name)
-    name_unreadable(unreadable)
+    run = last_run(lab.name)
     return document | {"run": results_file.to_document(run) if run is not None else None}
 
 
