@@ -68,8 +68,7 @@ def unpack(debs: Sequence[Path], tree: Path) -> None:
                  "--wildcards", "--exclude=./usr/share", "--exclude=./etc", "--exclude=./usr/lib/debug"],
                 stdin=packed.stdout, capture_output=True, text=True, check=False,
             )  # fmt: skip
-            assert packed.stderr is not None
-            complaint = packed.stderr.read().decode(errors="replace")
+            complaint = packed.stderr.read().decode(errors="replace") if packed.stderr else ""
         if "No space left" in done.stderr:
             raise ImageError(f"The disk is full: {deb.name} can't be unpacked to {tree}.", "Free some space there.")
         if packed.returncode or done.returncode:

@@ -178,7 +178,8 @@ class Store:
                 f"The kernel can't be kept in {self.directory}: {problem}.", "Free some space there."
             ) from problem
         made = read(self.directory / key)
-        assert made is not None
+        if made is None:
+            raise ImageError(f"The kernel in {self.directory / key} is gone.", "Is somebody removing the cache?")
         return dataclasses.replace(made, fresh=True)
 
     def _finish(self, work: Path, recipe: _Recipe, log: BuildLog) -> None:
