@@ -72,8 +72,8 @@ class BareGuest:
             self.lab, self.bench.image, self.identity, self.accelerator, port=port, memory=memory
         )
         command += ["-pidfile", str(self.lab.pid_file), "-monitor", "stdio"]
-        login = ["ssh", *ssh.ssh_options(self.lab, self.identity), "-i", str(self.lab.key), "-p", str(port)]
-        for name, words in (("qemu", command), ("ssh", [*login, "root@127.0.0.1"])):
+        login = ssh.login_command(self.lab, self.identity, port)
+        for name, words in (("qemu", command), ("ssh", login)):
             path = self.directory / name
             path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
             path.chmod(0o700)

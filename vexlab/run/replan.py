@@ -108,9 +108,7 @@ def rerun_plan(specs: Sequence[StageSpec], stage: str, check: str, *, fresh: boo
 
 def from_checkpoint(specs: Sequence[StageSpec], plan: Plan, checkpoint: str) -> Plan | None:
     """The same on a guest that goes on from a checkpoint, where it has all that the plan stands on; None elsewhere."""
-    names = [spec.name for spec in specs]
-    since = next((names.index(spec.name) for spec in specs if spec.checkpoint), len(names))
-    if not checkpoint or not plan.fresh or any(names.index(name) < since for name in plan.judged):
+    if not checkpoint or not plan.fresh or not set(plan.judged).issubset(_since_checkpoint(specs)):
         return None
     return dataclasses.replace(plan, applied=(), apply=False, checkpoint=checkpoint, goes_on=True)
 
@@ -120,12 +118,15 @@ def beside(specs: Sequence[StageSpec], selected: Sequence[str], jobs: int) -> tu
 
     They need no more than what is there when the guest is saved, which is while an earlier one goes on.
     """
-    names = [spec.name for spec in specs]
-    at = next((spec.name for spec in specs if spec.checkpoint), "")
-    if at not in selected:
-        return ()
-    later = [name for name in selected if names.index(name) > names.index(at)]
-    return tuple(later[: max(0, jobs - 1)])
+    at, *later = _since_checkpoint(specs) or [""]
+    found = [name for name in selected if name in later] if at in selected else []
+    return tuple(found[: max(0, jobs - 1)])
+
+
+def _since_checkpoint(specs: Sequence[StageSpec]) -> list[str]:
+    """The stage at which the guest is saved, and those after it; none where it isn't saved at all."""
+    at = next((number for number, spec in enumerate(specs) if spec.checkpoint), len(specs))
+    return [spec.name for spec in specs[at:]]
 
 
 def needed(specs: Sequence[StageSpec], names: Iterable[str]) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from typing import Any
 from . import fingerprint, qemu, warm
 from .lab import GuestError, Lab
 from .process import lasting_environment, open_guest_process, qmp_command, wait_for_end
-from .saved_state import FILES, State, StateError, copy_data, locked, read_manifest, save_devices, write_manifest
-from .ssh import converse, ssh_options
+from .saved_state import FILES, State, StateError, copy_data, locked, save_devices, whole, write_manifest
+from .ssh import converse, login_command
 
 DIRECTORY = "checkpoints"
 KEPT = 4  # of the checkpoints of an image, the ones that were used last
@@ -45,10 +45,9 @@ def find(lab: Lab, image: Path, version: str, chosen: str) -> State | None:
     if not directory.is_dir():
         return None
     with contextlib.suppress(OSError), locked(directory.with_name(f"{directory.name}.lock")):
-        files = read_manifest(directory)["files"]
-        if files and fingerprint.are_the_same(directory, files):
+        if state := whole(directory):
             os.utime(directory)  # it is not the next one to go
-            return State(directory, False, files)
+            return state
         shutil.rmtree(directory)
     return None
 
@@ -79,8 +78,7 @@ def save(lab: Lab) -> dict[str, Any]:
     try:
         directory.parent.mkdir(exist_ok=True)
         with locked(directory.with_name(f"{directory.name}.lock")):
-            files = read_manifest(directory)["files"]
-            if files and fingerprint.are_the_same(directory, files):
+            if whole(directory):
                 return {"changed": False, "reason": "it is there", "checkpoint": str(directory)}
             stopped = _save(lab, record, image, directory)
         _prune(directory)
@@ -138,13 +136,15 @@ def _open_memory(pid: int) -> Iterator[Any]:
 
 
 def _have_it_listen(lab: Lab, record: dict[str, Any]) -> None:
-    """Wake the service in the guest that takes the lab's words."""
-    options = [*ssh_options(lab, record["uuid"]), "-i", str(lab.key), "-p", str(record["port"])]
-    done = subprocess.run(
-        ["ssh", *options, "root@127.0.0.1", "systemctl kill --signal=USR1 --kill-whom=main vexlab-provision.service"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=HOLD_SECONDS,
-        env=lasting_environment(),
-    )  # fmt: skip
+    """Wake the service in the guest that takes the lab's words; raises StateError."""
+    wake = "systemctl kill --signal=USR1 --kill-whom=main vexlab-provision.service"
+    try:
+        done = subprocess.run(
+            [*login_command(lab, record["uuid"], record["port"]), wake], stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=HOLD_SECONDS, env=lasting_environment(),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as problem:
+        raise StateError(f"it did not answer within {HOLD_SECONDS:.0f} s") from problem
     if done.returncode:
         raise StateError(f"it could not be told to wait: {done.stderr.strip()}")
 

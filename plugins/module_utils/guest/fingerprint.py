@@ -11,12 +11,11 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 BLOCK = 1 << 20
-ZEROS = bytes(BLOCK)
 SEEN = "verified"  # file beside those that were read, which says when
 
 
@@ -24,19 +23,25 @@ def fingerprint(path: Path) -> str:
     """sha256 of a file's size and of its blocks that aren't zeros, so that a hole and zeros are the same."""
     total = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        size, offset = os.fstat(file.fileno()).st_size, 0
-        total.update(f"{size}\n".encode())
-        while offset < size:
-            try:
-                offset = os.lseek(file.fileno(), offset, os.SEEK_DATA) // BLOCK * BLOCK
-            except OSError:
-                break  # nothing but a hole is left
-            block = os.pread(file.fileno(), BLOCK, offset)
-            if block != ZEROS[: len(block)]:
-                total.update(f"{offset}\n".encode())
-                total.update(block)
-            offset += BLOCK
+        total.update(f"{os.fstat(file.fileno()).st_size}\n".encode())
+        for offset, block in blocks(file, BLOCK):
+            total.update(f"{offset}\n".encode())
+            total.update(block)
     return total.hexdigest()
+
+
+def blocks(file: IO[bytes], length: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the blocks of so many bytes of a file that aren't zeros, each behind its offset; holes aren't read."""
+    size, offset, zeros = os.fstat(file.fileno()).st_size, 0, bytes(length)
+    while offset < size:
+        try:
+            offset = os.lseek(file.fileno(), offset, os.SEEK_DATA) // length * length
+        except OSError:
+            break  # nothing but a hole is left
+        block = os.pread(file.fileno(), length, offset)
+        if block != zeros[: len(block)]:
+            yield offset, block
+        offset += length
 
 
 def fingerprints(directory: Path, names: Iterable[str]) -> dict[str, str]:

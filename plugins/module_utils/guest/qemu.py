@@ -99,22 +99,23 @@ def _threads_are_safe() -> bool:
 
 def make_overlay(overlay: Path, backing_file: Path) -> None:
     """An empty qcow2 over a backing file, which is never written."""
-    made = subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(backing_file), str(overlay)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if made.returncode:
-        raise GuestError(f"the overlay can't be made: {made.stderr.strip()}", f"is there space in {overlay.parent}?")
+    _put("create", overlay, backing_file, "made")
 
 
 def move_overlay(overlay: Path, backing_file: Path) -> None:
     """Have an overlay stand on another backing file, further down or elsewhere; it shows the same as before."""
+    _put("rebase", overlay, backing_file, "moved")
+
+
+def _put(command: str, overlay: Path, backing_file: Path, done_to_it: str) -> None:
+    """Have qemu-img put an overlay on a backing file; raises GuestError, which says what was not done to it."""
     done = subprocess.run(
-        ["qemu-img", "rebase", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(backing_file), str(overlay)],
+        ["qemu-img", command, "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(backing_file), str(overlay)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise GuestError(f"the overlay can't be moved: {done.stderr.strip()}", f"is there space in {overlay.parent}?")
+        problem = f"the overlay can't be {done_to_it}: {done.stderr.strip()}"
+        raise GuestError(problem, f"is there space in {overlay.parent}?")
 
 
 def confined() -> list[str]:

@@ -34,7 +34,6 @@ MANIFEST = "manifest.json"
 SAVE_SECONDS = 120.0
 RESTORE_SECONDS = 60.0
 BLOCK = 1 << 16  # bytes of memory that are all zeros or not
-ZEROS = bytes(BLOCK)
 # How a QEMU ends by itself over a state that it can't take. Another signal came from outside.
 CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGFPE, signal.SIGILL)
 REFUSAL = "load of migration failed"
@@ -122,6 +121,12 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return {"problem": "", "files": {}}
 
 
+def whole(directory: Path) -> State | None:
+    """The state that was saved in a directory, if its files are what they were."""
+    files = read_manifest(directory)["files"]
+    return State(directory, False, files) if files and fingerprint.are_the_same(directory, files) else None
+
+
 def write_manifest(directory: Path, files: dict[str, str], problem: str = "") -> None:
     """The last file of a state: a directory without it is none."""
     temporary = directory / f"{MANIFEST}.new"
@@ -147,17 +152,9 @@ def save_devices(control: Path, stream_socket: Path, devices: Path) -> None:
 
 def copy_data(source: IO[bytes], target: IO[bytes]) -> None:
     """Copy a file; what is a hole in it, or zeros, is a hole in the copy."""
-    size, offset = os.fstat(source.fileno()).st_size, 0
-    target.truncate(size)
-    while offset < size:
-        try:
-            offset = os.lseek(source.fileno(), offset, os.SEEK_DATA) // BLOCK * BLOCK
-        except OSError:
-            break  # nothing but a hole is left
-        block = os.pread(source.fileno(), BLOCK, offset)
-        if block != ZEROS[: len(block)]:
-            os.pwrite(target.fileno(), block, offset)
-        offset += BLOCK
+    target.truncate(os.fstat(source.fileno()).st_size)
+    for offset, block in fingerprint.blocks(source, BLOCK):
+        os.pwrite(target.fileno(), block, offset)
 
 
 # The memory is in its file already, so only the devices go through the stream.

@@ -94,9 +94,14 @@ def ssh_options(lab: Lab, identity: str) -> list[str]:
     ]  # fmt: skip
 
 
+def login_command(lab: Lab, identity: str, port: int) -> list[str]:
+    """The command that logs in to the guest; what it is to do there comes behind."""
+    return ["ssh", *ssh_options(lab, identity), "-i", str(lab.key), "-p", str(port), "root@127.0.0.1"]
+
+
 def wait_for_login(lab: Lab, identity: str, port: int, deadline: float, alive: Callable[[], bool]) -> None:
     """Log in until it works, or the deadline (time.monotonic) passes; the connection stays, for all that comes."""
-    command = ["ssh", *ssh_options(lab, identity), "-i", str(lab.key), "-p", str(port), "root@127.0.0.1", "true"]
+    command = [*login_command(lab, identity, port), "true"]
     said = ""
     while time.monotonic() < deadline:
         see_that_it_lives(lab, alive)
@@ -122,9 +127,8 @@ def wait_for_disks(lab: Lab, identity: str, port: int) -> None:
     """Until the guest has found each of its disks, which it is told of while it runs."""
     links = [f"/dev/disk/by-id/virtio-{disk['serial']}" for disk in lab.inputs["disks"]]
     script = f"for disk in {shlex.join(links)}; do until [ -b $disk ]; do sleep 0.1; done; done"
-    command = ["ssh", *ssh_options(lab, identity), "-i", str(lab.key), "-p", str(port), "root@127.0.0.1"]
     found = subprocess.run(
-        [*command, f"timeout {DISKS_SECONDS} sh -c {shlex.quote(script)}"],
+        [*login_command(lab, identity, port), f"timeout {DISKS_SECONDS} sh -c {shlex.quote(script)}"],
         stdin=subprocess.DEVNULL, capture_output=True, check=False, env=lasting_environment(),
     )  # fmt: skip
     if found.returncode:

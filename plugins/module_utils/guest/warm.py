@@ -14,7 +14,7 @@ from . import fingerprint, qemu
 from .lab import GuestError, Lab
 from .private import private_directory
 from .process import qmp_command
-from .saved_state import FILES, FORMAT, State, StateError, locked, read_manifest, save_devices, write_manifest
+from .saved_state import FILES, FORMAT, State, StateError, locked, read_manifest, save_devices, whole, write_manifest
 from .ssh import converse
 
 NOBODY = "00000000-0000-0000-0000-000000000000"  # UUID of a guest that is nobody's yet
@@ -58,12 +58,9 @@ def find_or_save(lab: Lab, image: Path, version: str, chosen: str) -> State:
         base.mkdir(exist_ok=True)
         with locked(base / f"{name}.lock"):
             directory = base / name
-            manifest = read_manifest(directory)
-            if manifest["problem"]:
-                raise StateError(f"{manifest['problem']}; it was tried when this image was first used")
-            if manifest["files"] and fingerprint.are_the_same(directory, manifest["files"]):
-                return State(directory, False, manifest["files"])
-            return State(directory, True, _save(lab, image, chosen, directory))
+            if problem := read_manifest(directory)["problem"]:
+                raise StateError(f"{problem}; it was tried when this image was first used")
+            return whole(directory) or State(directory, True, _save(lab, image, chosen, directory))
     except OSError as problem:
         raise StateError(f"the state of a booted guest can't be kept in {base}: {problem}") from problem
 
