@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ STAGES = ("structure", "build", "load", "mkfs", "mount")
 
 @pytest.fixture(scope="module")
 def target(vexlab: Vexlab) -> Path:
-    """The bundled filesystem, claiming little, under a name that no other test has."""
+    """The bundled filesystem, claiming little, in a tree that nobody has saved a guest of."""
     source = vexlab.home / "source"
     shutil.copytree(VEXFS, source)
+    (source / "tree").write_text(f"{uuid.uuid4()}\n")
     path = vexlab.home / "target.yml"
     path.write_text(yaml.safe_dump(small_target(source) | {"vexlab_target_name": "checkpoints"}))
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,14 +27,18 @@ def checkpoints(site: Site) -> Path:
     return found
 
 
+def another_tree(site: Site) -> None:
+    """Make the source one that nobody has saved a guest of; what is saved stays beside the image for later runs."""
+    (site.source / "kernel" / "new").write_text(f"{uuid.uuid4()}\n")
+
+
 def killed(site: Site) -> Done:
     """Kill vexlab while the guest is stopped to be saved: a `cp` that doesn't end sees to it that it is."""
     programs = site.home / "slow"
     programs.mkdir(exist_ok=True)
     (programs / "cp").write_text("#!/bin/sh\nexec sleep 600\n")
     (programs / "cp").chmod(0o755)
-    # Another tree is another checkpoint, which isn't there yet.
-    (site.source / "kernel" / "new").write_text("")
+    another_tree(site)
     before = site.vexlab.environment["PATH"]
     site.vexlab.environment["PATH"] = f"{programs}{os.pathsep}{before}"
     try:
@@ -55,7 +60,7 @@ def is_stopped(site: Site) -> bool:
 
 def no_room(site: Site) -> Done:
     """A small filesystem where checkpoints are kept."""
-    (site.source / "kernel" / "new").write_text("")
+    another_tree(site)
     with small_disk(checkpoints(site), 16):
         return site.up("--clean")
 
