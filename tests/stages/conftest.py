@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from vexlab.config.check_names import short_name
 from vexlab.guest.inside import images
-from vexlab.guest.testing import choice, kernel_log, known_failures, on_device, renewal, target_checks
+from vexlab.guest.testing import choice, failed_images, kernel_log, known_failures, on_device, renewal, target_checks
 from vexlab.guest.testing.corruptible import Corruptible
+from vexlab.guest.testing.failed_images import FailedImages
 from vexlab.guest.testing.guest import Guest, guest_of, started_guest
 from vexlab.guest.testing.inventory import host_variables
 from vexlab.guest.testing.recorder import PLUGIN, Recorder, recorder_of
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     directory: Path = config.getoption("--run-directory") / "stages" / config.getoption("--stage")
     directory.mkdir(parents=True, exist_ok=True)
     config.pluginmanager.register(Recorder(directory / "checks.jsonl", config), PLUGIN)
+    config.pluginmanager.register(FailedImages(config, directory), failed_images.PLUGIN)
     config.pluginmanager.register(Renewal(lambda: started_guest(config)), renewal.PLUGIN)
 
 

@@ -143,6 +143,14 @@ class Lab:
         key = ["-i", entry["ansible_ssh_private_key_file"], "-p", str(entry["ansible_port"])]
         return ["ssh", *options, *key, where, *arguments]
 
+    def look_command(self, script: str) -> list[str]:
+        """The command that has the guest run a script, over a connection that ends with it; raises GuestProblem.
+
+        One that became the master of later connections would stay, and hold the pipes open.
+        """
+        ssh, *rest = self.ssh_command((script,))
+        return [ssh, "-o", "ControlMaster=no", *rest]
+
     def full_disk(self, directories: Sequence[str]) -> str:
         """The first of these directories of the guest in which a MiB can't be written; those not there don't count.
 
@@ -156,9 +164,7 @@ class Lab:
                     if [ "$full" ]; then echo "$directory"; fi
                 fi
             done"""
-        ssh, *rest = self.ssh_command((script if directories else "true",))
-        # One that became the master of later connections would stay, and hold the pipes open.
-        command = [ssh, "-o", "ControlMaster=no", *rest]
+        command = self.look_command(script if directories else "true")
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False

@@ -8,6 +8,8 @@ from pathlib import Path
 from queue import Empty
 from typing import IO, Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils import image_copy
+
 from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError, write_problem
 from vexlab.guest import console_log, forensics
@@ -253,9 +255,23 @@ class PlaybookRun:
             )  # fmt: skip
             explained = forensics.collect(scene, death, memory=bool(contract["vexlab_vmcore"]))
             self._state = tracker.explained(self._state, explained)
+        elif death is None:
+            self._keep_image()
         self._happened(RunEnded(time.monotonic()))
         if death is not None and began and (self._state.after or not self._state.charged):
             self._show_stage(self._state.victim)
         console = self._lab.directory / "console.log"
         if console.is_file():
             console_log.copy(console, self.directory / "console.log")
+
+    def _keep_image(self) -> None:
+        """Keep the lab's own filesystem where the role of a stage failed on it; what checks fail on, they keep."""
+        contract = self._settings.contract
+        failed = [
+            name for name, stage in self._state.stages.items() if stage.role_ok is False and name in image_copy.OF_LAB
+        ]
+        if failed and contract["vexlab_device_kind"] == "block" and self._lab.is_up():
+            image = f"{contract['vexlab_work_directory']}/device.img"
+            directory = StageRecord(self.directory, failed[0]).directory
+            directory.mkdir(parents=True, exist_ok=True)
+            image_copy.keep(self._lab.look_command(image_copy.packing(image)), directory / f"device{image_copy.SUFFIX}")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils import image_copy
+
 from vexlab.config import atomic_file, source_tree, stage_list
 from vexlab.config.settings import Settings
 from vexlab.errors import VexlabError
@@ -112,7 +114,7 @@ def evidence_of(executions: Sequence[Path], directory: Path, *, finished: bool) 
         named = [place / name for name in logs.OF_AN_EXECUTION.values()]
         paths = {path.stem: path for path in named if path.is_file()}
         paths |= {f"kernel log of {path.parent.name}": path for path in _of_stages(place, "kernel.log")}
-        kept = [path for name in forensics.KEPT for path in _of_stages(place, name)]
+        kept = [path for name in (*forensics.KEPT, f"*{image_copy.SUFFIX}") for path in _of_stages(place, name)]
         paths |= {f"{path.name} of {path.parent.name}": path for path in kept}
         found |= {f"{name}{of}": str(path.relative_to(directory)) for name, path in paths.items()}
     return found

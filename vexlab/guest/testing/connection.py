@@ -66,14 +66,11 @@ class Agent:
     def __init__(self, variables: dict[str, Any]) -> None:
         """Start it over ssh, the way the inventory says; with sudo for a user who isn't root."""
         python = variables.get("ansible_python_interpreter", "/usr/bin/python3")
-        sudo = [] if variables.get("ansible_user", "root") == "root" else ["sudo", "-n"]
         self._process = subprocess.Popen(
-            [*ssh_command(variables), shlex.join([*sudo, python, "-c", text_of(agent)])],
+            [*ssh_command(variables), shlex.join([*sudo(variables), python, "-c", text_of(agent)])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        # A connection that became the master of later ones would stay, and hold the pipes open.
-        ssh, *reach = ssh_command(variables)
-        self._look = [ssh, "-o", "ControlMaster=no", *reach, shlex.join([*sudo, "dmesg"])]
+        self._look = look_command(variables, "dmesg")
         try:
             self._number = int(self._read(START_SECONDS)["ready"])
         except (OSError, LostError):
@@ -154,6 +151,20 @@ def killed(process: int, lines: list[str]) -> str:
     who = "the process in the guest that runs the checks"
     line = next((line for line in kernel_log.out_of_memory(lines) if f" process {process} " in line), None)
     return f"{who} was killed: the guest ran out of memory: {line}" if line else f"{who} was killed by somebody"
+
+
+def sudo(variables: dict[str, Any]) -> list[str]:
+    """What comes before a command that root has to run; nothing for root."""
+    return [] if variables.get("ansible_user", "root") == "root" else ["sudo", "-n"]
+
+
+def look_command(variables: dict[str, Any], script: str) -> list[str]:
+    """The command that has root of a host run a script, over a connection that ends with it.
+
+    One that became the master of later connections would stay, and hold the pipes open.
+    """
+    ssh, *reach = ssh_command(variables)
+    return [ssh, "-o", "ControlMaster=no", *reach, shlex.join([*sudo(variables), "sh", "-c", script])]
 
 
 def ssh_command(variables: dict[str, Any]) -> list[str]:

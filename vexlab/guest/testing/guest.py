@@ -47,7 +47,7 @@ class Guest:
 
     def __init__(self, variables: dict[str, Any]) -> None:
         """Take the variables of the host, as the inventory has them; nothing is started before the first command."""
-        self._variables = variables
+        self.variables = variables
         self._agent: Agent | None = None
         self._is_ours = True
         self._over: UnusableError | None = None
@@ -126,7 +126,7 @@ class Guest:
 
     def _started(self) -> Agent:
         try:
-            return Agent(self._variables)
+            return Agent(self.variables)
         except TimeoutError as problem:
             raise HungError(str(problem)) from None
         except ConnectionError as problem:
