@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ROOT, Done, Vexlab, edit
+from tests.e2e.harness import ROOT, Done, Vexlab, edit, wait_until
 from tests.mutants.catalogue import Mutant
 from tests.unit.made_histories import git
 
@@ -19,6 +21,7 @@ MUTANT = Mutant(
     "nodev-whole-seconds", "Times are kept to the second.", "mount", "failed", "edges.edge[times]", example="nodev"
 )
 NEWEST = 8
+WORDS = ("--target", str(MUTANT.target), "--check", f"{MUTANT.stage}/{MUTANT.check}", "--builder", "sandbox")
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +47,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(vexlab: Vexlab, tree: Path) -> Done:
-    check = f"{MUTANT.stage}/{MUTANT.check}"
-    words = ("--target", str(MUTANT.target), "--source", str(tree), "--check", check, "--builder", "sandbox")
-    return vexlab("bisect", "--good", f"main~{NEWEST - 1}", "--json", "-o", "found.tar.zst", *words)
+    words = ("--json", "-o", "found.tar.zst", "--source", str(tree), *WORDS)
+    return vexlab("bisect", "--good", f"main~{NEWEST - 1}", *words)
 
 
 def test_commit_of_the_mutant_is_found(found: Done, tree: Path) -> None:
@@ -80,3 +82,17 @@ def test_nothing_is_left(found: Done, vexlab: Vexlab, tree: Path) -> None:
     assert git(tree, "status", "--porcelain") == ""
     assert git(tree, "symbolic-ref", "HEAD") == "refs/heads/main"
     assert not (tree / ".git" / "worktrees").exists()
+
+
+def test_ctrl_c_in_a_search_leaves_nothing(found: Done, vexlab: Vexlab, tree: Path) -> None:
+    """Neither a guest, nor a lab, nor a word in the person's repository; and the next search is not held up."""
+    before = set(vexlab.runs.iterdir())
+    process = vexlab.start("bisect", "--good", f"main~{NEWEST - 1}", *WORDS, "--source", str(tree))
+    wait_until(lambda: any((run / "stages" / "load").is_dir() for run in set(vexlab.runs.iterdir()) - before), process)
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: the whole group gets it
+    done = vexlab.finish(process, patience=120)
+    assert done.code == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    test_nothing_is_left(found, vexlab, tree)
+    again = vexlab("bisect", "--good", "main", *WORDS, "--source", str(tree))  # refused before anything is built
+    assert again.code == 2, again.stderr

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.e2e.harness import Done, Vexlab, edit
+from tests.e2e.harness import ROOT, Done, Vexlab, edit
 
 pytestmark = pytest.mark.thorough
+
+TARGET = yaml.safe_load((ROOT / "examples" / "targets" / "vexfs.yml").read_text())
 
 FAULT = "	if (attr->ia_valid & ATTR_MODE)\n		attr->ia_valid &= ~ATTR_CTIME;\n"
 CHECK = "mount/times.change_moves_the_change_time[chmod(2)]"
@@ -66,6 +69,20 @@ def test_only_the_check_fails(failed: Done) -> None:
     assert failed.code == 1, failed.stderr
     wrong = [check["name"] for check in failed.stage("mount")["checks"] if check["verdict"] == "failed"]
     assert [f"mount/{name}" for name in wrong] == [CHECK]
+
+
+def test_image_that_it_failed_on_travels_along(failed: Done, vexlab: Vexlab, bundle: Path) -> None:
+    """Of the check's own filesystem, as large as the target has it, with the magic of the format."""
+    [name] = [path for path in failed.document["evidence"].values() if path.endswith(".img")]
+    image = vexlab.runs / failed.document["run"] / name
+    listed = subprocess.run(
+        ["tar", "--zstd", "-tf", str(bundle)], capture_output=True, text=True, check=True
+    ).stdout.split()  # fmt: skip
+    assert f"run/{name}" in listed
+    assert image.stat().st_size == TARGET["vexlab_device_size_mb"] << 20
+    assert image.stat().st_blocks * 512 < image.stat().st_size // 2
+    offset, magic = TARGET["vexlab_superblock_magic_offset"], bytes.fromhex(TARGET["vexlab_superblock_magic"])
+    assert image.read_bytes()[offset : offset + len(magic)] == magic
 
 
 def test_it_comes_out_the_same_in_another_home(replayed: Done, failed: Done) -> None:

@@ -141,7 +141,8 @@ class TestStagesBesideEachOther:
     WORDS = ("--quick", "--jobs", "3", "--name", "jobs")
 
     @pytest.fixture(scope="class")
-    def broken(self, vexlab: Vexlab, target: Path) -> Iterator[Path]:
+    @classmethod
+    def broken(cls, vexlab: Vexlab, target: Path) -> Iterator[Path]:
         """A filesystem that mounts a version of the format that nobody knows; only stage errors sees it."""
         path = vexlab.home / "source" / "kernel" / "super.c"
         before = edit(path, "	if (version != VEXFS_VERSION)\n", "	if (0)\n")
@@ -149,8 +150,9 @@ class TestStagesBesideEachOther:
         path.write_text(before)
 
     @pytest.fixture(scope="class")
-    def done(self, vexlab: Vexlab, broken: Path) -> Done:
-        return vexlab("test", "--target", str(broken), *self.WORDS, "--json")
+    @classmethod
+    def done(cls, vexlab: Vexlab, broken: Path) -> Done:
+        return vexlab("test", "--target", str(broken), *cls.WORDS, "--json")
 
     def test_each_stage_has_its_verdict(self, done: Done) -> None:
         assert done.code == 1, done.stderr
