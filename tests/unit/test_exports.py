@@ -248,7 +248,7 @@ def test_github_gets_annotations_and_a_summary_when_asked_to(
 
 
 def test_allure_is_told_where_to(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="results of Allure are a directory"):
+    with pytest.raises(UsageProblem, match="results for Allure are written to a directory"):
         site.export("allure")
     (tmp_path / "file").touch()
     with pytest.raises(UsageProblem, match="file is no directory"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from vexlab.config import settings_file
 from vexlab.config.settings import Options
@@ -95,6 +96,28 @@ def test_lab_goes_by_the_settings_that_it_was_brought_up_with_elsewhere(tmp_path
     assert lab.of_settings_file() == Options(target="/t.yml")
     lab.remember(Options(memory_mb=900))
     assert lab.of_settings_file() == Options()
+
+
+def test_on_a_device_the_target_of_the_tree_is_tested(tree: Path) -> None:
+    """And not the bundled one; what an option names counts more."""
+    vexfs = (ROOT / "examples/targets/vexfs.yml").read_text().replace("../vexfs", str(ROOT / "examples/vexfs"))
+    for name in ("mine", "other"):
+        (tree / f"{name}.yml").write_text(vexfs.replace("vexlab_target_name: vexfs", f"vexlab_target_name: {name}"))
+    (tree / "vexlab.toml").write_text('target = "mine.yml"\nmemory = 1024\n')
+    host = {"ansible_host": "127.0.0.1", "ansible_port": 9}  # nobody listens there
+    (tree / "inventory.json").write_text(json.dumps({"hardware": {"hosts": {"bench": host}}}))
+    disk = ("--inventory", "inventory.json", "--device", "/dev/disk/by-id/none", "--serial", "S3R1AL")
+    for words, name in (((), "mine"), (("--target", "other.yml"), "other")):
+        done = vexlab(tree, "device", "check", *disk, *words, where=".")
+        assert "bench (127.0.0.1:9) can't be reached" in done.stderr
+        written = yaml.safe_load(
+            (tree.parent / "state/vexlab/hardware/bench/inventory/hardware.yml").read_text().replace("!unsafe", "")
+        )
+        assert written["vexlab"]["children"]["hardware"]["hosts"]["bench"]["vexlab_target_name"] == name
+    (tree / "vexlab.toml").write_text("memory = 0\n")
+    refused = vexlab(tree, "device", "check", *disk)
+    assert refused.returncode == 2
+    assert f"{tree}/vexlab.toml:1:1" in refused.stderr
 
 
 def test_all_that_is_wrong_is_told_with_its_place(tree: Path) -> None:

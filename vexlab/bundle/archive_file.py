@@ -173,9 +173,15 @@ def _refuse_member(path: Path, manifest: Manifest, header: tarfile.TarInfo, seen
     """Raise UsageProblem for a member that the list doesn't have like this."""
     if not header.isreg() or header.issparse():
         kind = "a link" if header.islnk() or header.issym() else "a device" if header.isdev() else "no file"
-        raise UsageProblem(f"{path} is refused: {header.name!r} in it is {kind}", "a bundle holds files alone")
+        raise UsageProblem(
+            f"{path} is refused: {header.name!r} in it is {kind}",
+            "a bundle holds nothing but files; ask for another one",
+        )
     if _leads_outside(header.name):
-        raise UsageProblem(f"{path} is refused: {header.name!r} names a path outside of it", "don't trust who made it")
+        raise UsageProblem(
+            f"{path} is refused: {header.name!r} names a path outside of it",
+            "don't use it: whoever made it may mean harm",
+        )
     if header.name in seen:
         raise UsageProblem(f"{path} was changed: it has {header.name!r} twice", AGAIN)
     if header.name not in manifest.members:
@@ -229,15 +235,23 @@ def _refuse_names(path: Path, manifest: Manifest) -> None:
     names = [*manifest.members, *manifest.links]
     for name in names:
         if _leads_outside(name) or name == MANIFEST:
-            raise UsageProblem(f"{path} is refused: {name!r} names a path outside of it", "don't trust who made it")
+            raise UsageProblem(
+                f"{path} is refused: {name!r} names a path outside of it", "don't use it: whoever made it may mean harm"
+            )
         above = {str(parent) for parent in PurePosixPath(name).parents}
         if above & (manifest.links.keys() | manifest.members.keys()) or (
             name in manifest.links and name in manifest.members
         ):
-            raise UsageProblem(f"{path} is refused: {name!r} leads through something else in it", "don't trust it")
+            raise UsageProblem(
+                f"{path} is refused: {name!r} leads through something else in it",
+                "don't use it: whoever made it may mean harm",
+            )
     for name, target in manifest.links.items():
         if link_leads_outside(name, target):
-            raise UsageProblem(f"{path} is refused: the link {name!r} leads outside of it", "don't trust who made it")
+            raise UsageProblem(
+                f"{path} is refused: the link {name!r} leads outside of it",
+                "don't use it: whoever made it may mean harm",
+            )
 
 
 def link_leads_outside(name: str, target: str) -> bool:

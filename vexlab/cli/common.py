@@ -87,7 +87,7 @@ def html_option(command: Command) -> Command:
 def one_form(*, as_json: bool, page: Path | None) -> None:
     """Raise UsageProblem when two forms of an answer are asked for at once."""
     if as_json and page is not None:
-        raise UsageProblem("--json and --html both say in which form", "give one of them")
+        raise UsageProblem("--json and --html exclude each other", "give one of them")
 
 
 def write_page(text: str, path: Path) -> None:

@@ -12,9 +12,8 @@ import click
 
 from vexlab.cli.common import json_option, name_unreadable, show_log, stderr, stdout, verbose_option
 from vexlab.cli.first_screen import WholeSentences
-from vexlab.cli.options import Command, amount_options, source_options, with_all
+from vexlab.cli.options import Command, amount_options, of_source, source_options, with_all
 from vexlab.config import phases
-from vexlab.config.settings import Options
 from vexlab.errors import StageFailed, UsageProblem
 from vexlab.gate import evidence, phase_order
 from vexlab.guest import hardware
@@ -122,7 +121,7 @@ def device_group() -> None:
 def check(disk: Disk, overwrite: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Tell what the device is, and whether it may be written. Changes nothing."""
     more = disk.variables(vexlab_device_overwrite=list(overwrite))
-    with prepared(disk.host, Options(**given).absolute(), more) as (lab, _):
+    with prepared(disk.host, of_source(given), more) as (lab, _):
         facts = run_and_tell("device_check", lab, {}, disk.on_log)
     found = facts["vexfs_mkfs_result"]
     lost = (
@@ -216,7 +215,7 @@ def test(
     }  # fmt: skip
     if readiness is not None:  # else the one that the inventory names
         more["vexlab_readiness"] = str(Path(readiness).absolute())
-    with held(disk.host, Options(**given).absolute(), disk.variables(**more)) as (lab, settings):
+    with held(disk.host, of_source(given), disk.variables(**more)) as (lab, settings):
         require_readiness(settings)
         stderr.say(f"phase {phase} of {settings.target_name} on {disk.by_id} of {lab.name}")
         with Progress(stderr) as progress:

@@ -73,9 +73,11 @@ def export_command(
 
 def _allure(run: Run, directory: Path, output: Path | None) -> None:
     if output is None:
-        raise UsageProblem("results of Allure are a directory", "name it: --output allure-results")
+        raise UsageProblem("results for Allure are written to a directory", "name one: --output allure-results")
     if output.exists() and not output.is_dir():
-        raise UsageProblem(f"{output} is no directory", "results of Allure are one: name another")
+        raise UsageProblem(
+            f"{output} is no directory", "results for Allure are written to a directory: name another one"
+        )
     with _needs("allure-python-commons"):
         from vexlab.report import allure  # noqa: PLC0415  its library comes with an extra
     try:

@@ -180,6 +180,16 @@ def of_settings_file() -> FromFile:
     return FromFile(_beside(file, Options(**given)), str(file.values.get(LAB, "")), file)
 
 
+def of_source(given: dict[str, Any]) -> Options:
+    """What is tested and how much of it, as options or variables give it, and for the rest a settings file.
+
+    What else such a file says is of guests. Raises UsageProblem with all that is wrong in it.
+    """
+    file = of_settings_file().options
+    settled = Options(source=file.source, target=file.target, variant=file.variant)
+    return Options(**given).absolute().over(settled)
+
+
 def _meant(name: str, known: dict[str, click.Option]) -> str:
     """The setting that somebody may have meant, as the end of a sentence."""
     return place.did_you_mean(name.replace("_", "-"), [LAB, *known])

@@ -52,12 +52,14 @@ def report_command(
     forms = [as_json, kind != "markdown", page is not None, opens]
     if site is not None:
         if run or name or any(forms):
-            raise UsageProblem("a site is of all runs, and no other form of a report", "leave the rest out")
+            raise UsageProblem(
+                "--site writes pages of all runs, and goes with no other option", "leave out RUN and the rest"
+            )
         write_site(site)
         return
     if page is not None or opens:
         if sum(forms) > 1:
-            raise UsageProblem("a page is no other form of the report at once", "give one of --html, --open, --format")
+            raise UsageProblem("--html, --open and --format exclude each other", "give one of --html, --open, --format")
         directory = archive.find_any(run) if run else archive.find(chosen_run(None, name).run)
         if page is not None:
             write_page(_page_of(directory, directory.as_uri()), page)

@@ -29,7 +29,9 @@ def last_beside(run: PastRun, runs: Sequence[PastRun], lab: str | None) -> PastR
     """The run that another is compared with when only that one is named: the last of its lab, or of the lab named."""
     ended = [each for each in _ended(runs, lab or run.lab) if each.name != run.name]
     if not ended or (lab is None and ended[-1].name < run.name):
-        raise UsageProblem(f"{run.name} is the last run of lab {run.lab}", f"what is it to be compared with? {HINT}")
+        raise UsageProblem(
+            f"{run.name} is the last run of lab {run.lab}", f"name the run that it is to be compared with; {HINT}"
+        )
     return ended[-1]
 
 
@@ -41,7 +43,7 @@ def meant(word: str, runs: Sequence[PastRun], lab: str | None) -> PastRun:
     beginning of their names.
     """
     if not word:  # which is also what an unknown commit or branch is
-        raise UsageProblem("an empty word means no run", HINT)
+        raise UsageProblem("the name of a run is empty", HINT)
     if named := [run for run in runs if run.name == word]:
         return named[0]
     of_lab = _ended(runs, lab)

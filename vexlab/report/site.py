@@ -45,7 +45,7 @@ def write(directory: Path, doubts: Mapping[str, str], words: Mapping[str, str]) 
         with lock:
             return index.ask(lambda past: _write(directory, past, doubts, words))
     except filelock.Timeout:
-        raise HostProblem(f"another command writes {directory} now", "wait for its end") from None
+        raise HostProblem(f"another command writes {directory} now", "wait until it has ended") from None
     except OSError as problem:
         raise write_problem(Path(problem.filename or directory), problem) from problem
 

@@ -115,7 +115,7 @@ def _put(command: str, overlay: Path, backing_file: Path, done_to_it: str) -> No
     )  # fmt: skip
     if done.returncode:
         problem = f"the overlay can't be {done_to_it}: {done.stderr.strip()}"
-        raise GuestError(problem, f"is there space in {overlay.parent}?")
+        raise GuestError(problem, f"look whether there is space in {overlay.parent}")
 
 
 def confined() -> list[str]:

@@ -150,7 +150,7 @@ def debugfs_commands(tree: Path, added: list[Path], base: Path) -> Iterator[str]
     for name in added:
         path = tree / name
         if '"' in str(path) or "\n" in str(path):
-            raise ImageError(f"The path {str(path)!r} can't be written to a disk.", "Rename it.", of_request=True)
+            raise ImageError(f"The name {str(path)!r} holds a quote or a line break.", "Rename it.", of_request=True)
         if path.is_symlink():
             yield f'symlink "/{name}" "{path.readlink()}"'
         elif path.is_dir():

@@ -29,7 +29,7 @@ def paths(word: str) -> list[Path]:
     found = [Path(part).expanduser() for part in word.split(",") if part]
     for path in found:
         if not path.exists():
-            raise ImageError(f"There is no kernel at {path}.", "Name what is there.", of_request=True)
+            raise ImageError(f"There is no kernel at {path}.", "Name a file or directory that exists.", of_request=True)
     return found
 
 

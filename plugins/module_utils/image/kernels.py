@@ -179,7 +179,10 @@ class Store:
             ) from problem
         made = read(self.directory / key)
         if made is None:
-            raise ImageError(f"The kernel in {self.directory / key} is gone.", "Is somebody removing the cache?")
+            raise ImageError(
+                f"The kernel in {self.directory / key} is gone.",
+                "Another command may have removed it, such as vexlab image prune; run this one again.",
+            )
         return dataclasses.replace(made, fresh=True)
 
     def _finish(self, work: Path, recipe: _Recipe, log: BuildLog) -> None:
@@ -194,7 +197,8 @@ class Store:
             if done.returncode:
                 said = done.stderr.strip()[-300:]
                 raise ImageError(
-                    f"{command[0]} failed on the modules of kernel {contents.release}: {said}", "Are they whole?"
+                    f"{command[0]} failed on the modules of kernel {contents.release}: {said}",
+                    "The modules may be damaged or incomplete; get them again.",
                 )
         manifest = {
             "format": FORMAT, "release": contents.release, "compiler": contents.compiler, "origin": recipe.origin,
