@@ -75,6 +75,13 @@ def test_position_leads_back(mounted: Scratch) -> None:
     assert not wrong, wrong
 
 
+def test_position_from_nowhere_does_no_harm(mounted: Scratch) -> None:
+    """One that was never told is refused, or entries come that are there, and an end (lseek(2), seekdir(3))."""
+    wrong = mounted.call(listing.from_nowhere, 40)
+    told = "; ".join(f"{where}: {what}" for where, what in wrong.items())
+    assert not wrong, f"getdents64(2) in a directory of 40 entries: {told}"
+
+
 def test_small_buffer_loses_no_entry(mounted: Scratch) -> None:
     """EINVAL where the next entry has no room, and the next call gets it (getdents(2))."""
     seen = mounted.call(listing.too_small)

@@ -39,6 +39,13 @@ def test_two_who_append_lose_nothing(mounted: Scratch) -> None:
     assert not wrong, f"two processes that append {count} records each: {wrong}"
 
 
+def test_reader_beside_a_writer_sees_what_was_written(mounted: Scratch) -> None:
+    """A file's size never tells of bytes that aren't there yet: a read gets what was written (POSIX.1-2017 write)."""
+    seen = mounted.call(opening.read_beside_a_writer, 6 << 20)
+    wrong = broken(seen, {"how the writer ended": 0, "read what nobody wrote": "nowhere"})
+    assert not wrong, f"a file that is read to its end while another process writes it: {wrong}"
+
+
 @pytest.mark.requires("directories")
 def test_flag_of_open_is_obeyed(mounted: Scratch) -> None:
     """O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_PATH and the access mode do what they say (open(2), read(2))."""

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from vexlab.guest.inside import cycles as inside_cycles
+from vexlab.guest.inside import mount_options
 from vexlab.guest.testing import accounting
 from vexlab.guest.testing.guest import Guest
 from vexlab.guest.testing.scratch import Scratch
@@ -28,6 +29,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """How often it is done is part of the check's name; to be refused takes no time."""
     amount = 4 * target_of(metafunc.config).mount_cycles
     metafunc.parametrize("mounts", [pytest.param(amount, id=f"{amount} times")])
+
+
+def test_context_is_never_mounted(guest: Guest, target: Target, part: Scratch, mounts: int) -> None:
+    """Closed at once, after its source was set, after a wrong option, ready to be mounted; no slab cache has grown."""
+    part.unmount()
+
+    def turn(cycles: int) -> None:
+        part.call(mount_options.dropped, cycles, target.module_name, seconds=30 + cycles)
+
+    grown = accounting.grown(partial(accounting.look, guest, target), mounts, turn)
+    guest.new_kernel_warnings()  # whoever refuses an option says which
+    assert not grown, "; ".join(grown)
 
 
 @pytest.mark.needs("device")

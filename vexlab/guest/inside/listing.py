@@ -172,6 +172,38 @@ def positions(fs: Filesystem, count: int) -> dict[str, Any]:
     return seen
 
 
+# Where no entry begins, within the first entries, behind the last one, and where a number of 32 bits ends.
+NOWHERE = (1, 2, 3, 5, 7, 11, 13, 31, 37, 101, 511, 1001, 4095, 4097, 65537, (1 << 31) - 1, 1 << 31, (1 << 32) + 1,
+           1 << 62, (1 << 63) - 1)  # fmt: skip
+# What such a position may be refused with. EIO and EUCLEAN would call the directory damaged.
+NO_POSITION = (errno.EINVAL, errno.ENOENT, errno.EOVERFLOW)
+
+
+def from_nowhere(fs: Filesystem, count: int) -> dict[str, Any]:
+    """Read on from positions that getdents64(2) never told: what is wrong with what comes, at each where something is.
+
+    Last, whether the directory is listed as before.
+    """
+    there = set(populate(fs, "nowhere", count))
+    wrong: dict[str, Any] = {}
+    for position in NOWHERE:
+        directory = opened("nowhere")
+        try:
+            os.lseek(directory, position, os.SEEK_SET)
+            listed = {entry.name for entry in entries(directory, 2 * len(there) + len(NOWHERE))}
+            if odd := sorted(listed - there):
+                wrong[f"from position {position}"] = f"names that nobody made: {', '.join(map(repr, odd[:3]))}"
+        except OSError as problem:
+            if problem.errno not in NO_POSITION:
+                wrong[f"from position {position}"] = errno.errorcode.get(problem.errno or 0, str(problem))
+        except AssertionError as endless:
+            wrong[f"from position {position}"] = str(endless)
+        finally:
+            os.close(directory)
+    again = sorted(entry.name for entry in entries(opened("nowhere"), 2 * len(there)))
+    return wrong | ({} if again == sorted(there) else {"from the start, afterwards": "another list than before"})
+
+
 def too_small(fs: Filesystem) -> dict[str, Any]:
     """What comes of a buffer that has no room for the next entry, and of listing on with one that has."""
     os.mkdir("small")

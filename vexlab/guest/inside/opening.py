@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
 
-from vexlab.guest.inside.amounts import most
+from vexlab.guest.inside.amounts import most, room
 from vexlab.guest.inside.attempts import NAMES, outcome
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.images import copy
@@ -88,6 +89,43 @@ def append_at_once(fs: Filesystem, count: int) -> dict[str, int]:
         "whole records of the one": pieces.count(b"p" * RECORD),
         "whole records of the other": pieces.count(b"c" * RECORD),
     }
+
+
+PARTS = (1, 511, 4096, 10_000, 1 << 20, 65_537, 1 << 20)  # bytes of one write after the other
+
+
+def read_beside_a_writer(fs: Filesystem, size: int) -> dict[str, Any]:
+    """Read a file to its end, over and over, while another process writes it; it has no byte that is zero.
+
+    How that process ended, and the first place where something was read that it never wrote.
+    """
+    size = most(fs, "file_bytes", min(size, room(3)))
+    content = bytes(range(1, 252)) * (size // 251 + 1)
+    descriptor = new("beside")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            place = 0
+            for part in itertools.cycle(PARTS):
+                if place >= size:
+                    break
+                place += os.pwrite(descriptor, content[place : min(place + part, size)], place)
+            status = 0
+        finally:
+            os._exit(status)
+    seen, wrong, ended, status = 0, "nowhere", 0, 0
+    while not ended and wrong == "nowhere":
+        ended, status = os.waitpid(child, os.WNOHANG)
+        data = os.pread(descriptor, size, seen)
+        if data != content[seen : seen + len(data)]:
+            place = next(number for number, byte in enumerate(data) if byte != content[seen + number])
+            wrong = f"at {seen + place} of {os.fstat(descriptor).st_size} bytes: {data[place]}"
+        seen += len(data)
+    if not ended:
+        status = os.waitpid(child, 0)[1]
+    os.close(descriptor)
+    return {"how the writer ended": status, "read what nobody wrote": wrong}
 
 
 def flags(_fs: Filesystem) -> dict[str, Any]:

@@ -82,6 +82,14 @@ def after_a_remount(fs: Filesystem, can: Collection[str]) -> list[str]:
     return manifest(can)
 
 
+def after_memory_was_wanted(_fs: Filesystem, can: Collection[str]) -> list[str]:
+    """The manifest when the kernel has let go of all that it can read again, with the filesystem mounted."""
+    os.sync()
+    for _ in range(2):  # an inode goes after the names that lead to it
+        write("/proc/sys/vm/drop_caches", "3")
+    return manifest(can)
+
+
 def read_only(fs: Filesystem, can: Collection[str]) -> list[str]:
     """The manifest under a read-only mount."""
     fs.unmount()
