@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from vexlab.guest.inside import content, fresh
@@ -9,6 +11,9 @@ from vexlab.guest.testing.guest import Guest
 from vexlab.guest.testing.scratch import Scratch
 from vexlab.guest.testing.target import Target
 from vexlab.guest.testing.words import listed, quoted
+
+LARGE = (4 << 30) + (200 << 20)  # bytes
+MKFS_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,39 @@ def test_nearly_all_of_the_device_is_free(scratch: Scratch) -> None:
         f"statfs says {size} blocks of {block} bytes, on a device of {scratch.size} bytes"
     )
     assert free >= size * 0.8, f"{free} of {size} blocks are free"
+
+
+@pytest.fixture
+def large(guest: Guest, target: Target) -> Iterator[Scratch]:
+    """A device whose bytes a number of 32 bits can't count; it is an image, and mostly a hole."""
+    resource = Scratch(guest, target, "large", on_image=True, whole=False)
+    try:
+        resource.create_blank(LARGE)
+        yield resource
+    finally:
+        resource.remove()
+
+
+@pytest.mark.needs("device")
+@pytest.mark.requires("statfs", "read-write")
+def test_size_of_a_large_device_is_not_cut(
+    guest: Guest, target: Target, large: Scratch, advise: Callable[[str], None]
+) -> None:
+    """Of more than 4 GiB: with fewer bits for a size, mkfs or statfs take it for a small one (statfs(2))."""
+    done = guest.run(target.mkfs(large.device), seconds=MKFS_SECONDS)
+    if done.code:
+        pytest.skip(f"mkfs of a device of {LARGE} bytes ended with {done.code}: {done.said}")
+    block, size, _ = large.call(fresh.space)
+    seen = block * size
+    assert seen <= LARGE, f"statfs says {size} blocks of {block} bytes, on a device of {LARGE} bytes"
+    rest = LARGE % (1 << 32)
+    assert not rest // 2 <= seen <= rest, (
+        f"statfs says {seen} bytes of a device of {LARGE}, as of one whose size was cut to 32 bits"
+    )
+    if seen < LARGE // 2:
+        advise(f"of a device of {LARGE >> 20} MiB it uses {seen >> 20} MiB")
+    kept = large.call(fresh.keep_a_file)
+    assert kept, f"on a device of {LARGE} bytes, a file holds something else after a remount"
 
 
 @pytest.mark.needs("device")

@@ -135,6 +135,16 @@ def test_block_of_a_file_is_where_it_says(mounted: Scratch) -> None:
     assert not wrong, f"of {count} blocks of a file, FIBMAP tells of {wrong} a place where something else is"
 
 
+@pytest.mark.requires("sync")
+def test_extents_have_what_was_written(mounted: Scratch) -> None:
+    """FIEMAP tells of all data, in order and to an end: who copies by it loses what it leaves out (fiemap.rst)."""
+    came, wrong = mounted.call(places.extents_of)
+    if came != "done":
+        assert came in ("EOPNOTSUPP", "ENOTTY", "EINVAL"), f"FIEMAP: expected done or EOPNOTSUPP, came {came}"
+        pytest.skip(f"this filesystem doesn't tell where extents are: {came}")
+    assert not wrong, f"FIEMAP of a file with parts that were written, and holes: {wrong}"
+
+
 def test_unknown_ioctl_is_refused(mounted: Scratch) -> None:
     """ENOTTY: who asks whether there is such an ioctl must not be told that it was done (ioctl(2))."""
     promised = {"of a file": ("ENOTTY", "EINVAL", "EOPNOTSUPP"), "of a directory": ("ENOTTY", "EINVAL", "EOPNOTSUPP")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import Any
 
 from vexlab.guest.inside.amounts import most, room
@@ -56,6 +57,17 @@ def format_again(fs: Filesystem, mkfs: str) -> list[Any]:
     found = read("f")
     fs.unmount()
     return [left, found]
+
+
+def keep_a_file(fs: Filesystem) -> bool:
+    """Write a file, and tell whether it is the same after a remount."""
+    fs.mount()
+    data = os.urandom(most(fs, "file_bytes", 1 << 20))
+    write("kept", data)
+    fs.remount()
+    same = "persistent" not in fs.can or Path("kept").read_bytes() == data
+    fs.unmount()
+    return same
 
 
 def mount_and_unmount(fs: Filesystem) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 import struct
 from typing import Any
 
-from vexlab.guest.inside.attempts import ended, outcome
+from vexlab.guest.inside.attempts import NAMES, ended, outcome
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.system import syncfs
 
 FIBMAP, FIGETBSZ = 1, 2  # linux/fs.h
+# linux/fiemap.h: struct fiemap, struct fiemap_extent, and flags of an extent
+FS_IOC_FIEMAP, LAST, UNWRITTEN = 0xC020660B, 0x1, 0x800
+FIEMAP, EXTENT = struct.Struct("=QQ4I"), struct.Struct("=3Q16xI12x")
+AT_ONCE, MOST = 2, 1000  # extents that are asked for at once, and that such a file may have
+STEP = 128 << 10  # bytes from one part of the file to the next
 UNKNOWN = 0x56454C42  # of no driver and no filesystem
 
 
@@ -39,6 +45,52 @@ def blocks_of(fs: Filesystem) -> list[Any]:
         wrong = [number for number, place in enumerate(places)
                  if os.pread(device.fileno(), size, place * size) != content[number]]  # fmt: skip
     return [came, len(wrong), count]
+
+
+def _extents(file: int, start: int) -> list[tuple[int, int, int]]:
+    """One FS_IOC_FIEMAP from an offset on: first byte, length and flags of each of the next extents, a few at most."""
+    request = FIEMAP.pack(start, (1 << 64) - 1 - start, 0, 0, AT_ONCE, 0) + bytes(AT_ONCE * EXTENT.size)
+    answer = fcntl.ioctl(file, FS_IOC_FIEMAP, request)
+    count = FIEMAP.unpack_from(answer)[3]
+    places = (EXTENT.unpack_from(answer, FIEMAP.size + number * EXTENT.size) for number in range(count))
+    return [(logical, length, flags) for logical, _, length, flags in places]
+
+
+def extents_of(_fs: Filesystem) -> list[str]:
+    """Ask with FIEMAP where a file with a hole in it has data: what came of it, and what is wrong with the answer."""
+    parts = [(number * STEP, bytes([1 + number]) * (STEP // 2)) for number in (0, 1, 2, 3, 8)]
+    with open("extents", "w+b", buffering=0) as file:
+        for place, data in parts:
+            os.pwrite(file.fileno(), data, place)
+        os.fsync(file.fileno())
+        found = list[tuple[int, int, int]]()
+        while not found or not found[-1][2] & LAST:
+            start = found[-1][0] + found[-1][1] if found else 0
+            try:
+                more = _extents(file.fileno(), start)
+            except OSError as problem:
+                return [NAMES.get(problem.errno or 0, str(problem)), ""]
+            if not more:
+                break
+            if more[0][0] + more[0][1] <= start or len(found) > MOST:
+                return ["done", f"asked again from {start} on, it tells of an extent at {more[0][0]}: there is no end"]
+            found += more
+    behind = [(one, other) for one, other in itertools.pairwise(found) if other[0] < one[0] + one[1]]
+    if behind:
+        return ["done", f"the extent at {behind[0][1][0]} begins before the one at {behind[0][0][0]} ends"]
+    places = [(logical, logical + length) for logical, length, flags in found if not flags & UNWRITTEN]
+    untold = [place for place, data in parts if not _is_covered(place, place + len(data), places)]
+    if untold:
+        return ["done", f"no extent has the {STEP // 2} bytes that were written at {untold[0]}"]
+    return ["done", ""]
+
+
+def _is_covered(start: int, end: int, places: list[tuple[int, int]]) -> bool:
+    """Whether places that are in their order have all from a start to an end."""
+    for first, behind in places:
+        if first <= start < behind:
+            start = behind
+    return start >= end
 
 
 def run_from_it(fs: Filesystem) -> list[Any]:
