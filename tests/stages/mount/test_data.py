@@ -36,3 +36,16 @@ def test_synced_file_is_on_the_device(mounted: Scratch, twin: Scratch, way: str)
         assert not found.replace(way, ""), f"{way} was done, and on a copy of the device the file has other bytes"
     finally:
         mounted.mount()
+
+
+@pytest.mark.needs("device")
+@pytest.mark.requires("sync", "persistent")
+def test_sync_has_the_device_write_down_its_cache(mounted: Scratch) -> None:
+    """A disk keeps what it was given in a cache, and a power cut takes that (block/writeback_cache_control.rst)."""
+    if mounted.on_device:
+        pytest.skip("the scratch filesystem is on a mapping of the device under test, which has no count of its own")
+    seen = mounted.call(data.flushes)
+    if not seen:
+        pytest.skip("the device has no cache to write down")
+    silent = [sync for sync, times in seen.items() if not times]
+    assert not silent, f"the device was not told to write down its cache by {'; nor by '.join(silent)}"

@@ -152,6 +152,13 @@ def test_unknown_ioctl_is_refused(mounted: Scratch) -> None:
     assert not wrong, f"an ioctl that nobody knows: {wrong}"
 
 
+@pytest.mark.requires("directories")
+def test_ioctl_with_a_bad_address_is_refused(mounted: Scratch) -> None:
+    """EFAULT, if it is known at all: what follows a program's address unasked reads or writes anywhere (ioctl(2))."""
+    done = mounted.call(places.ioctls_with_a_bad_address)
+    assert not done, f"an address that leads nowhere was taken by {', '.join(done)}"
+
+
 @pytest.mark.requires("mmap", "permissions")
 def test_program_runs(mounted: Scratch) -> None:
     """What was copied there can be executed, at once and from the disk (execve(2))."""

@@ -138,3 +138,11 @@ def test_owner_and_group_are_set_apart(mounted: Scratch) -> None:
     }
     wrong = broken(mounted.call(rights.parts), promised)
     assert not wrong, wrong
+
+
+def test_flags_and_generation_belong_to_the_owner(mounted: Scratch) -> None:
+    """Who may only read a file doesn't change them, where there are any (ioctl_iflags(2), "EPERM")."""
+    refused = ("EPERM", "EACCES", "ENOTTY", "EOPNOTSUPP", "EINVAL", "ENOSYS")
+    seen = mounted.call(rights.of_the_owner)
+    wrong = broken(seen, dict.fromkeys(("FS_IOC_SETFLAGS", "FS_IOC_SETVERSION"), refused))
+    assert not wrong, f"on a file of root's, by somebody who may read it: {wrong}"

@@ -10,7 +10,9 @@ from typing import Any
 from vexlab.guest.inside.amounts import most
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.images import blocks
-from vexlab.guest.inside.system import put, read, syncfs, write
+from vexlab.guest.inside.system import put, read, statistics, syncfs, write
+
+FLUSHES = 15  # of the counters of a block device
 
 
 def mapped_memory(fs: Filesystem) -> dict[str, Any]:
@@ -48,6 +50,31 @@ def by_syncfs(_file: int, _directory: int) -> None:
 
 
 SYNCS: dict[str, Callable[[int, int], None]] = {"fsync": by_fsync, "fdatasync": by_fdatasync, "syncfs": by_syncfs}
+
+
+def flushes(fs: Filesystem) -> dict[str, int]:
+    """How often the device was told to write down its cache by each of these syncs; nothing where it has no cache.
+
+    The device's own count: Documentation/block/stat.rst, flush I/Os.
+    """
+    if "write back" not in read(f"/sys/class/block/{os.path.basename(fs.device)}/queue/write_cache"):
+        return {}
+    size, seen = most(fs, "file_bytes", 20_000), dict[str, int]()
+    file = os.open("flushed", os.O_CREAT | os.O_RDWR)
+
+    def told(sync: Callable[[int], None], content: bytes) -> int:
+        os.pwrite(file, content, 0)
+        before = statistics(fs.device)[FLUSHES]
+        sync(file)
+        return statistics(fs.device)[FLUSHES] - before
+
+    seen["fsync(2) of a new file"] = told(os.fsync, b"a" * size)
+    syncfs()
+    seen["fdatasync(2) of a file that was written over"] = told(os.fdatasync, b"b" * size)
+    syncfs()
+    seen["fsync(2) of a file that was written over"] = told(os.fsync, b"c" * size)
+    os.close(file)
+    return seen
 
 
 def sync_and_copy(fs: Filesystem, name: str, way: str, twin: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import itertools
 import os
@@ -11,7 +12,8 @@ from typing import Any
 
 from vexlab.guest.inside.attempts import NAMES, ended, outcome
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.system import syncfs
+from vexlab.guest.inside.syscalls import counted
+from vexlab.guest.inside.system import syncfs, write
 
 FIBMAP, FIGETBSZ = 1, 2  # linux/fs.h
 # linux/fiemap.h: struct fiemap, struct fiemap_extent, and flags of an extent
@@ -111,3 +113,30 @@ def unknown_ioctl(_fs: Filesystem) -> list[str]:
         return [of_file, outcome(fcntl.ioctl, directory, UNKNOWN)]
     finally:
         os.close(directory)
+
+
+# What filesystems are asked by ioctl(2), and answer themselves or refuse: linux/fs.h, linux/fiemap.h
+IOCTLS = {
+    "FS_IOC_GETFLAGS": 0x80086601, "FS_IOC_SETFLAGS": 0x40086602, "FS_IOC_GETVERSION": 0x80087601,
+    "FS_IOC_SETVERSION": 0x40087602, "FS_IOC_FSGETXATTR": 0x801C581F, "FS_IOC_FSSETXATTR": 0x401C5820,
+    "FS_IOC_GETFSLABEL": 0x81009431, "FS_IOC_SETFSLABEL": 0x41009432, "FITRIM": 0xC0185879, "FIEMAP": FS_IOC_FIEMAP,
+    "FICLONERANGE": 0x4020940D, "FIDEDUPERANGE": 0xC0189436,
+}  # fmt: skip
+BAD_ADDRESSES = (0, 8, (1 << 47) - 8, 0xFFFF888000000000)  # the last is the kernel's own
+
+
+def ioctls_with_a_bad_address(_fs: Filesystem) -> list[str]:
+    """The ioctls that say they were done, on a file or a directory, though there is no memory for their argument."""
+    write("addressed", "content")
+    os.mkdir("addressed-dir")
+    done = []
+    for kind, name in (("a file", "addressed"), ("a directory", "addressed-dir")):
+        descriptor = os.open(name, os.O_RDONLY)
+        for ioctl, number in IOCTLS.items():
+            came = [
+                outcome(counted, "ioctl", descriptor, ctypes.c_ulong(number), ctypes.c_void_p(address))
+                for address in BAD_ADDRESSES
+            ]
+            done += [f"{ioctl} of {kind}"] * ("done" in came)
+        os.close(descriptor)
+    return done

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -263,3 +265,24 @@ def parts(fs: Filesystem) -> Steps:
         "after a remount": look(),
         "mode of the file": mode("file"),
     }
+
+
+SET_FLAGS, SET_VERSION = 0x40086602, 0x40087602  # FS_IOC_SETFLAGS, FS_IOC_SETVERSION
+NO_ACCESS_TIME = 0x80  # FS_NOATIME_FL, which an owner may set
+
+
+def of_the_owner(fs: Filesystem) -> Steps:
+    """What comes of ioctls that change a file of root's, which somebody else may read."""
+    begin(fs, "ioctls")
+    made("root-owned", 0o644)
+
+    def attempts() -> Steps:
+        file = os.open("root-owned", os.O_RDONLY)
+        return {
+            name: outcome(fcntl.ioctl, file, number, struct.pack("i", value))
+            for name, number, value in (
+                ("FS_IOC_SETFLAGS", SET_FLAGS, NO_ACCESS_TIME), ("FS_IOC_SETVERSION", SET_VERSION, 4711),
+            )
+        }  # fmt: skip
+
+    return as_nobody(attempts)
