@@ -22,9 +22,10 @@ class Finding:
 
 
 def problem(path: Path, text: str, findings: Sequence[Finding], hint: str) -> UsageProblem:
-    """All that is wrong in a file, in the order of its lines, as one problem."""
+    """All that is wrong in a file, in the order of its lines, as one problem; what has no line comes last."""
     lines = text.splitlines()
-    shown = [_shown(path, lines, each) for each in sorted(findings, key=lambda each: (each.line, each.column))]
+    in_order = sorted(findings, key=lambda each: (not each.line, each.line, each.column))
+    shown = [_shown(path, lines, each) for each in in_order]
     return UsageProblem("\n".join(dict.fromkeys(shown)), hint)
 
 
