@@ -17,6 +17,7 @@ import pytest
 # alone has neither anywhere else.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from vexlab.config import kernel_range
 from vexlab.config.check_names import short_name
 from vexlab.guest.inside import images
 from vexlab.guest.testing import choice, failed_images, kernel_log, known_failures, on_device, renewal, target_checks
@@ -71,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     choice.choose(config, items)
     for name, entry in known:
         kernels = "" if config.option.collectonly else entry.get("kernels", "")  # there is no guest to ask
-        if not kernels or known_failures.applies(kernels, guest_of(config).ok("uname -r")):
+        if not kernels or kernel_range.applies(kernels, guest_of(config).ok("uname -r")):
             known_failures.expect(checks, name, entry, recorder.out_of_date)
 
 

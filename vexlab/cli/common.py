@@ -41,12 +41,15 @@ def _tell_programs(_: click.Context, __: click.Parameter, value: str) -> None:
     stderr.for_programs = value == "json"
 
 
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, expose_value=False, callback=_be_quiet, help="Say only what went wrong."
+)
+
+
 def verbose_option(command: Command) -> Command:
     """How much is said while a command is at work: `-q`, `-v`, `-vv`."""
     options = [
-        click.option(
-            "-q", "--quiet", is_flag=True, expose_value=False, callback=_be_quiet, help="Say only what went wrong."
-        ),
+        quiet_option,
         click.option(
             "-v", "--verbose", count=True, help="Show Ansible's output afterwards; -vv shows it while it runs."
         ),
@@ -160,9 +163,9 @@ def plain(text: str) -> str:
     return _clean(next(iter(text.splitlines()), ""))
 
 
-def require_host() -> None:
-    """Raise HostProblem with the one thing to do when this machine lacks something."""
-    findings = [finding for finding in doctor.examine() if finding.ok is False]
+def require_host(*, builds_only: bool = False) -> None:
+    """Raise HostProblem with the one thing to do when this machine lacks something, of builds without a guest at least."""
+    findings = [finding for finding in doctor.examine(builds_only=builds_only) if finding.ok is False]
     if findings:
         packages = doctor.missing_packages(findings)
         others = [f"{finding.what}: {finding.detail} → {finding.remedy}" for finding in findings if not finding.package]

@@ -18,6 +18,7 @@ from vexlab.cli import (
     kernel,
     logs,
     look,
+    matrix,
     recover,
     report,
     runs,
@@ -35,7 +36,7 @@ from vexlab.report.terminal import Progress
 from vexlab.run import brought_about, plain_playbooks, scratch
 
 BY_USE = {
-    "Work": ("init", "target", "checks", "up", "test", "watch", "verify", "bisect"),
+    "Work": ("init", "target", "checks", "up", "test", "watch", "verify", "bisect", "matrix"),
     "Look": (
         "status",
         "runs",
@@ -102,7 +103,8 @@ def destroy(name: str) -> None:
 
 
 for command in (
-    stages.up, stages.test, watch.watch_command, stages.verify, bisect.bisect_command, checks.checks_command,
+    stages.up, stages.test, watch.watch_command, stages.verify, bisect.bisect_command,
+    matrix.matrix_command, checks.checks_command,
     config.config,
     look.doctor_command, status.status, look.ssh,
     logs.console, logs.logs_command, report.report_command, export.export_command, bundle.bundle_command,

@@ -56,13 +56,12 @@ JOBS = _option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
     help="Number of guests that work at once; without it, what CPUs and memory allow.",
 )  # fmt: skip
-TARGET = (
-    *SOURCE,
-    _option(
-        "--kernel", metavar="KERNEL",
-        help="Kernel of the guest: a Debian suite, a release, .deb files with commas between, their directory, or a "
-        "build tree.",
-    ),
+KERNEL = _option(
+    "--kernel", metavar="KERNEL",
+    help="Kernel of the guest: a Debian suite, a release, .deb files with commas between, their directory, or a "
+    "build tree.",
+)  # fmt: skip
+GUEST = (
     _option(
         "--accelerator", type=click.Choice(installation.role_choices("vexlab_guest", "vexlab_guest_accelerator")),
         help="What runs the guest: kvm, tcg (emulation), or auto for the faster one that works.",
@@ -84,6 +83,28 @@ TARGET = (
     ),
     _option("--vmcore", is_flag=True, default=None, help="Keep the memory of a guest that crashes or hangs."),
 )  # fmt: skip
+TARGET = (*SOURCE, KERNEL, *GUEST)
+# Of a matrix: what is multiplied, each of which may be given more than once.
+MULTIPLIED = (
+    SOURCE[0],
+    _option(
+        "--target", "targets", multiple=True, metavar="FILE", type=click.Path(),
+        help="Target file; without one it is that of a settings file, or the bundled VexFS. May be given more than "
+        "once.",
+    ),
+    _option(
+        "--kernel", "kernels", multiple=True, metavar="KERNEL",
+        help="Kernel, as vexlab test takes it; without one it is every series of Debian's suites that has headers. May "
+        "be given more than once.",
+    ),
+    _option(
+        "--variant", "variants", multiple=True, metavar="NAME",
+        help="Which of a target's builds; without one it is all of them. May be given more than once.",
+    ),
+)  # fmt: skip
+QUICK = click.option(
+    "--quick", is_flag=True, default=None, help="Do less in stage stress, mostly a quarter, with the same checks."
+)
 
 
 def with_all(options: Sequence[Command], command: Command) -> Command:

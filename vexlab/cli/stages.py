@@ -23,7 +23,7 @@ from vexlab.cli.common import (
     verbose_option,
     verdict_table,
 )
-from vexlab.cli.options import JOBS, amount_options, lab_option, with_options
+from vexlab.cli.options import JOBS, QUICK, amount_options, lab_option, with_options
 from vexlab.cli.order import Order, go_on, run_stages, say_what, select, take_order
 from vexlab.config import stage_list
 from vexlab.config.settings import Options
@@ -102,9 +102,7 @@ def _show_earlier(order: Order, run: Run, why: str) -> None:
 @choice_options("Only this stage, and those before it that it can't do without; may be given more than once.")
 @amount_options
 @JOBS
-@click.option(
-    "--quick", is_flag=True, default=None, help="Do less in stage stress, mostly a quarter, with the same checks."
-)
+@QUICK
 @fail_fast_option
 @click.option("--keep-going", is_flag=True, hidden=True, help="What is done anyway; for the scripts that say so.")
 @click.option(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import yaml
 
 from vexlab.errors import VexlabError
 
+_REFERENCE = re.compile(r"{{ (\w+) }}")  # to a variable, as it is
 COLLECTION = Path("ansible_collections") / "vexfs" / "vexlab"  # of site-packages; ansible-core looks there by itself
 
 
@@ -50,6 +53,21 @@ def contract_defaults() -> dict[str, Any]:
     """The lab contract: every `vexlab_*` variable that has a default."""
     defaults: dict[str, Any] = read_yaml(root() / "inventory" / "group_vars" / "vexlab.yml")
     return defaults
+
+
+def inputs_of_role(role: str, contract: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs that a role gets of a contract, as far as THE map makes them of the contract's values alone."""
+    wiring = read_yaml(root() / "playbooks" / "vars" / "wiring.yml")
+    found: dict[str, Any] = {}
+    for name, template in wiring.items():
+        if not name.startswith(f"{role}_"):
+            continue
+        whole = _REFERENCE.fullmatch(str(template))
+        if whole and whole[1] in contract:
+            found[name] = contract[whole[1]]
+        elif not (set(_REFERENCE.findall(str(template))) - set(contract)) and "{" not in _REFERENCE.sub("", template):
+            found[name] = _REFERENCE.sub(lambda reference: str(contract[reference[1]]), template)
+    return found
 
 
 @cache

@@ -31,6 +31,7 @@ def across_fields(target: dict[str, object], properties: Mapping[str, Any]) -> I
     yield from _across_variants(target)
     yield from _across_checks(target, capabilities)
     yield from _across_known_failures(target)
+    yield from _across_expected(target)
 
 
 # Without these, and with what begins like these, a target has no source of its own or no device.
@@ -170,3 +171,16 @@ def _across_known_failures(target: dict[str, object]) -> Iterator[str]:
         check = entry.get("check") if isinstance(entry, dict) else None
         if isinstance(check, str) and "/" in check and (name := check.partition("/")[0]) not in stages:
             yield f"vexlab_known_failures: {check}: there is no stage {name}{did_you_mean(name, stages)}"
+
+
+def _across_expected(target: dict[str, object]) -> Iterator[str]:
+    """What is expected of a matrix is of variants that there are, and of a module that is built."""
+    found = target.get("vexlab_expected")
+    variants = target.get("vexlab_variants", ["c-only"])
+    known = [str(name) for name in variants] if isinstance(variants, list) else []
+    for index, entry in enumerate(found if isinstance(found, list) else []):
+        meant = entry.get("variants") if isinstance(entry, dict) else None
+        for name in (str(name) for name in (meant if isinstance(meant, list) else []) if name not in known):
+            yield f"vexlab_expected[{index}].variants: {name} is not in vexlab_variants{did_you_mean(name, known)}"
+    if found and target.get("vexlab_module_source") == "kernel":
+        yield "vexlab_expected: vexlab_module_source is kernel, so nothing is built and no matrix has it; leave it out"

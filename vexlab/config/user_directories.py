@@ -30,6 +30,16 @@ def runs_directory() -> Path:
     return state_directory() / "runs"
 
 
+def matrices_directory() -> Path:
+    """Where each matrix has its directory."""
+    return state_directory() / "matrices"
+
+
+def cells_directory() -> Path:
+    """Where each cell of a matrix keeps what was built and found last."""
+    return state_directory() / "cells"
+
+
 def labs_directory() -> Path:
     """Where each lab has its directory."""
     return state_directory() / "labs"

@@ -28,6 +28,7 @@ TOOLS = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
 }
+FOR_BUILDS = ("mmdebstrap", "bwrap", "rsync")  # of them, what building without a guest takes
 TOOLS_UNPRIVILEGED = {"newuidmap": "uidmap", "newgidmap": "uidmap"}
 SPACE_NEEDED_MIB = 6144  # a root filesystem, its disk image and its compressed copy, while an image is built
 
@@ -43,14 +44,15 @@ class Finding:
     package: str = ""
 
 
-def examine() -> list[Finding]:
-    """Look at everything; changes nothing."""
-    tools = TOOLS | (TOOLS_UNPRIVILEGED if os.geteuid() else {})
+def examine(*, builds_only: bool = False) -> list[Finding]:
+    """Look at everything, or at what building without a guest takes; changes nothing."""
+    tools = {name: TOOLS[name] for name in FOR_BUILDS} if builds_only else TOOLS
+    tools = tools | (TOOLS_UNPRIVILEGED if os.geteuid() else {})
     findings = [_tool(name, package) for name, package in tools.items()]
-    findings += [_python(), _space()]
+    findings += [_python(), *([] if builds_only else [_space()])]
     if os.geteuid():
         findings += [_subordinate_ids(name) for name in ("/etc/subuid", "/etc/subgid")] + [_user_namespaces()]
-    if all(finding.ok for finding in findings):
+    if all(finding.ok for finding in findings) and not builds_only:
         findings.append(_accelerator())
     return findings
 

@@ -9,7 +9,7 @@ from vexlab.report.terminal import summary as stage_summary
 from vexlab.report.text import _QUIET, _clean, cell, fence, place_in_source, place_of
 from vexlab.results.model import Run, Stage, Verdict, asked_for
 
-_SHOWN = 10
+SHOWN = 10
 """Annotations that GitHub shows of one step."""
 
 
@@ -32,7 +32,7 @@ def commands(run: Run, workspace: str, source: str = "") -> list[str]:
     """Return the commands that make GitHub show what went wrong; `workspace` is the directory of the repository."""
     bad = [stage for stage in run.stages if stage.verdict not in _QUIET]
     lines = [line for stage in bad for line in _of_stage(stage, workspace, source)]
-    return lines[:_SHOWN]
+    return lines[:SHOWN]
 
 
 def error(title: str, message: str, place: tuple[str, int] | None, workspace: str, source: str = "") -> str:

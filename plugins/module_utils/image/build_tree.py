@@ -14,26 +14,25 @@ HEADERS = (
     "tools/bpf/resolve_btfids/resolve_btfids",
 )  # fmt: skip
 _MAKEFILES = ("Makefile*", "Kconfig*", "Kbuild*")
+_NOT_COPIED = ("*.o", "*.cmd", ".git*")
+_RELEASE = "include/config/kernel.release"
 
 
-def release_of(build: Path) -> str:
+def release_of(build: Path, *, headers_only: bool = False) -> str:
     """The release of a kernel's build tree; raises ImageError when it isn't one, or isn't built."""
     if (build / "source").exists():
         raise refusal(f"{build} was built from another directory (O=).", "Make packages of it: make bindeb-pkg.")
-    needed = (
-        "include/config/kernel.release", ".config", "arch/x86/boot/bzImage", "modules.order", "Module.symvers",
-        "scripts/mod/modpost",
-    )  # fmt: skip
+    booted = () if headers_only else ("arch/x86/boot/bzImage", "modules.order")
+    needed = (_RELEASE, ".config", *booted, "Module.symvers", "scripts/mod/modpost")
     missing = [name for name in needed if not (build / name).is_file()]
     if missing:
         raise refusal(f"{build} is no built kernel, it lacks {', '.join(missing)}.", "Build it: make bzImage modules.")
-    return (build / needed[0]).read_text(encoding="utf-8").strip()
+    return (build / _RELEASE).read_text(encoding="utf-8").strip()
 
 
 def take(build: Path, tree: Path) -> None:
     """Copy to a tree what a guest needs of it."""
-    release = release_of(build)
-    modules, headers = tree / kernel_tree.MODULES / release, tree / kernel_tree.SOURCES / f"linux-headers-{release}"
+    modules = tree / kernel_tree.MODULES / release_of(build)
     for name in modules_of(build):
         target = modules / "kernel" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -44,9 +43,28 @@ def take(build: Path, tree: Path) -> None:
             shutil.copy(build / name, modules / name)
     shutil.copy(build / "arch/x86/boot/bzImage", modules / "vmlinuz")
     shutil.copy(build / ".config", modules / "config")
+    take_headers(build, tree)
+
+
+def take_headers(build: Path, tree: Path) -> None:
+    """Copy to a tree what building a module needs of it."""
+    release = release_of(build, headers_only=True)
+    modules, headers = tree / kernel_tree.MODULES / release, tree / kernel_tree.SOURCES / f"linux-headers-{release}"
     _copy_headers(build, headers)
+    modules.mkdir(parents=True, exist_ok=True)
     (modules / "build").symlink_to(f"/{kernel_tree.SOURCES}/{headers.name}")
     kernel_tree.make_readable(tree)
+
+
+def headers_of(build: Path) -> list[str]:
+    """The files that building a module may read of a build tree, by their paths in it."""
+    found = [
+        path for name in HEADERS for path in ((build / name).rglob("*") if (build / name).is_dir() else [build / name])
+    ]
+    return sorted(
+        str(path.relative_to(build)) for path in found
+        if path.is_file() and not any(path.match(pattern) for pattern in _NOT_COPIED)
+    )  # fmt: skip
 
 
 def modules_of(build: Path) -> list[str]:
@@ -65,7 +83,7 @@ def _copy_headers(build: Path, headers: Path) -> None:
         source, target = build / name, headers / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("*.o", "*.cmd", ".git*"))
+            shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
         elif source.is_file():
             shutil.copy(source, target)
     for pattern in _MAKEFILES:

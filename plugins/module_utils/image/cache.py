@@ -88,7 +88,7 @@ def ensure(wanted: Wanted, *, check: bool) -> Result:
     if not wanted.has_own_kernel:
         wanted.kernels().refuse(wanted.kernel)  # before minutes of work on what is below it
     base = _have(wanted.cache, wanted.key, lambda lock: _build(wanted, lock))
-    if wanted.has_own_kernel or _is_of(base.kernel_release, wanted.kernel):
+    if wanted.has_own_kernel or is_of(base.kernel_release, wanted.kernel):
         return base
     layer = wanted.kernels().ensure(wanted.kernel)
     composition = wanted.composition(layer)
@@ -96,7 +96,7 @@ def ensure(wanted: Wanted, *, check: bool) -> Result:
     return dataclasses.replace(found, changed=found.changed or base.changed or layer.fresh)
 
 
-def _is_of(release: str, word: str) -> bool:
+def is_of(release: str, word: str) -> bool:
     """Whether a kernel is the one that a person wrote a release for."""
     return kernel_word.is_release(word) and package_lists.is_of(Kernel("", release, release, True), word)
 
@@ -129,7 +129,7 @@ def _have(cache: Path, key: str, build: Callable[[int], None]) -> Result:
 def _foreseen(wanted: Wanted) -> Result:
     """What `ensure` would do, as far as that can be told without fetching anything."""
     found = _seen(wanted.cache, wanted.key)
-    if found.changed or wanted.has_own_kernel or _is_of(found.kernel_release, wanted.kernel):
+    if found.changed or wanted.has_own_kernel or is_of(found.kernel_release, wanted.kernel):
         return found
     layer = wanted.kernels().find(wanted.kernel)
     if layer is None:

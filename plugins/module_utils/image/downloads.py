@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .package_lists import Package, parse
 from .store import ImageError, write_whole
-from .worker import BuildLog, Job, build_log, check_host
+from .worker import BuildLog, Job, build_log
 
 # What mmdebstrap says, and what it means.
 _GONE = re.compile(r"Version '.+' for '.+' was not found|Unable to locate package")
@@ -33,17 +33,30 @@ class Download(Job):
 
     def fetch(self, suite: str, hooks: Iterable[str], work: Path, log: BuildLog) -> None:
         """Have mmdebstrap read the lists of a suite into an empty root, and run hooks there. Raises ImageError."""
-        command = ["mmdebstrap", "--variant=custom", "--format=null", "--architectures=amd64", "--mode=unshare"]
+        options = ["--variant=custom", "--format=null", *_hooked(hooks)]
+        self._debootstrap(suite, "/dev/null", options, work, log)
+
+    def install(self, suite: str, options: Iterable[str], hooks: Iterable[str], work: Path, log: BuildLog) -> Path:
+        """Have mmdebstrap make a small Debian by these options; returns it, packed by tar. Raises ImageError."""
+        options = ["--variant=minbase", "--format=tar", *options, *_hooked(hooks)]
+        self._debootstrap(suite, "userspace.tar", options, work, log)
+        return work / "userspace.tar"
+
+    def _debootstrap(self, suite: str, target: str, options: list[str], work: Path, log: BuildLog) -> None:
+        command = ["mmdebstrap", "--architectures=amd64", "--mode=unshare", *options]
         command += [f"--aptopt={option}" for option in _OPTIONS]
-        command += [f"--customize-hook={hook}" for hook in hooks]
         try:
-            self.run([*command, suite, "/dev/null"], work, log)
+            self.run([*command, suite, target], work, log)
         except ImageError as problem:
             raise explained(suite, log) from problem
 
     def run(self, command: list[str], work: Path, log: BuildLog) -> None:
         """Run a child into the log; raises ImageError when it fails."""
         self._run(command, work, log)
+
+
+def _hooked(hooks: Iterable[str]) -> list[str]:
+    return [f"--customize-hook={hook}" for hook in hooks]
 
 
 def explained(suite: str, log: BuildLog) -> ImageError:
@@ -69,12 +82,19 @@ def explained(suite: str, log: BuildLog) -> ImageError:
     )
 
 
+def downloading(names: Iterable[str]) -> list[str]:
+    """The hooks of mmdebstrap that bring packages to the current directory, and install none."""
+    download = 'mkdir "$1/vexlab" && cd "$1/vexlab" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download'
+    return [f"{download} {' '.join(names)}", "sync-out /vexlab ."]
+
+
 def lists_of(job: Download, suite: str, *, refresh: bool) -> dict[str, Package]:
     """The packages of kernels that a suite has, by the lists that were fetched last. Raises ImageError."""
     kept = list_file(job.cache, suite)
     if not refresh and (known := read_list(kept)):
         return known
-    check_host(job.cache)
+    if not shutil.which("mmdebstrap"):
+        raise ImageError("mmdebstrap is not installed, which fetches packages.", "Run: sudo apt-get install mmdebstrap")
     kept.parent.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{suite}.", suffix=".tmp", dir=kept.parent))
     work.chmod(0o777)  # root of the user namespace is somebody else
@@ -107,12 +127,10 @@ def read_list(path: Path) -> dict[str, Package]:
 
 def fetch_packages(job: Download, suite: str, packages: Sequence[Package], work: Path, log: BuildLog) -> list[Path]:
     """Download packages to a directory; raises ImageError, OutdatedError when the mirror has others by now."""
-    names = " ".join(f"{package.name}={package.version}" for package in packages)
-    download = f'mkdir "$1/vexlab" && cd "$1/vexlab" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download {names}'
     log.line(f"vexlab: fetching {len(packages)} packages of Debian {suite}")
     work.mkdir()
     work.chmod(0o777)
-    job.fetch(suite, [download, "sync-out /vexlab ."], work, log)
+    job.fetch(suite, downloading(f"{package.name}={package.version}" for package in packages), work, log)
     found = sorted(work.glob("*.deb"))
     sums = {hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
     if missing := [package.name for package in packages if package.sha256 not in sums]:

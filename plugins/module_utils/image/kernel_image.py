@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,12 @@ class Composition:
             directory.mkdir(mode=0o755)
         log.line(f"vexlab: step 1/4: the user space for builds, with the headers of kernel {self.layer.release}")
         added = list(additions(self.layer.tree, self.cache / self.base / "sandbox"))
-        self._make_sandbox(image / "sandbox", added, job, work, log)
+        make_sandbox(
+            image / "sandbox",
+            self.cache / self.base / "sandbox",
+            self.layer,
+            lambda command: job.run(command, work, log),
+        )
         check_tools(image / "sandbox", work, self.layer)
         log.line("vexlab: step 2/4: making the initramfs")
         self._make_initramfs(image, work)
@@ -70,15 +75,6 @@ class Composition:
         store.write_manifest(image, self.spec, self.key, self.layer.release, created, kernel=self.layer.key)
         image.rename(self.cache / self.key)
         log.line("vexlab: done")
-
-    def _make_sandbox(self, sandbox: Path, added: list[Path], job: Download, work: Path, log: BuildLog) -> None:
-        job.run(["cp", "--archive", "--link", str(self.cache / self.base / "sandbox"), str(sandbox)], work, log)
-        for path in displaced(sandbox):
-            path.unlink() if path.is_symlink() else shutil.rmtree(path)
-        modules = kernel_tree.MODULES / self.layer.release / "kernel"
-        for name in added:
-            if not name.is_relative_to(modules):  # which no build reads
-                place(self.layer.tree / name, sandbox / name)
 
     def _make_initramfs(self, image: Path, work: Path) -> None:
         for name in INITRAMFS:
@@ -103,6 +99,18 @@ class Composition:
         # It ends with 0 whatever a command of it came to; the filesystem tells.
         job.run(["e2fsck", "-f", "-n", "disk.raw"], work, log)
         job.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "disk.raw", str(disk)], work, log)
+
+
+def make_sandbox(sandbox: Path, base: Path, layer: Layer, run: Callable[[list[str]], None]) -> None:
+    """Make a user space for builds with the headers of a kernel from one that has those of another, by `run`."""
+    added = list(additions(layer.tree, base))
+    run(["cp", "--archive", "--link", str(base), str(sandbox)])
+    for path in displaced(sandbox):
+        path.unlink() if path.is_symlink() else shutil.rmtree(path)
+    modules = kernel_tree.MODULES / layer.release / "kernel"
+    for name in added:
+        if not name.is_relative_to(modules):  # which no build reads
+            place(layer.tree / name, sandbox / name)
 
 
 def displaced(root: Path) -> list[Path]:

@@ -15,6 +15,9 @@ from .store import ImageError
 MODULES, SOURCES = Path("usr/lib/modules"), Path("usr/src")
 UNPACKED = ("./boot", "./lib/modules", "./usr/lib", "./usr/libexec", "./usr/src", "./usr/bin")  # of a package
 _PARTS = re.compile(r"linux-(?!.*-dbg$)|(?:gcc|cpp|libgcc)-\d")
+_HEADERS = re.compile(r"linux-(?!.*-dbg$|image|binary|modules)|(?:gcc|cpp|libgcc)-\d")
+# What neither a guest nor a build reads of a package.
+_LEFT_OUT = ("./usr/share", "./etc", "./usr/lib/debug")
 LINKS = 40  # that a path may lead over, as for the kernel
 _BOOT_MAGIC = (0x202, b"HdrS")  # of a kernel for x86, see the kernel's Documentation/arch/x86/boot.rst
 
@@ -33,10 +36,11 @@ def refusal(message: str, hint: str = "") -> ImageError:
     return ImageError(message, hint, of_request=True)
 
 
-def debs_of(paths: Iterable[Path]) -> list[Path]:
+def debs_of(paths: Iterable[Path], *, headers_only: bool = False) -> list[Path]:
     """The packages of a kernel and its compiler among files and in directories, without those of debug symbols."""
     every = [deb for path in paths for deb in (sorted(path.glob("*.deb")) if path.is_dir() else [path])]
-    found = [deb for deb in every if _PARTS.match(_checked(deb))]
+    wanted = _HEADERS if headers_only else _PARTS
+    found = [deb for deb in every if wanted.match(_checked(deb))]
     if not found:
         raise refusal(f"{', '.join(map(str, paths))}: no package of a kernel.", "Name .deb files of image and headers.")
     return found
@@ -60,22 +64,27 @@ def unpack(debs: Sequence[Path], tree: Path) -> None:
     (tree / "usr" / "lib").mkdir(parents=True)
     (tree / "lib").symlink_to("usr/lib")
     for deb in debs:
-        with subprocess.Popen(
-            ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as packed:
-            done = subprocess.run(
-                ["tar", "--extract", f"--directory={tree}", "--no-same-owner", "--keep-directory-symlink",
-                 "--wildcards", "--exclude=./usr/share", "--exclude=./etc", "--exclude=./usr/lib/debug"],
-                stdin=packed.stdout, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            complaint = packed.stderr.read().decode(errors="replace") if packed.stderr else ""
-        if "No space left" in done.stderr:
-            raise ImageError(f"The disk is full: {deb.name} can't be unpacked to {tree}.", "Free some space there.")
-        if packed.returncode or done.returncode:
-            said = " ".join((complaint or done.stderr).split())[-300:]
-            raise refusal(f"{deb} is damaged ({said}).", "Fetch it again.")
+        extract(deb, tree, _LEFT_OUT)
     (tree / "lib").unlink()
     make_readable(tree)
+
+
+def extract(deb: Path, tree: Path, left_out: Iterable[str] = ()) -> None:
+    """Extract a package to a tree, but for what is left out. Raises ImageError for a damaged one."""
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as packed:
+        done = subprocess.run(
+            ["tar", "--extract", f"--directory={tree}", "--no-same-owner", "--keep-directory-symlink", "--wildcards",
+             *(f"--exclude={name}" for name in left_out)],
+            stdin=packed.stdout, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        complaint = packed.stderr.read().decode(errors="replace") if packed.stderr else ""
+    if "No space left" in done.stderr:
+        raise ImageError(f"The disk is full: {deb.name} can't be unpacked to {tree}.", "Free some space there.")
+    if packed.returncode or done.returncode:
+        said = " ".join((complaint or done.stderr).split())[-300:]
+        raise refusal(f"{deb} is damaged ({said}).", "Fetch it again.")
 
 
 def make_readable(tree: Path) -> None:
@@ -105,6 +114,16 @@ def inspect(tree: Path) -> Contents:
     _check_config(tree, release)
     _check_headers(tree, release)
     return Contents(release, _image(tree, release), _compiler(tree, release))
+
+
+def inspect_headers(tree: Path) -> tuple[str, str]:
+    """The kernel whose headers a tree holds, and the compiler that they name, if any; raises ImageError."""
+    there = sorted(path.parent.name for path in (tree / MODULES).glob("*/build") if path.is_symlink())
+    if len(there) != 1:
+        what = f"headers of {len(there)} kernels: {', '.join(there)}" if there else "no headers of a kernel"
+        raise refusal(f"The packages hold {what}.", "Name linux-headers of one, with its -common and linux-kbuild.")
+    _check_headers(tree, there[0])
+    return there[0], _compiler(tree, there[0])
 
 
 def inside(tree: Path, path: Path) -> Path:

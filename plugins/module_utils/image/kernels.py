@@ -1,7 +1,8 @@
 """The kernels that were fetched, each once, whatever user space it is put under later.
 
 They are kept in `kernels/` among the images: `<key>/` is a kernel, named after its content, with its files as they lie
-in a guest (`tree/`) and `kernel.json`; `lists/` holds what Debian's package lists said.
+in a guest (`tree/`) and `kernel.json`; `lists/` holds what Debian's package lists said. In `headers/` are those of
+which there is only what building a module needs.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from .store import ImageError, Spec
 from .worker import BuildLog, build_log
 
 FORMAT = 1
-DIRECTORY = "kernels"
+DIRECTORY, HEADERS = "kernels", "headers"
 MANIFEST = "kernel.json"
-NEEDED_MB = 1500  # packages and what is unpacked of them exist side by side
+NEEDED_MB, NEEDED_OF_HEADERS_MB = 1500, 400  # packages and what is unpacked of them exist side by side
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,30 @@ class _Recipe:
 
 @dataclass(frozen=True)
 class Store:
-    """The kernels of a cache, and what a wanted one is prepared with: `base` is a guest's user space, unpacked."""
+    """The kernels of a cache, and what a wanted one is prepared with: `base` is a guest's user space, unpacked.
+
+    `headers_only`: of each there is only what building a module needs.
+    """
 
     cache: Path
     spec: Spec
     suites: tuple[str, ...]
     base: Path
+    headers_only: bool = False
 
     @property
     def directory(self) -> Path:
         """Where they are."""
+        return self.cache / (HEADERS if self.headers_only else DIRECTORY)
+
+    @property
+    def listed(self) -> Path:
+        """Where the package lists are kept."""
         return self.cache / DIRECTORY
 
     def ensure(self, word: str) -> Layer:
         """Have the kernel there that a person wrote; raises ImageError."""
-        (self.directory / "lists").mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         try:
             return self._made(self._recipe(word, refresh=False))
         except OutdatedError:
@@ -93,41 +103,42 @@ class Store:
         if said := kernel_word.problem(word):
             raise ImageError(f"{said}.", f"It can be {kernel_word.FORMS}.", of_request=True)
         if kernel_word.is_paths(word):
-            _of_paths(kernel_word.paths(word))
+            self._of_paths(kernel_word.paths(word))
         else:
-            self._chosen(word, refresh=False)
+            self.chosen(word, refresh=False)
 
     def find(self, word: str) -> Layer | None:
         """The kernel that a person wrote, if it is there; nothing is fetched."""
-        suites = self.suites if kernel_word.is_release(word) else (word,)
-        if not kernel_word.is_paths(word) and not self.knows(suites):
-            return None
+        if not kernel_word.is_paths(word):
+            for suite in self.suites if kernel_word.is_release(word) else (word,):
+                if not self.knows([suite]):
+                    return None
+                if package_lists.has(word, suite, self.lists([suite], refresh=False)[suite]):
+                    break
         return read(self.directory / self._key(self._recipe(word, refresh=False)))
 
     def knows(self, suites: Sequence[str]) -> bool:
         """Whether the package lists of all these suites are there."""
-        return all(downloads.read_list(downloads.list_file(self.directory, suite)) for suite in suites)
+        return all(downloads.read_list(downloads.list_file(self.listed, suite)) for suite in suites)
 
     def lists(self, suites: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Package]]:
         """What the package lists of suites say, fetched if they are not known or are to be fetched anew."""
-        (self.directory / "lists").mkdir(parents=True, exist_ok=True)
+        (self.listed / "lists").mkdir(parents=True, exist_ok=True)
         found = {}
         for suite in suites:
-            with store.locked(self.directory, f"lists-{suite}", lambda _: None) as lock:
-                found[suite] = downloads.lists_of(self._job(suite, cast("int", lock)), suite, refresh=refresh)
+            with store.locked(self.listed, f"lists-{suite}", lambda _: None) as lock:
+                job = Download(self.listed, suite, self.spec, {}, cast("int", lock))
+                found[suite] = downloads.lists_of(job, suite, refresh=refresh)
         return found
 
-    def _job(self, key: str, lock: int) -> Download:
-        return Download(self.directory, key, self.spec, {}, lock)
-
     def _recipe(self, word: str, *, refresh: bool) -> _Recipe:
-        return (
-            _of_paths(kernel_word.paths(word)) if kernel_word.is_paths(word) else self._of_debian(word, refresh=refresh)
-        )
+        if kernel_word.is_paths(word):
+            return self._of_paths(kernel_word.paths(word))
+        return self._of_debian(word, refresh=refresh)
 
     def _of_debian(self, word: str, *, refresh: bool) -> _Recipe:
-        kernel, packages = self._chosen(word, refresh=refresh)
-        parts = package_lists.packages_of(kernel, packages, self._has)
+        kernel, packages = self.chosen(word, refresh=refresh)
+        parts = package_lists.packages_of(kernel, packages, self._has, headers_only=self.headers_only)
 
         def fill(job: Download, work: Path, tree: Path, log: BuildLog) -> None:
             debs = downloads.fetch_packages(job, kernel.suite, parts, work / "debs", log)
@@ -137,13 +148,40 @@ class Store:
 
         return _Recipe(kernel.suite, [part.sha256 for part in parts], fill)
 
-    def _chosen(self, word: str, *, refresh: bool) -> tuple[Kernel, Mapping[str, Package]]:
+    def chosen(self, word: str, *, refresh: bool) -> tuple[Kernel, Mapping[str, Package]]:
+        """The kernel of Debian that a person wrote, and the packages of its suite; raises ImageError."""
         if kernel_word.is_release(word):
-            lists = self.lists(self.suites, refresh=refresh)
+            lists: dict[str, dict[str, Package]] = {}
+            for suite in self.suites:  # as far as need be: the mirror of a later one may be away
+                lists |= self.lists([suite], refresh=refresh)
+                if package_lists.has(word, suite, lists[suite]):
+                    break
             kernel = package_lists.of_release(word, lists)
             return kernel, lists[kernel.suite]
         packages = self.lists([word], refresh=refresh)[word]
         return package_lists.newest(word, packages), packages
+
+    def _of_paths(self, paths: Sequence[Path]) -> _Recipe:
+        if len(paths) == 1 and paths[0].is_dir() and not any(paths[0].glob("*.deb")):
+            return self._of_build_tree(paths[0])
+        debs = kernel_tree.debs_of(paths, headers_only=self.headers_only)
+
+        def fill(job: Download, work: Path, tree: Path, log: BuildLog) -> None:
+            log.line(f"vexlab: unpacking {', '.join(deb.name for deb in debs)}")
+            kernel_tree.unpack(debs, tree)
+
+        return _Recipe(",".join(map(str, paths)), [store.sha256(deb) for deb in debs], fill)
+
+    def _of_build_tree(self, build: Path) -> _Recipe:
+        release = build_tree.release_of(build, headers_only=self.headers_only)
+        files = ["arch/x86/boot/bzImage", ".config", "Module.symvers"]
+        files = build_tree.headers_of(build) if self.headers_only else files + build_tree.modules_of(build)
+
+        def fill(job: Download, work: Path, tree: Path, log: BuildLog) -> None:
+            log.line(f"vexlab: copying kernel {release} from {build}")
+            (build_tree.take_headers if self.headers_only else build_tree.take)(build, tree)
+
+        return _Recipe(str(build), [release, *(store.sha256(build / name) for name in files)], fill, has_debug=True)
 
     def _has(self, compiler: str) -> bool:
         return (self.base / "usr" / "bin" / compiler).exists()
@@ -162,13 +200,15 @@ class Store:
 
     def _make(self, key: str, recipe: _Recipe, lock: int) -> Layer:
         """Make it. It appears under its name when it is whole, or not at all."""
-        check_room(self.cache, NEEDED_MB, "a kernel")
+        what = ("the headers of a kernel", NEEDED_OF_HEADERS_MB) if self.headers_only else ("a kernel", NEEDED_MB)
+        check_room(self.cache, what[1], what[0])
         store.discard(self.directory / key)
         try:
             work = Path(tempfile.mkdtemp(prefix=f".{key}.", suffix=".tmp", dir=self.directory))
             try:
                 with build_log(self.directory / f"{key}.log", fresh=True) as log:
-                    recipe.fill(self._job(key, lock), work, work / "tree", log)
+                    job = Download(self.directory, key, self.spec, {}, lock)
+                    recipe.fill(job, work, work / "tree", log)
                     self._finish(work, recipe, log)
                 work.rename(self.directory / key)
             finally:
@@ -187,27 +227,38 @@ class Store:
 
     def _finish(self, work: Path, recipe: _Recipe, log: BuildLog) -> None:
         tree = work / "tree"
-        contents = kernel_tree.inspect(tree)
-        log.line(f"vexlab: listing the modules of kernel {contents.release}")
+        if self.headers_only:
+            release, compiler = kernel_tree.inspect_headers(tree)
+            shutil.rmtree(tree / "boot", ignore_errors=True)
+            self._describe(work, recipe, kernel_tree.Contents(release, work, compiler))
+        else:
+            contents = kernel_tree.inspect(tree)
+            self._prepare_modules(tree, recipe, contents.release, log)
+            self._describe(work, recipe, contents)
+        log.line("vexlab: done")
+
+    def _prepare_modules(self, tree: Path, recipe: _Recipe, release: str, log: BuildLog) -> None:
+        log.line(f"vexlab: listing the modules of kernel {release}")
         strip = ["find", str(kernel_tree.MODULES), "-name", "*.ko", "-exec", "strip", "--strip-debug", "{}", "+"]
-        for command in ([strip] if recipe.has_debug else []) + [["depmod", contents.release]]:
+        for command in ([strip] if recipe.has_debug else []) + [["depmod", release]]:
             done = userspace.run(
                 self.base, tree, command, binds={f"/{kernel_tree.MODULES}": tree / kernel_tree.MODULES}
             )
             if done.returncode:
                 said = done.stderr.strip()[-300:]
                 raise ImageError(
-                    f"{command[0]} failed on the modules of kernel {contents.release}: {said}",
+                    f"{command[0]} failed on the modules of kernel {release}: {said}",
                     "The modules may be damaged or incomplete; get them again.",
                 )
+
+    def _describe(self, work: Path, recipe: _Recipe, contents: kernel_tree.Contents) -> None:
         manifest = {
             "format": FORMAT, "release": contents.release, "compiler": contents.compiler, "origin": recipe.origin,
-            "image": str(contents.image.relative_to(work)), "files": count(tree),
+            "image": str(contents.image.relative_to(work)), "files": count(work / "tree"),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }  # fmt: skip
         store.write_whole(work / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         work.chmod(0o755)
-        log.line("vexlab: done")
 
 
 def count(tree: Path) -> list[int]:
@@ -243,29 +294,6 @@ def cached(cache: Path) -> list[dict[str, Any]]:
                 {"key": directory.name, **{name: manifest[name] for name in names}, "mib": store.size_mib(directory)}
             )
     return found
-
-
-def _of_paths(paths: Sequence[Path]) -> _Recipe:
-    if len(paths) == 1 and paths[0].is_dir() and not any(paths[0].glob("*.deb")):
-        return _of_build_tree(paths[0])
-    debs = kernel_tree.debs_of(paths)
-
-    def fill(job: Download, work: Path, tree: Path, log: BuildLog) -> None:
-        log.line(f"vexlab: unpacking {', '.join(deb.name for deb in debs)}")
-        kernel_tree.unpack(debs, tree)
-
-    return _Recipe(",".join(map(str, paths)), [store.sha256(deb) for deb in debs], fill)
-
-
-def _of_build_tree(build: Path) -> _Recipe:
-    release = build_tree.release_of(build)
-    files = ("arch/x86/boot/bzImage", ".config", "Module.symvers", *build_tree.modules_of(build))
-
-    def fill(job: Download, work: Path, tree: Path, log: BuildLog) -> None:
-        log.line(f"vexlab: copying kernel {release} from {build}")
-        build_tree.take(build, tree)
-
-    return _Recipe(str(build), [release, *(store.sha256(build / name) for name in files)], fill, has_debug=True)
 
 
 def check_room(cache: Path, needed_mb: int, what: str) -> None:

@@ -110,6 +110,11 @@ def is_of(kernel: Kernel, word: str) -> bool:
     )
 
 
+def has(word: str, suite: str, packages: Mapping[str, Package]) -> bool:
+    """Whether a suite has image and headers of the release that a person wrote."""
+    return any(kernel.has_headers and is_of(kernel, word) for kernel in kernels(suite, packages))
+
+
 def of_release(word: str, suites: Mapping[str, Mapping[str, Package]]) -> Kernel:
     """The newest kernel of a release in the first suite that has its image and headers. Raises ImageError."""
     every = [kernel for suite, packages in suites.items() for kernel in kernels(suite, packages)]
@@ -126,10 +131,11 @@ def of_release(word: str, suites: Mapping[str, Mapping[str, Package]]) -> Kernel
 
 
 def packages_of(
-    kernel: Kernel, packages: Mapping[str, Package], has_compiler: Callable[[str], bool]
+    kernel: Kernel, packages: Mapping[str, Package], has_compiler: Callable[[str], bool], *, headers_only: bool = False
 ) -> tuple[Package, ...]:
     """The packages of a kernel and, unless the user space has it already, of the compiler that its headers name."""
-    left, found = [f"linux-image-{kernel.release}", f"linux-headers-{kernel.release}"], dict[str, Package]()
+    left = [f"linux-headers-{kernel.release}", *([] if headers_only else [f"linux-image-{kernel.release}"])]
+    found: dict[str, Package] = {}
     while left:
         name = left.pop()
         if name in found or name not in packages:

@@ -3,34 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import operator
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pytest
-
-COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
-}  # fmt: skip
-BOUND = re.compile(r"\s*(<=|>=|==|<|>)\s*([\d.]+)\s*")
-
-
-def applies(kernels: str, release: str) -> bool:
-    """Whether a kernel, by its `uname -r`, is in a range such as `>=6.1,<6.13`; no range is every kernel.
-
-    A bound is compared with as many numbers as it has: 6.12.48 is `<=6.12`, and not `>6.12`.
-    """
-    found = re.match(r"\d+(\.\d+)*", release)
-    assert found, f"the kernel's release {release} does not begin with a number"
-    numbers = [int(number) for number in found[0].split(".")]
-    for bound in kernels.split(",") if kernels else []:
-        match = BOUND.fullmatch(bound)
-        assert match, f"{bound} is no bound of a range of kernels"
-        limit = [int(number) for number in match[2].split(".")]
-        if not COMPARE[match[1]](numbers[: len(limit)], limit):
-            return False
-    return True
 
 
 def of_stage(known: Sequence[dict[str, Any]], stage: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,0 +1,139 @@
+"""Loads or tests a cell of a matrix in a guest, as `vexlab test` would: the program that a matrix starts for each.
+
+Run as: python -m vexlab.cli.cell, with an order as JSON on standard input. What it is doing, and in the end what it
+found, are lines of JSON on standard output. Its lab is there for that alone, and gone afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from vexlab.cli import stages
+from vexlab.cli.common import remove_lab, stderr
+from vexlab.cli.order import Order as LabOrder
+from vexlab.cli.order import outcome, take_order
+from vexlab.config import stage_list
+from vexlab.config.atomic_file import replace_file
+from vexlab.config.settings import Options
+from vexlab.errors import HostProblem, VexlabError
+from vexlab.matrix import worker
+from vexlab.matrix.builder import INTERRUPTED, Answer
+from vexlab.results import logs
+from vexlab.results.matrix import Finding, Tier
+from vexlab.results.model import Run, Verdict
+from vexlab.run import brought_about, interrupt, scratch
+from vexlab.run.selection import Selection
+
+LOADED = ("load",)  # the stages of tier load, with those that they need
+
+
+class Order(Struct, frozen=True):
+    """What is run: the lab's name and options, the tier, the key of what was built, and the cell's directory."""
+
+    name: str
+    options: dict[str, Any]
+    tier: Tier
+    built: str
+    directory: str
+    clean: bool = False
+
+
+class _Relay:
+    """A stream that is given vexlab's events, and tells the matrix of each step that begins."""
+
+    def write(self, text: str) -> int:
+        """Take lines of JSON."""
+        for line in text.splitlines():
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if event.get("event") == "begin":
+                    worker.tell(str(event["step"]))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+def perform(order: Order) -> Answer:
+    """Run the cell, unless it passed before with all that it was run with; raises VexlabError."""
+    taken = take_order(order.name, Options(**order.options), as_json=False, verbose=0, as_it_is=True)
+    key = hashlib.sha256(json.dumps([order.built, order.tier, taken.inputs.anywhere]).encode()).hexdigest()
+    kept = Path(order.directory) / f"{order.tier}.json"
+    if not order.clean and (known := _read(kept)) and known.key == key:
+        return msgspec.structs.replace(known, kept=True)
+    kept.unlink(missing_ok=True)
+    try:
+        found = _run(taken, order.tier)
+    finally:
+        if taken.lab.exists():
+            remove_lab(taken.lab)
+    answer = Answer(found, key=key)
+    if found.verdict is Verdict.PASSED:  # what failed may pass another time
+        replace_file(kept, msgspec.json.encode(answer).decode() + "\n")
+    return answer
+
+
+def _run(taken: LabOrder, tier: Tier) -> Finding:
+    chosen = stage_list.stages_for(LOADED if tier is Tier.LOAD else ())
+    run = outcome(taken, lambda: stages.run_test(taken, Selection(tuple(chosen)), keep=tier is Tier.LOAD))
+    if tier is Tier.LOAD and run.verdict is Verdict.PASSED and (words := _unload(taken)):
+        return msgspec.structs.replace(_found(run, tier), verdict=Verdict.FAILED, error=words)
+    return _found(run, tier)
+
+
+def _unload(taken: LabOrder) -> str:
+    """Unload what was loaded; why that failed, or nothing."""
+    worker.tell("unloading")
+    with scratch.directory() as directory:
+        done = brought_about.take_down(taken.lab, directory / "ansible.log")
+    return "" if done.ok else f"it could not be unloaded: {done.failure.message if done.failure else 'Ansible failed'}"
+
+
+def _found(run: Run, tier: Tier) -> Finding:
+    """What a run says of a cell."""
+    culprit = logs.first_wrong(run)
+    error = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else ""
+    return Finding(
+        run.verdict, tier, run.kernel, seconds=sum(stage.seconds for stage in run.stages), error=error,
+        details=culprit.details if culprit else "", module=run.module, run=run.run,
+    )  # fmt: skip
+
+
+def _read(path: Path) -> Answer | None:
+    """What a cell keeps of a tier; None when it keeps nothing, or what another vexlab wrote."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Answer)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def main() -> int:
+    """Do what is ordered, and answer."""
+    interrupt.listen()
+    stderr.for_programs = True
+    stderr.file = _Relay()  # type: ignore[assignment]
+    try:
+        order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+        try:
+            answer = perform(order)
+        except (VexlabError, OSError) as raised:
+            problem = HostProblem(str(raised)) if isinstance(raised, OSError) else raised
+            if problem.exit_code == INTERRUPTED:
+                return INTERRUPTED
+            answer = Answer(Finding(problem=problem.message, hint=problem.hint, exit_code=problem.exit_code))
+        worker.answer(msgspec.to_builtins(answer))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

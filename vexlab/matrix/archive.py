@@ -1,0 +1,59 @@
+"""The directory of a matrix, with its results; and which matrices and cells are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vexlab.config import user_directories
+from vexlab.errors import VexlabError
+from vexlab.results.matrix import Tier
+
+KEPT = 20  # matrices
+RESULTS = "matrix.json"
+
+
+def new_directory(tier: Tier) -> Path:
+    """Make the directory of a new matrix; its name sorts by time and says the tier."""
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{tier}"
+    for number in range(1, 1000):
+        path = user_directories.matrices_directory() / (stem if number == 1 else f"{stem}-{number}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700, parents=True)
+            return path
+    raise VexlabError(f"{stem} can't be made unique in {user_directories.matrices_directory()}")
+
+
+def directory_of(name: str) -> Path:
+    """The directory of a matrix."""
+    return user_directories.matrices_directory() / name
+
+
+def prune() -> None:
+    """Remove the oldest matrices, and the cells that none of the others has and nobody works on."""
+    matrices = _below(user_directories.matrices_directory())
+    for path in matrices[:-KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+    named = {file.stem for path in matrices[-KEPT:] for file in path.glob("*.json")}
+    for path in _below(user_directories.cells_directory()):
+        if path.name not in named:
+            _remove(path)
+
+
+def _below(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+
+
+def _remove(cell: Path) -> None:
+    """Remove a cell, unless somebody works on it."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(cell / "work", os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(cell, ignore_errors=True)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,147 @@
+"""Processes that each do the work of a cell, as many at once as may be: started, listened to, and ended.
+
+Each is given an order on standard input, and tells in lines of JSON what it does ({"doing": …}) and at the end what it
+found ({"answer": …}). A signal interrupts it; what is left of it when vexlab was killed is ended by the reaper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+TICK = 0.25  # seconds between two looks at who has ended
+
+
+@dataclass(frozen=True)
+class Task:
+    """The work of a cell: its name, the module that does it, and the order that this is given."""
+
+    name: str
+    module: str
+    order: bytes
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something about a task: what it is doing by its own words, or its answer, or why it ended without one."""
+
+    name: str
+    doing: str = ""
+    answer: dict[str, Any] | None = None
+    failure: str = ""
+
+
+@dataclass
+class _Worker:
+    task: Task
+    process: subprocess.Popen[bytes]
+    said: bytes = b""
+    complained: bytes = b""
+    open: int = 2  # streams of it that are not at their end
+    answer: dict[str, Any] | None = field(default=None)
+
+
+def tell(doing: str) -> None:
+    """Tell the matrix what this process does; called in one that was started as a task."""
+    _write({"doing": doing})
+
+
+def answer(document: dict[str, Any]) -> None:
+    """Answer the matrix, in a process that was started as a task."""
+    _write({"answer": document})
+
+
+def _write(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+def run(tasks: Sequence[Task], at_once: int, grace: float) -> Generator[Event | None]:
+    """Do the tasks in their order, so many at once. Yields what happens, and None when nothing has for a moment.
+
+    However this is left, no task goes on: they are interrupted, and killed when they take longer than `grace` seconds.
+    """
+    waiting, workers = deque(tasks), dict[str, _Worker]()
+    with selectors.DefaultSelector() as selector:
+        try:
+            while waiting or workers:
+                while waiting and len(workers) < at_once:
+                    task = waiting.popleft()
+                    workers[task.name] = _start(task, selector)
+                events = [event for key, _ in selector.select(TICK) for event in _read(key.data, selector)]
+                yield from events
+                for name in [name for name, worker in workers.items() if not worker.open]:
+                    yield _ended(workers.pop(name))
+                if not events:
+                    yield None
+        finally:
+            _end([worker.process for worker in workers.values()], grace)
+
+
+def _start(task: Task, selector: selectors.BaseSelector) -> _Worker:
+    process = subprocess.Popen(
+        [sys.executable, "-m", task.module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    worker = _Worker(task, process)
+    assert process.stdin and process.stdout and process.stderr
+    with contextlib.suppress(BrokenPipeError):  # it died; its end tells why
+        process.stdin.write(task.order)
+        process.stdin.close()
+    for stream in (process.stdout, process.stderr):
+        selector.register(stream, selectors.EVENT_READ, (worker, stream))
+    return worker
+
+
+def _read(data: tuple[_Worker, Any], selector: selectors.BaseSelector) -> Iterator[Event]:
+    """Take what a stream of a worker has; yields what it tells of itself."""
+    worker, stream = data
+    if not (block := os.read(stream.fileno(), 1 << 16)):
+        selector.unregister(stream)
+        stream.close()
+        worker.open -= 1
+        return
+    if stream is worker.process.stderr:
+        worker.complained = (worker.complained + block)[-2000:]
+        return
+    *lines, worker.said = (worker.said + block).split(b"\n")
+    for line in lines:
+        document = json.loads(line)
+        if "doing" in document:
+            yield Event(worker.task.name, document["doing"])
+        else:
+            worker.answer = document["answer"]
+
+
+def _ended(worker: _Worker) -> Event:
+    code = worker.process.wait()
+    if worker.answer is not None:
+        return Event(worker.task.name, answer=worker.answer)
+    words = worker.complained.decode(errors="replace").strip().rpartition("\n")[2]
+    by = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return Event(worker.task.name, failure=f"its process ended by {by}{f': {words}' if words else ''}")
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
+    """Interrupt what runs, and kill what of it doesn't heed that."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(number)
+        deadline = time.monotonic() + grace
+        while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    for process in processes:
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
