@@ -13,12 +13,13 @@ from vexlab.cli import completion
 from vexlab.cli.common import html_option, json_option, name_unreadable, one_form, stderr, stdout, write_page
 from vexlab.errors import VexlabError
 from vexlab.gate import evidence
-from vexlab.history import check_history, comparison, index, references
+from vexlab.history import check_history, comparison, index, matrices, references
 from vexlab.history.comparison import Comparison
+from vexlab.history.matrices import MatrixComparison
 from vexlab.history.past_runs import PastRun, PastRuns
 from vexlab.report import check_history as histories
 from vexlab.report import comparison as comparisons
-from vexlab.report import history_pages, site
+from vexlab.report import history_pages, matrix_comparison, site
 from vexlab.results import archive, results_file
 from vexlab.run import run_directory
 
@@ -68,12 +69,15 @@ def compare_command(
     """Tell what is new in run B against run A.
 
     Without A and B these are the last two runs of a lab that ended; without B, it is the last run. Each is the name of
-    a run or how that begins, a kernel, or a branch or commit of the source that was tested: the newest run of it.
+    a run or how that begins, a kernel, or a branch or commit of the source that was tested: the newest run of it. Two
+    names of matrices compare these, cell by cell; without B, it is the last matrix of the tier.
 
     Ends with 1 when a check fails that did not fail before and that neither a flaky past nor the list of known failures
     explains, with 2 when there is nothing to compare, and else with 0.
     """
     one_form(as_json=as_json, page=page)
+    if old is not None and (pair := matrices.pair(old, new, matrices.ended())):
+        context.exit(_compare_matrices(matrices.compare(*pair), as_json=as_json, page=page))
     for word in filter(None, (old, new)):
         _refuse_unreadable(word)
 
@@ -91,6 +95,17 @@ def compare_command(
     else:
         comparisons.show(found, stdout)
     context.exit(1 if found.new_failures else 0)
+
+
+def _compare_matrices(found: MatrixComparison, *, as_json: bool, page: Path | None) -> int:
+    """Show what is new in a matrix; returns the exit code."""
+    if as_json:
+        click.echo(json.dumps(matrix_comparison.document(found), indent=2))
+    elif page is not None:
+        write_page(matrix_comparison.page(found), page)
+    else:
+        matrix_comparison.show(found, stdout)
+    return 1 if found.new_failures else 0
 
 
 def _refuse_unreadable(word: str) -> None:

@@ -14,7 +14,6 @@ from vexlab.errors import VexlabError
 from vexlab.results.matrix import Tier
 
 KEPT = 20  # matrices
-RESULTS = "matrix.json"
 
 
 def new_directory(tier: Tier) -> Path:

@@ -20,7 +20,6 @@ from vexlab.config import source_tree, user_directories
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import VexlabError
 from vexlab.matrix import builder, expectation, worker
-from vexlab.matrix.archive import RESULTS
 from vexlab.matrix.cells import Cell
 from vexlab.matrix.worker import Event, Task
 from vexlab.results import matrix
@@ -163,7 +162,7 @@ class Matrix:
             seconds=round(time.monotonic() - self._began, 1), cpus=os.cpu_count() or 1,
             as_expected=all(cell.as_expected for cell in cells), cells=cells,
         )  # fmt: skip
-        replace_file(self._directory / RESULTS, matrix.encode(record))
+        replace_file(self._directory / matrix.RESULTS, matrix.encode(record))
         return record
 
 

@@ -41,11 +41,12 @@ def of_runs(
     compared: Mapping[str, str] = {},
     doubts: Sequence[str] = (),
     checks_page: str = "",
+    matrices: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Return the page of these runs, in this order.
 
     `words` has what is said of a run that didn't end in the place of its verdict; `pages` and `compared` are links by
-    the name of a run, `checks_page` is one to the page of all checks.
+    the name of a run, `checks_page` is one to the page of all checks, `matrices` are links with a summary of each.
     """
     rows = [
         {
@@ -57,7 +58,8 @@ def of_runs(
     ]  # fmt: skip
     labs, verdicts = sorted({run.lab for run in runs}), sorted({run.verdict for run in runs})
     return templating.render(
-        "runs.html.j2", rows=rows, remarks=doubts, checks_page=checks_page, labs=[(lab, lab) for lab in labs],
+        "runs.html.j2", rows=rows, remarks=doubts, checks_page=checks_page, matrices=matrices,
+        labs=[(lab, lab) for lab in labs],
         verdicts=[(verdict, templating.word(verdict)) for verdict in verdicts],
     )  # fmt: skip
 

@@ -19,10 +19,11 @@ import filelock
 from vexlab import __version__
 from vexlab.config import atomic_file, user_directories
 from vexlab.errors import HostProblem, UsageProblem, VexlabError, write_problem
-from vexlab.history import check_history, comparison, index
+from vexlab.history import check_history, comparison, index, matrices
 from vexlab.history.past_runs import PastRun, PastRuns
-from vexlab.report import history_pages, page
+from vexlab.report import history_pages, matrix, matrix_comparison, page
 from vexlab.results import archive, results_file
+from vexlab.results.matrix import MatrixRecord
 
 MARK = "site.json"  # tells that a directory is a site, and of what its pages were made
 LARGEST = 16 << 20  # bytes of a file that is published whole
@@ -78,8 +79,9 @@ def _write(directory: Path, past: PastRuns, doubts: Mapping[str, str], words: Ma
     told = [f"run {name} is not as it was when it ended: {why}" for name, why in doubts.items()]
     told += [f"run {one.name} can't be read: {one.why}" for one in past.unreadable()]
     text = history_pages.of_runs(
-        runs[::-1], words, pages=pages, compared=compared, doubts=told, checks_page=_write_checks(directory, runs, past)
-    )
+        runs[::-1], words, pages=pages, compared=compared, doubts=told,
+        checks_page=_write_checks(directory, runs, past), matrices=_write_matrices(directory / "matrices", pages),
+    )  # fmt: skip
     atomic_file.replace_file(directory / "index.html", text)
     _remove_others(own, set(made))
     _remove_others(directory / "compare", {f"{name}.html" for name in compared})
@@ -202,6 +204,28 @@ def _write_checks(directory: Path, runs: Sequence[PastRun], past: PastRuns) -> s
     text = history_pages.of_checks(found, newest, runs_page="index.html")
     atomic_file.replace_file(directory / "checks.html", text)
     return "checks.html"
+
+
+def _write_matrices(directory: Path, pages: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Write the page of each matrix that ended; returns link and summary of each, the newest first."""
+    known = matrices.ended()
+    directory.mkdir(exist_ok=True)
+    links, last = list[tuple[str, str]](), dict[str, MatrixRecord]()
+    for record in known:
+        before = last.get(record.tier)
+        new = None
+        with contextlib.suppress(UsageProblem):  # they have no cell in common
+            new = matrices.compare(before, record) if before else None
+        back = ["../index.html", *([f"{before.name}.html"] if before and new else [])]
+        runs = {name: f"../{link}" for name, link in pages.items()}
+        text = matrix_comparison.page_of(record, runs, new, back)
+        path = directory / f"{record.name}.html"
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            atomic_file.replace_file(path, text)
+        links.append((f"{directory.name}/{path.name}", f"{record.name}: {matrix.summary(record)}"))
+        last[record.tier] = record
+    _remove_others(directory, {f"{record.name}.html" for record in known})
+    return links[::-1]
 
 
 def _remove_others(directory: Path, kept: set[str]) -> None:

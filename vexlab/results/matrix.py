@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct
 
+from vexlab.config.records import decode
+from vexlab.errors import VexlabError
 from vexlab.results.model import ModuleRecord, Seconds, Verdict, about
 
 
@@ -50,6 +53,8 @@ class Finding(Struct, frozen=True, forbid_unknown_fields=True):
 
 SCHEMA = 1
 """Version of the documents."""
+RESULTS = "matrix.json"
+"""Name of the file with the results, in the directory of a matrix."""
 
 
 class CellRecord(Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +96,22 @@ def encode(record: CellRecord | MatrixRecord) -> str:
     """Return a record as the text of its file."""
     document = msgspec.to_builtins(record)
     return json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False) + "\n"
+
+
+def read(path: Path) -> MatrixRecord:
+    """Read the results of a matrix; raises VexlabError, which says what is wrong with them."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VexlabError(f"{path} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise VexlabError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict) or document.pop("schema", None) != SCHEMA:
+        raise VexlabError(f"{path} holds no results of a matrix of version {SCHEMA}")
+    try:
+        return decode(MatrixRecord, document)
+    except VexlabError as error:
+        raise VexlabError(f"{path}: {error.message}", error.hint) from error
 
 
 def schema() -> dict[str, Any]:
