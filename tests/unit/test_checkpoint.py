@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,22 @@ def test_labs_share_a_checkpoint_of_the_same_inputs_and_machine() -> None:
 def test_the_checkpoints_used_last_are_kept(tmp_path: Path) -> None:
     for number in range(checkpoint.KEPT + 2):
         (tmp_path / f"{number}").mkdir()
-        os.utime(tmp_path / f"{number}", (1000 - number, 1000 - number))
+        used = time.time() - 60 * number
+        os.utime(tmp_path / f"{number}", (used, used))
     (tmp_path / ".x.tmp").mkdir()
     (tmp_path / ".y.tmp").mkdir()  # of a save that was killed
     with saved_state.locked(tmp_path / "x.lock"):  # somebody is saving it
         checkpoint._prune(tmp_path / "0")
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {*map(str, range(checkpoint.KEPT)), ".x.tmp"}
+
+
+def test_what_nobody_uses_for_two_weeks_is_not_kept(tmp_path: Path) -> None:
+    for name, days in (("new", 0), ("used", 13), ("old", 15)):
+        (tmp_path / name).mkdir()
+        used = time.time() - days * 86400
+        os.utime(tmp_path / name, (used, used))
+    checkpoint._prune(tmp_path / "new")
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"new", "used"}
 
 
 @pytest.mark.parametrize("judged", [("mount",), ("stress", "errors"), ("mount", "stress", "errors")])

@@ -26,6 +26,7 @@ from .ssh import converse, login_command
 
 DIRECTORY = "checkpoints"
 KEPT = 4  # of the checkpoints of an image, the ones that were used last
+KEPT_DAYS = 14.0  # for which one is kept that nobody uses
 MEMORY = "vexlab-memory"  # name of the file with a guest's memory, which is in no directory
 MODULE = "module.ko"  # beside the state: what was loaded, for reading crashes
 UNFINISHED = ".tmp"
@@ -178,13 +179,15 @@ def _copy(lab: Lab, record: dict[str, Any], memory: Any, work: Path) -> float:
 
 
 def _prune(newest: Path) -> None:
-    """Remove the checkpoints that were not used for longest, beyond the ones that are kept. Guests on them go on.
+    """Remove the checkpoints that were not used for longest, beyond the ones that are kept, and those that are old.
 
-    So is what is left of a save that was killed: nobody holds its lock.
+    So is what is left of a save that was killed: nobody holds its lock. Guests that went on from one go on.
     """
     states = [path for path in newest.parent.iterdir() if path.is_dir()]
     whole = sorted((path for path in states if not _is_unfinished(path)), key=lambda path: path.stat().st_mtime)
-    for path in [*whole[:-KEPT], *filter(_is_unfinished, states)]:
+    too_old = time.time() - KEPT_DAYS * 86400
+    old = [path for path in whole[-KEPT:] if path.stat().st_mtime < too_old]
+    for path in [*whole[:-KEPT], *old, *filter(_is_unfinished, states)]:
         name = path.name.strip(".").removesuffix(UNFINISHED)
         with contextlib.suppress(OSError), locked(path.with_name(f"{name}.lock"), wait=False):
             shutil.rmtree(path)
