@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from msgspec.structs import replace
 
 from tests.unit.made_runs import Made, keep
 from vexlab.cli.main import cli
