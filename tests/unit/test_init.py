@@ -453,22 +453,22 @@ def test_command_writes_the_file_once(tmp_path: Path) -> None:
     """Beside where it is called; the tree stays as it is, and what is there already too."""
     write(tmp_path / "tree", TOYFS)
     before = sorted((tmp_path / "tree").iterdir())
-    done = vexlab(tmp_path, "init", "tree")
+    done = vexlab(tmp_path, "init", "--no-guest", "tree")
     assert done.returncode == 0, done.stderr
     assert "vexlab up --target vexlab.yml" in done.stderr
     assert sorted((tmp_path / "tree").iterdir()) == before
     written = target.load_target(tmp_path / "vexlab.yml")
     assert written["vexlab_source"] == str(tmp_path / "tree")
     (tmp_path / "vexlab.yml").write_text("mine")
-    again = vexlab(tmp_path, "init", "tree")
+    again = vexlab(tmp_path, "init", "--no-guest", "tree")
     assert (again.returncode, (tmp_path / "vexlab.yml").read_text()) == (2, "mine")
     assert "--force" in again.stderr
-    assert vexlab(tmp_path, "init", "tree", "--force").returncode == 0
+    assert vexlab(tmp_path, "init", "--no-guest", "tree", "--force").returncode == 0
     assert target.load_target(tmp_path / "vexlab.yml") == written
 
 
 def test_command_prints_the_file_alone_on_stdout(tmp_path: Path) -> None:
-    done = vexlab(write(tmp_path / "tree", TOYFS), "init", "--output", "-")
+    done = vexlab(write(tmp_path / "tree", TOYFS), "init", "--no-guest", "--output", "-")
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout)["vexlab_source"] == "."
     assert not (tmp_path / "tree/vexlab.yml").exists()
