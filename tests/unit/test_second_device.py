@@ -25,6 +25,7 @@ NAMES_BOTH = 'echo "$DEVICE ${SECOND_DEVICE-none}"'
 def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(second_device, "LINKS", tmp_path / "links")
     monkeypatch.setattr(second_device, "SIZE", tmp_path / "links" / "size")
+    monkeypatch.setattr(second_device, "LATEST", tmp_path / "links" / "latest")
     yield
     loop_devices.detach_below(tmp_path)
 
@@ -54,6 +55,7 @@ def test_each_device_has_its_own_second_one(tmp_path: Path) -> None:
     assert len({os.path.realpath(path) for path in (first, other, *seconds)}) == 4
     assert [images.size_of(path) for path in seconds] == [SIZE, SIZE]
     assert shell(second_device.exports(first) + NAMES_BOTH) == f"{first} {seconds[0]}"
+    assert Path(second_device.of("/dev/null")).samefile(seconds[1])
     on = Path("/sys/block", Path(seconds[0]).readlink().name, "loop")
     assert on.exists()
     one.remove()
@@ -90,6 +92,10 @@ def test_both_are_kept_put_back_and_compared(tmp_path: Path) -> None:
     cut = foreign.cut(f"{tmp_path}/master", f"{tmp_path}/cut", SIZE)
     assert (images.size_of(cut), Path(second_device.of(cut)).read_bytes()[:6]) == (SIZE, b"second")
     foreign.remove(f"{tmp_path}/cut")
+    twin = filesystem(tmp_path, image=f"{tmp_path}/twin", point=f"{tmp_path}/elsewhere")
+    images.copy_to_device(fs.image, twin.create(2 * SIZE))
+    assert twin.digest() == whole
+    twin.remove()
     fs.remove()
 
 

@@ -27,12 +27,11 @@ def attach(image: str, read_only: bool = False, sector: int = 0) -> str:
     """
     device = on_loop(image, read_only, sector)
     if size := second_device.size():
-        second, link = second_device.image_of(image), Path(second_device.link_of(device))
+        second = second_device.image_of(image)
         if not os.path.exists(second):
             Path(second).write_bytes(b"")
             os.truncate(second, size)
-        link.unlink(missing_ok=True)
-        link.symlink_to(next(iter(loops(second)), "") or on_loop(second))
+        second_device.is_at(next(iter(loops(second)), "") or on_loop(second), device)
     return device
 
 
@@ -115,6 +114,13 @@ def copy(image: str, to: str) -> None:
             for offset, block in blocks(image):
                 os.pwrite(file.fileno(), block, offset)
             os.fsync(file)
+
+
+def copy_to_device(image: str, device: str) -> None:
+    """Write what an image holds to a device that is all zeros, and what its second one holds to that one's."""
+    copy(image, device)
+    if second := second_device.of(device):
+        copy(second_device.image_of(image), second)
 
 
 def keep(image: str, to: str) -> None:

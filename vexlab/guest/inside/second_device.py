@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 
 LINKS = Path("/run/vexlab-second-device")
-SIZE = LINKS / "size"  # a file; no block device has that name
+SIZE, LATEST = LINKS / "size", LINKS / "latest"  # no block device has these names
 
 
 def set_up(size: int) -> None:
@@ -41,13 +41,26 @@ def link_of(device: str) -> str:
     return str(LINKS / os.path.basename(device))
 
 
+def is_at(second: str, device: str) -> None:
+    """The second device of a loop device is there from now on."""
+    for link, to in ((Path(link_of(device)), second), (LATEST, link_of(device))):
+        link.unlink(missing_ok=True)
+        link.symlink_to(to)
+
+
 def of(device: str) -> str:
-    """The second device of a loop device, or of the one that a mapping is made of; empty when there is none."""
+    """The second device of a loop device, or of the one that a mapping is made of; empty when there is none.
+
+    What is no such device, as a mount of it has to find out, is given the one that was made last.
+    """
     if not size():
         return ""
     name = os.path.basename(os.path.realpath(device))
     below = [f"/dev/{path.name}" for path in Path(f"/sys/class/block/{name}/slaves").glob("*")]
-    return of(below[0]) if below else link_of(name)
+    if below:
+        return of(below[0])
+    own = link_of(name)
+    return own if os.path.lexists(own) else str(LATEST)
 
 
 def exports(device: str) -> str:
