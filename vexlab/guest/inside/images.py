@@ -31,7 +31,9 @@ def attach(image: str, read_only: bool = False, sector: int = 0) -> str:
         if not os.path.exists(second):
             Path(second).write_bytes(b"")
             os.truncate(second, size)
-        second_device.is_at(next(iter(loops(second)), "") or on_loop(second), device)
+        link = Path(second_device.link_of(device))
+        link.unlink(missing_ok=True)
+        link.symlink_to(next(iter(loops(second)), "") or on_loop(second))
     return device
 
 

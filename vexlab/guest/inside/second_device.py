@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 
 LINKS = Path("/run/vexlab-second-device")
-SIZE, LATEST = LINKS / "size", LINKS / "latest"  # no block device has these names
+SIZE = LINKS / "size"  # a file; no loop device has that name
 
 
 def set_up(size: int) -> None:
@@ -41,17 +41,10 @@ def link_of(device: str) -> str:
     return str(LINKS / os.path.basename(device))
 
 
-def is_at(second: str, device: str) -> None:
-    """The second device of a loop device is there from now on."""
-    for link, to in ((Path(link_of(device)), second), (LATEST, link_of(device))):
-        link.unlink(missing_ok=True)
-        link.symlink_to(to)
-
-
 def of(device: str) -> str:
     """The second device of a loop device, or of the one that a mapping is made of; empty when there is none.
 
-    What is no such device, as a mount of it has to find out, is given the one that was made last.
+    What is no such device, as a mount of it has to find out, is given that of another one.
     """
     if not size():
         return ""
@@ -60,7 +53,7 @@ def of(device: str) -> str:
     if below:
         return of(below[0])
     own = link_of(name)
-    return own if os.path.lexists(own) else str(LATEST)
+    return own if os.path.lexists(own) else max(map(str, LINKS.glob("loop*")), default=own)
 
 
 def exports(device: str) -> str:
