@@ -16,6 +16,8 @@ description:
   - Or B(destroys what is on a device) and formats it. A device is refused that has another serial number, that isn't a
     whole disk, or that is mounted, held, partitioned, used, a part of something else or the system's. So is one with a
     signature that O(overwrite) doesn't name. It is looked at in the same breath as it is formatted, and stays open.
+  - The filesystem can have a second device. Of an image it is another image beside it, its name with C(.second). Of a
+    device it is a device of its own, which is looked at, refused and kept open as the first one is.
   - An image is refused that is attached or mounted. A question that can't be answered counts as a refusal.
 options:
   state:
@@ -41,13 +43,26 @@ options:
     description: Its serial number, as somebody read it off the disk.
     type: str
     default: ""
+  second_size_mb:
+    description: Size in MiB of the image of the second device. 0 means that there is none.
+    type: int
+    default: 0
+  second_device:
+    description: The second device, as C(/dev/disk/by-id/NAME). It is for O(device), and not for an image.
+    type: str
+    default: ""
+  second_serial:
+    description: Its serial number, as somebody read it off the disk.
+    type: str
+    default: ""
   overwrite:
-    description: Signatures that the device may lose, as C(wipefs) names them.
+    description: Signatures that a device may lose, as C(wipefs) names them.
     type: list
     elements: str
     default: []
   command:
-    description: Shell command that formats. C(DEVICE) and C(LABEL) are in its environment.
+    description:
+      - Shell command that formats. C(DEVICE) and C(LABEL) are in its environment, and C(SECOND_DEVICE) if there is one.
     type: str
     default: ""
   force_command:
@@ -156,7 +171,7 @@ def stamp(inputs: dict[str, Any]) -> str:
     """Return what an image is made from, as one hash."""
     made_by = Path(inputs["made_by"]) if inputs["made_by"] else None
     content = made_by.read_bytes() if made_by and made_by.is_file() else b""
-    settings = json.dumps([inputs["command"], inputs["label"], inputs["size_mb"]])
+    settings = json.dumps([inputs["command"], inputs["label"], inputs["size_mb"], inputs["second_size_mb"]])
     return hashlib.sha256(settings.encode() + content).hexdigest()
 
 
@@ -174,9 +189,14 @@ def is_current(image: Path, wanted: str, size: int) -> bool:
         return False
 
 
-def run_mkfs(inputs: dict[str, Any], command: str, device: str) -> None:
+def second_of(image: Path) -> Path:
+    """Return the image of the second device, which goes with an image."""
+    return Path(f"{image}.second")
+
+
+def run_mkfs(inputs: dict[str, Any], command: str, device: str, second: str) -> None:
     """Run a command that formats a device; raises FormatError with its words when it fails."""
-    environment = {"DEVICE": device, "LABEL": inputs["label"]}
+    environment = {"DEVICE": device, "LABEL": inputs["label"]} | ({"SECOND_DEVICE": second} if second else {})
     done = commands.run(["sh", "-euc", command], cwd=inputs["directory"], env=environment)
     if done.code:
         raise FormatError(f"`{command}` failed with exit code {done.code}: {done.said}")
@@ -204,60 +224,82 @@ def attached(image: Path) -> Iterator[str]:
 def format_image(inputs: dict[str, Any], *, check: bool) -> bool:
     """Make the image anew unless it is current; returns whether it wasn't. Raises FormatError if it may not be made."""
     image, size, made_from = Path(inputs["image"]), inputs["size_mb"] << 20, stamp(inputs)
-    if is_current(image, made_from, size):
+    second, second_size = second_of(image), inputs["second_size_mb"] << 20
+    if is_current(image, made_from, size) and (second.stat().st_size if second.is_file() else 0) == second_size:
         return False
-    if refusals := image_refusals(image):
-        raise FormatError(f"{image} is not formatted: {'; '.join(refusals)}.")
+    if refusals := [f"{one} is not formatted: {why}." for one in (image, second) for why in image_refusals(one)]:
+        raise FormatError(" ".join(refusals))
     if check:
         return True
     if not Path(inputs["directory"]).is_dir():  # before anything is removed
         raise FormatError(f"there is no directory {inputs['directory']}, in which the command is to run")
     record_of(image).unlink(missing_ok=True)
-    image.unlink(missing_ok=True)
     image.parent.mkdir(parents=True, exist_ok=True)
-    with image.open("xb") as file:
-        file.truncate(size)
-    with attached(image) as device:
-        run_mkfs(inputs, inputs["command"], device)
-        flush(Path(device))
-    flush(image)
+    for one, length in ((image, size), (second, second_size)):
+        one.unlink(missing_ok=True)
+        if length:
+            with one.open("xb") as file:
+                file.truncate(length)
+    with attached(image) as device, attached(second) if second_size else contextlib.nullcontext("") as other:
+        run_mkfs(inputs, inputs["command"], device, other)
+        for path in filter(None, (device, other)):
+            flush(Path(path))
+    for one in (image, *([second] if second_size else [])):
+        flush(one)
     record_of(image).write_text(json.dumps({"stamp": made_from}) + "\n")
     return True
 
 
 def remove_image(inputs: dict[str, Any], *, check: bool) -> bool:
-    """Remove the image and its record; returns whether one of them was there. Raises FormatError if it may not."""
+    """Remove images and record; returns whether one of them was there. Raises FormatError if it may not."""
     image = Path(inputs["image"])
-    if refusals := image_refusals(image):
-        raise FormatError(f"{image} is not removed: {'; '.join(refusals)}.")
-    there = [path for path in (record_of(image), image) if path.exists() or path.is_symlink()]
+    second = second_of(image)
+    if refusals := [f"{one} is not removed: {why}." for one in (image, second) for why in image_refusals(one)]:
+        raise FormatError(" ".join(refusals))
+    there = [path for path in (record_of(image), image, second) if path.exists() or path.is_symlink()]
     if not check:
         for path in there:
             path.unlink()
     return bool(there)
 
 
-def free_device(inputs: dict[str, Any]) -> devices.Device:
-    """Return the device as it is now; raises FormatError when it may not be formatted."""
+def free_devices(inputs: dict[str, Any]) -> list[devices.Device]:
+    """Return the device, and the second one, as they are now; raises FormatError when one may not be formatted."""
     own = {"type": inputs["type"], "magic": inputs["magic"], "offset": inputs["magic_offset"]}
-    device = devices.look(inputs["device"], inputs["serial"], own)
-    if said := devices.refusal(device, inputs["overwrite"]):
-        raise FormatError(f"{inputs['device']} is not formatted: {said}.")
-    return device
+    found = []
+    for name, serial in named_devices(inputs):
+        device = devices.look(name, serial, own)
+        if said := devices.refusal(device, inputs["overwrite"]):
+            raise FormatError(f"{name} is not formatted: {said}.")
+        found.append(device)
+    if len({device.number for device in found}) < len(found):
+        raise FormatError(f"{inputs['device']} and {inputs['second_device']} are one device; nothing is formatted.")
+    return found
+
+
+def named_devices(inputs: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return name and serial number of the device, and of the second one; raises FormatError when one is missing."""
+    if inputs["second_size_mb"] and not inputs["second_device"]:
+        raise FormatError("the filesystem has a second device, and none is named; nothing is formatted.")
+    second = [(inputs["second_device"], inputs["second_serial"])] if inputs["second_device"] else []
+    return [(inputs["device"], inputs["serial"]), *second]
 
 
 def format_device(inputs: dict[str, Any], *, check: bool) -> devices.Device:
     """Look at the device and format it; it stays open, so that what was looked at is what is written."""
     if check:
-        return free_device(inputs)
-    with devices.held(inputs["device"]):
-        device, command = free_device(inputs), inputs["command"]
-        if device.signatures:
-            # What is at the end of the device, such as the second table of GPT, no mkfs would reach.
-            commands.output(["wipefs", "--quiet", "--all", device.path])
-            command = inputs["force_command"] or command
-        run_mkfs(inputs, command, device.path)
-    return device
+        return free_devices(inputs)[0]
+    with contextlib.ExitStack() as held:
+        for name, _ in named_devices(inputs):
+            held.enter_context(devices.held(name))
+        found, command = free_devices(inputs), inputs["command"]
+        for device in found:
+            if device.signatures:
+                # What is at the end of the device, such as the second table of GPT, no mkfs would reach.
+                commands.output(["wipefs", "--quiet", "--all", device.path])
+                command = inputs["force_command"] or command
+        run_mkfs(inputs, command, *(device.path for device in found), *([""] if len(found) == 1 else []))
+    return found[0]
 
 
 def apply(inputs: dict[str, Any], *, check: bool) -> dict[str, Any]:
@@ -279,6 +321,9 @@ def main() -> None:
             "size_mb": {"type": "int", "default": 256},
             "device": text,
             "serial": text,
+            "second_size_mb": number,
+            "second_device": text,
+            "second_serial": text,
             "overwrite": {"type": "list", "elements": "str", "default": []},
             "command": text,
             "force_command": text,

@@ -31,6 +31,12 @@ options:
     description: Path of the image, device or directory. Without a device, the word that mount gets in its place.
     type: str
     required: true
+  second:
+    description:
+      - Path of the image of a second device, which is attached to a loop device for as long as the filesystem is
+        mounted, or of the second device itself. Empty means none.
+    type: str
+    default: ""
   serial:
     description: Serial number that the device must have at the moment it is mounted. Empty doesn't ask.
     type: str
@@ -56,7 +62,9 @@ options:
     type: bool
     default: true
   before:
-    description: Shell command before each mount. C(DEVICE) and C(MOUNT) are in its environment. Empty means none.
+    description:
+      - Shell command before each mount. C(DEVICE) and C(MOUNT) are in its environment, and C(SECOND_DEVICE) if there is
+        one. Empty means none.
     type: str
     default: ""
   options_command:
@@ -94,6 +102,7 @@ mounted:
 """
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,21 +131,41 @@ def refusal(inputs: dict[str, Any]) -> str:
     registered = [line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()]
     if inputs["type"] not in registered:
         return f"the running kernel knows no filesystem {inputs['type']}; role vexfs_load loads its module"
-    if inputs["kind"] == "block" and not Path(inputs["device"]).exists():
-        return f"there is no {inputs['device']}; role vexfs_mkfs makes it"
+    missing = [path for path in (inputs["device"], inputs["second"]) if path and not Path(path).exists()]
+    if inputs["kind"] == "block" and missing:
+        return f"there is no {missing[0]}; role vexfs_mkfs makes it"
     return ""
 
 
-def shell(inputs: dict[str, Any], command: str) -> str:
+def shell(inputs: dict[str, Any], command: str, second: str) -> str:
     """Run one of the commands around mounts, if there is one; returns what it printed."""
-    environment = {"DEVICE": inputs["device"], "MOUNT": inputs["point"]}
+    environment = {"DEVICE": inputs["device"], "MOUNT": inputs["point"]} | ({"SECOND_DEVICE": second} if second else {})
     return commands.output(["sh", "-euc", command], cwd=inputs["directory"], env=environment) if command else ""
+
+
+@contextlib.contextmanager
+def attached(path: str) -> Iterator[str]:
+    """Tell the device of a path, attached for this if it is an image; it is free when nothing has it open any more."""
+    if not Path(path).is_file():
+        yield path
+        return
+    device = commands.output(["losetup", "--find", "--show", "--nooverlap", path]).strip()
+    try:
+        yield device
+    finally:
+        commands.output(["losetup", "--detach", device])  # of one that is in use, the kernel does that later
 
 
 def mount(inputs: dict[str, Any], options: str, *how: str) -> None:
     """Mount with these options, and those that the options command tells, after what comes before each mount."""
-    shell(inputs, inputs["before"])
-    more = shell(inputs, inputs["options_command"]).strip()
+    with attached(inputs["second"]) as second:
+        mount_beside(inputs, second, options, *how)
+
+
+def mount_beside(inputs: dict[str, Any], second: str, options: str, *how: str) -> None:
+    """Mount while the second device is there, if the filesystem has one."""
+    shell(inputs, inputs["before"], second)
+    more = shell(inputs, inputs["options_command"], second).strip()
     if len(more.split()) > 1:
         raise MountError(f"vexfs_mount_options_command printed {more}; it prints options, separated by commas")
     # mount finds out by itself that a file needs a loop device only for filesystems that util-linux knows.
@@ -150,7 +179,7 @@ def mount(inputs: dict[str, Any], options: str, *how: str) -> None:
 def unmount(inputs: dict[str, Any]) -> None:
     """Unmount, and do what comes after that."""
     commands.output(["umount", inputs["point"]])
-    shell(inputs, inputs["after"])
+    shell(inputs, inputs["after"], inputs["second"])
 
 
 def mount_twice(inputs: dict[str, Any]) -> None:
@@ -190,6 +219,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["mounted", "unmounted"], "default": "mounted"},
             "kind": {"type": "str", "choices": ["block", "none", "directory"], "default": "block"},
             "device": required,
+            "second": text,
             "serial": text,
             "point": required,
             "type": required,

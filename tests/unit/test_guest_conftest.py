@@ -67,6 +67,8 @@ def run_stage(
     choice: dict[str, list[str]] | None = None,
     text: str = CHECKS,
     before: tuple[str, ...] = (),
+    *,
+    claims: str = "label",
 ) -> tuple[int, dict[str, tuple[str, str]]]:
     """Run checks as stage mount with the real conftest: pytest's exit code, what was recorded. `text` has others."""
     record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
@@ -78,7 +80,7 @@ def run_stage(
     host: dict[str, Any] = {
         "ansible_connection": "local",
         "vexlab_target_name": "toy",
-        "vexlab_capabilities": ["label"],
+        "vexlab_capabilities": [claims],
         "vexlab_device": "",
         "vexlab_phase": 0,
     }
@@ -141,6 +143,23 @@ def test_words_of_a_failure_are_none_of_pythons(tmp_path: Path) -> None:
     _, found = run_stage(tmp_path, [], text=FIXTURES + WORDS)
     assert found["rename.errno"][1] == "writer 2: ENOSPC, No space left on device: 'x'"
     assert found["rename.broken"][1] == "the check could not go on with what it saw ('x')"
+
+
+REMOUNTS = """
+def test_kept(): assert False, "it has 59 bytes after a remount"
+def test_read_only(): assert False, "after a remount read-only was done, it still wrote"
+"""
+
+
+@pytest.mark.parametrize(
+    ("claims", "more"),
+    [("persistent", ""), ("label", " (it was not remounted, since the target does not claim persistent)")],
+)
+def test_remount_that_was_not_done_is_told(tmp_path: Path, claims: str, more: str) -> None:
+    """A filesystem that keeps nothing is looked at in the same mount; a remount to read-only is another matter."""
+    _, found = run_stage(tmp_path, [], text=FIXTURES + REMOUNTS, claims=claims)
+    assert found["rename.kept"][1] == f"it has 59 bytes after a remount{more}"
+    assert found["rename.read_only"][1] == "after a remount read-only was done, it still wrote"
 
 
 def test_matter_of_taste_is_advice_unless_it_is_claimed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.by_hand import APFS_DIFFERS, VEXFS_DIFFERS
 from tests.unit.odd_files import NAMES, OTHERS
 from tests.unit.source_trees import APFS, MAKEFILE, MKFS_C, TOYFS, TOYFS_C, write
 from vexlab.config import target
@@ -24,38 +25,6 @@ ROOT = Path(__file__).parents[2]
 TARGETS = ROOT / "examples/targets"
 
 pytestmark = pytest.mark.timeout(60)  # ends a test that waits for a FIFO
-
-HAND = "what its author knows, and no source says"
-VEXFS_DIFFERS = {
-    "vexlab_packages": "rustc is for variant full; which package has a compiler, a Makefile doesn't say",
-    "vexlab_required_paths": HAND,
-    "vexlab_forbidden_in_root": HAND,
-    "vexlab_exclude": "of the programs that a build leaves, only mkfs runs before it is built anew",
-    "vexlab_build_command": "plain make builds what the hand-written command names one by one; variants aren't seen",
-    "vexlab_variants": "conditionals of a Makefile are not understood",
-    "vexlab_variant_proofs": "likewise",
-    "vexlab_device_size_mb": HAND,
-    "vexlab_fsck_command": "which of its options has a fsck only look, its author knows",
-    "vexlab_superblock_fields": "in the file as a comment: what must be refused, its author knows",
-    "vexlab_checksum_command": HAND,
-    "vexlab_damage_command": HAND,
-    "vexlab_damages": HAND,
-    "vexlab_checks": HAND,
-    "vexlab_capabilities": "only those that the module's own words tell",
-    "vexlab_limits": "what limits there are, the module shows when it is mounted",
-}
-APFS_DIFFERS = {
-    "vexlab_source": "the tree at hand; the example's is in the guest's image",
-    "vexlab_source_in_guest": "likewise",
-    "vexlab_packages": "mkapfs is a program of another package",
-    "vexlab_source_packages": "the tree at hand needs none",
-    "vexlab_required_paths": HAND,
-    "vexlab_forbidden_in_root": HAND,
-    "vexlab_mkfs_command": "mkapfs is a program of another package",
-    "vexlab_mount_options_rw": "that a plain mount is read-only, a mount shows",
-    "vexlab_capabilities": "only those that the module's own words tell",
-    "vexlab_limits": "likewise, and its author says",
-}
 
 
 def proposed(root: Path, module: str | None = None) -> Proposal:
@@ -453,22 +422,22 @@ def test_command_writes_the_file_once(tmp_path: Path) -> None:
     """Beside where it is called; the tree stays as it is, and what is there already too."""
     write(tmp_path / "tree", TOYFS)
     before = sorted((tmp_path / "tree").iterdir())
-    done = vexlab(tmp_path, "init", "tree")
+    done = vexlab(tmp_path, "init", "--no-guest", "tree")
     assert done.returncode == 0, done.stderr
     assert "vexlab up --target vexlab.yml" in done.stderr
     assert sorted((tmp_path / "tree").iterdir()) == before
     written = target.load_target(tmp_path / "vexlab.yml")
     assert written["vexlab_source"] == str(tmp_path / "tree")
     (tmp_path / "vexlab.yml").write_text("mine")
-    again = vexlab(tmp_path, "init", "tree")
+    again = vexlab(tmp_path, "init", "--no-guest", "tree")
     assert (again.returncode, (tmp_path / "vexlab.yml").read_text()) == (2, "mine")
     assert "--force" in again.stderr
-    assert vexlab(tmp_path, "init", "tree", "--force").returncode == 0
+    assert vexlab(tmp_path, "init", "--no-guest", "tree", "--force").returncode == 0
     assert target.load_target(tmp_path / "vexlab.yml") == written
 
 
 def test_command_prints_the_file_alone_on_stdout(tmp_path: Path) -> None:
-    done = vexlab(write(tmp_path / "tree", TOYFS), "init", "--output", "-")
+    done = vexlab(write(tmp_path / "tree", TOYFS), "init", "--no-guest", "--output", "-")
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout)["vexlab_source"] == "."
     assert not (tmp_path / "tree/vexlab.yml").exists()

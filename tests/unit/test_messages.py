@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vexlab.guest.testing.words import duration
+
 ROOT = Path(__file__).parents[2]
 STAGES = ROOT / "tests" / "stages"
 PLACES = (STAGES, ROOT / "vexlab" / "guest" / "inside", ROOT / "vexlab" / "guest" / "testing")
@@ -43,3 +45,11 @@ def test_no_message_shows_a_value_as_python_writes_it(path: Path) -> None:
         or (isinstance(node, ast.Name) and node.id == "repr")
     ]
     assert shown == []
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "said"),
+    [(0, "0 ns"), (-999_999_999, "-999999999 ns"), (10**9, "1.000 s"), (-15 * 10**8, "-1.500 s")],
+)
+def test_time_that_passed_is_told_as_people_say_it(nanoseconds: int, said: str) -> None:
+    assert duration(nanoseconds) == said

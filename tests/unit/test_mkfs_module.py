@@ -152,6 +152,51 @@ def test_image_is_removed_with_its_record(tmp_path: Path) -> None:
         assert len(list((tmp_path / "new").iterdir())) == left
 
 
+BOTH = 'printf a >"$DEVICE"; printf b >"$SECOND_DEVICE"'
+
+
+@needs_loops
+def test_second_device_is_another_image_beside_the_first(tmp_path: Path) -> None:
+    """It is made, formatted and removed with the first one, and made anew when its size is another one."""
+    image, second = tmp_path / "new" / "device.img", tmp_path / "new" / "device.img.second"
+    for size, changed in ((3, True), (3, False), (2, True)):
+        answer = modules.run("mkfs", inputs(tmp_path, command=BOTH, second_size_mb=size))
+        assert (answer["failed"], answer["changed"]) == (False, changed), answer
+        assert (second.stat().st_size, image.read_bytes()[:1], second.read_bytes()[:1]) == (size << 20, b"a", b"b")
+    second.unlink()
+    assert modules.run("mkfs", inputs(tmp_path, command=BOTH, second_size_mb=2))["changed"]
+    assert (attached(image), attached(second)) == ("", "")
+    assert modules.run("mkfs", inputs(tmp_path, command=MADE))["changed"]
+    assert not second.exists()
+    modules.run("mkfs", inputs(tmp_path, command=BOTH, second_size_mb=2))
+    modules.run("mkfs", inputs(tmp_path, state="absent"))
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@needs_loops
+def test_second_image_that_is_attached_is_refused(tmp_path: Path) -> None:
+    second = tmp_path / "device.img.second"
+    second.write_bytes(b"kept".ljust(1 << 20))
+    subprocess.run(["losetup", "-f", second], check=True)
+    answer = modules.run("mkfs", inputs(tmp_path, image=f"{tmp_path}/device.img", command=BOTH, second_size_mb=1))
+    assert answer["msg"].startswith(f"{second} is not formatted: it is attached to loop"), answer["msg"]
+    assert second.read_bytes()[:4] == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"second_size_mb": 8}, "the filesystem has a second device, and none is named; nothing is formatted."),
+        ({"second_device": "/dev/disk/by-id/vexlab-b", "second_serial": "S2"}, "there is no such device"),
+    ],
+)
+def test_second_device_must_be_named_and_free(tmp_path: Path, second: dict[str, Any], said: str) -> None:
+    more = {"device": "/dev/disk/by-id/vexlab-a", "serial": "S1", "command": "touch ran"} | second
+    answer = modules.run("mkfs", inputs(tmp_path, **more), check=True)
+    assert said in answer["msg"]
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_device_is_refused_before_anything_runs(tmp_path: Path, check: bool) -> None:
     device = "/dev/disk/by-id/vexlab-nothing"

@@ -73,6 +73,28 @@ def test_it_is_mounted_read_only_first_and_once(tmp_path: Path) -> None:
     assert seen.said.splitlines() == [f"before {place}", f"after {place}", f"before {place}"]
 
 
+JOURNAL = """
+truncate -s 2M second
+loop=$(losetup --find --show second)
+mke2fs -q -F -O journal_dev -b 1024 "$loop"
+mkfs.ext4 -q -F -b 1024 -J device="$loop" image
+losetup --detach "$loop"
+"""
+
+
+@needs_loops
+def test_second_device_is_there_as_long_as_it_is_mounted(tmp_path: Path) -> None:
+    """ext4 with its journal on it can't be mounted without."""
+    second = {"second": f"{tmp_path}/second", "options_command": 'echo "journal_path=$SECOND_DEVICE"', "after": ""}
+    seen = done(tmp_path, second, {"state": "unmounted"} | second, before=JOURNAL)
+    assert seen.changed == [True, True], seen.answers
+    (tmp_path / "answers").unlink()
+    held = ["sh", "-c", f"losetup --noheadings --associated {tmp_path}/second"]
+    assert subprocess.run(held, capture_output=True, text=True, check=True).stdout == ""
+    missing = done(tmp_path, second | {"second": f"{tmp_path}/none"}, before=JOURNAL)
+    assert missing.words == f"there is no {tmp_path}/none; role vexfs_mkfs makes it"
+
+
 @needs_loops
 def test_what_is_read_only_is_mounted_once(tmp_path: Path) -> None:
     seen = done(tmp_path, {"writable": False, "after": "exit 3"})

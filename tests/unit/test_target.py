@@ -387,6 +387,11 @@ def test_other_shapes_are_good(tmp_path: Path, changes: dict[str, Any]) -> None:
             NO_DEVICE | {"vexlab_device_kind": "none", "vexlab_capabilities": ["mkfs-refuses-small"]},
             "mkfs-refuses-small is claimed, which is about mkfs; vexlab_device_kind is none",
         ),
+        (
+            NO_DEVICE | {"vexlab_device_kind": "none", "vexlab_second_device_size_mb": 8},
+            "vexlab_second_device_size_mb: vexlab_device_kind is none, so nothing is formatted",
+        ),
+        ({"vexlab_second_device_size_mb": 0}, "vexlab_second_device_size_mb: "),
         ({"vexlab_mount_source": "toy"}, "vexlab_mount_source: vexlab_device_kind is block"),
         ({"vexlab_module_source": "kernel"}, "vexlab_source: vexlab_module_source is kernel, so nothing is built"),
         (

@@ -85,6 +85,9 @@ def _load(contract: Mapping[str, Any]) -> Iterator[str]:
 def _device(contract: Mapping[str, Any]) -> Iterator[str]:
     yield f'truncate -s {contract["vexlab_device_size_mb"]}M "$WORK/image"'
     yield 'DEVICE=$(losetup --show -f "$WORK/image")'
+    if second := contract["vexlab_second_device_size_mb"]:
+        yield f'truncate -s {second}M "$WORK/image.second"'
+        yield 'SECOND_DEVICE=$(losetup --show -f "$WORK/image.second")\nexport SECOND_DEVICE'
     yield "LABEL=vexlab"
     yield "export DEVICE LABEL"
     if contract["vexlab_mkfs_command"]:

@@ -39,14 +39,12 @@ SIGNS = {True: ("✘", "red"), False: ("!", "yellow")}
 )
 @click.option("--module", metavar="NAME", help="Name or path of the module, where several register a filesystem.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@click.option(
-    "--measure", is_flag=True, help="Try in a guest what it can do, and claim what works there; takes minutes."
-)
-def init(directory: str, output: str, module: str | None, force: bool, measure: bool) -> None:
+@click.option("--no-guest", is_flag=True, help="Read the source alone: nothing is built, and no guest is started.")
+def init(directory: str, output: str, module: str | None, force: bool, no_guest: bool) -> None:
     """Write a target file for a filesystem, from its source in DIR.
 
-    The source is read; nothing of it is built or run, unless with --measure, and then in a guest. What can't be told is
-    marked in the file.
+    The source is read. Then a guest builds and mounts it, and shows what it can do, which takes minutes. What can't be
+    told is marked in the file.
     """
     # What reads sources takes a seventh of the start of every command, and two of them need it.
     from vexlab.report import target_file  # noqa: PLC0415
@@ -60,7 +58,7 @@ def init(directory: str, output: str, module: str | None, force: bool, measure: 
     root = _readable(Path(directory))
     found = facts.read(root, module)
     proposed = proposal.propose(found, _as_named(root, where.parent if where else Path.cwd()))
-    if measure:
+    if not no_guest:
         proposed = _measured(proposed, str(root))
     text = target_file.render(proposed, source_tree.shown(Path(directory)))
     if problems := target.problems_of(yaml.safe_load(text)):
@@ -83,7 +81,6 @@ def _measured(proposed: Proposal, root: str) -> Proposal:
     """The proposal with what a guest shows that it can do; as it was, and a word why, where that can't be seen."""
     from vexlab.report import target_file  # noqa: PLC0415
 
-    require_host()
     name, asked = str(proposed.values()["vexlab_target_name"]), proposed.possible(target.not_claimed([]))
     everything = proposed.with_measured(asked, {}, {}, "")
     fields = tuple(
@@ -95,11 +92,12 @@ def _measured(proposed: Proposal, root: str) -> Proposal:
         file.write_text(target_file.render(dataclasses.replace(everything, fields=fields), root), encoding="utf-8")
         progress.say("measuring: all that it could do is claimed, so what fails here is what it can't")
         try:
+            require_host()
             run = run_measure.judged(name, file, progress)
         except Interrupted:
             raise
         except VexlabError as problem:
-            progress.say(f"nothing could be measured: {problem.message}")
+            _tell(stderr, f"nothing was measured: {problem.message}{f'; {problem.hint}' if problem.hint else ''}")
             return proposed
     found = measured.of_run(run, asked)
     for check, words in found.demanded.items():

@@ -50,6 +50,7 @@ _ABOUT_DEVICE = (
     "vexlab_content_directory",
     "vexlab_damage",
     "vexlab_device_size_mb",
+    "vexlab_second_device_size_mb",
 )
 
 

@@ -51,7 +51,8 @@ def command_line(
     machine = "pc,accel=kvm" if chosen == "kvm" else "pc"
     forward = f",hostfwd=tcp:127.0.0.1:{port}-:22" if port else ""
     # The format has each line of the console say by its number whether the kernel wrote it, or a program in its name.
-    messages = "console=ttyS0,115200 console_msg_format=syslog"
+    # A filesystem that says five lines of each mount would overwrite the usual 128 KiB within one stage.
+    messages = "console=ttyS0,115200 console_msg_format=syslog log_buf_len=2M"
     kernel_arguments = f"root=/dev/vda rw {messages} net.ifnames=0 {inputs['kernel_arguments']}".strip()
     arguments = [
         QEMU, "-nodefaults", "-no-user-config", "-name", f"guest=vexlab-{lab.name}", "-uuid", identity,

@@ -57,7 +57,7 @@ def test_small_device(target: Target, corruptible: Corruptible, size: int) -> No
 
 def test_directory(guest: Guest, target: Target, whole: Corruptible) -> None:
     """Such as the mount point, when the two are mixed up."""
-    mkfs = target.mkfs(whole.point)
+    mkfs = target.mkfs(whole.point, second_of=whole.device)
     done, same = whole.call(inside_mkfs.on_the_mount_point, mkfs)
     target.mkfs_refused(mkfs, done)
     assert same, "the directory is not what it was"

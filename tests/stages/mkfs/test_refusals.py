@@ -64,8 +64,9 @@ def test_read_only_device(blank: Scratch) -> None:
 def test_missing_device(target: Target, blank: Scratch) -> None:
     """A typing error must not become a regular file under /dev."""
     path = f"{blank.point}/missing"
-    *ended, left = blank.call(mkfs.on_what_is_no_disk, path, "nothing", target.mkfs(path))
-    target.mkfs_refused(target.mkfs(path), ended)
+    command = target.mkfs(path, second_of=blank.device)
+    *ended, left = blank.call(mkfs.on_what_is_no_disk, path, "nothing", command)
+    target.mkfs_refused(command, ended)
     assert left == "nothing", f"mkfs of a path where nothing was left there something of type {left}"
 
 
@@ -79,6 +80,7 @@ def test_missing_device(target: Target, blank: Scratch) -> None:
 def test_what_is_no_disk(target: Target, blank: Scratch, what: str, kind: str) -> None:
     """A directory or a terminal is refused, and stays what it is."""
     path = f"{blank.point}/corruptible"
-    *ended, left = blank.call(mkfs.on_what_is_no_disk, path, what, target.mkfs(path))
-    target.mkfs_refused(target.mkfs(path), ended)
+    command = target.mkfs(path, second_of=blank.device)
+    *ended, left = blank.call(mkfs.on_what_is_no_disk, path, what, command)
+    target.mkfs_refused(command, ended)
     assert left == kind, f"mkfs of a {what} left there something of type {left}, expected {kind}"

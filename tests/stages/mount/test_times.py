@@ -11,6 +11,7 @@ from vexlab.guest.inside import times as inside_times
 from vexlab.guest.testing.promises import broken
 from vexlab.guest.testing.scratch import Scratch
 from vexlab.guest.testing.target import Target
+from vexlab.guest.testing.words import duration
 
 pytestmark = pytest.mark.requires("read-write", "timestamps")
 
@@ -167,7 +168,7 @@ def test_change_moves_the_change_time(moved: dict[str, Any], change: str) -> Non
 def test_change_leaves_the_modification_time(moved: dict[str, Any], change: str) -> None:
     """mtime is of the content alone: what leaves that leaves mtime (inode(7))."""
     seen = steps(moved["attributes"], change)
-    assert seen["mtime"] == 0, f"{change} moved the mtime by {seen['mtime']} ns"
+    assert seen["mtime"] == 0, f"{change} moved the mtime by {duration(seen['mtime'])}"
 
 
 @pytest.mark.requires("directories")

@@ -9,6 +9,7 @@ import json
 import shlex
 from pathlib import Path
 
+from vexlab.guest.inside import second_device
 from vexlab.guest.inside.attempts import ended
 
 RECORD = Path("/run/vexlab-around-mounts.json")
@@ -31,8 +32,7 @@ def run(field: str, kind: str, device: str, point: str) -> str:
     command = told["commands"].get(field, "") if told["kind"] == kind else ""
     if not command:
         return ""
-    variables = f"DEVICE={shlex.quote(device)}; MOUNT={shlex.quote(point)}; export DEVICE MOUNT"
-    code, stdout, stderr = ended(f"{variables}; {command}")
+    code, stdout, stderr = ended(f"{second_device.exports(device)}MOUNT={shlex.quote(point)}; export MOUNT; {command}")
     said = " ".join(f"{stderr} {stdout}".split())[-600:] or "it said nothing"
     assert not code, f"vexlab_{field} ended with {code}: {said}"
     return str(stdout).strip()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from vexlab.guest.inside.attempts import NAMES
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.freezing import frozen
-from vexlab.guest.inside.images import attach, detach, keep
+from vexlab.guest.inside.images import attach, discard, keep
 from vexlab.guest.inside.system import read, syncfs, write
 
 
@@ -176,8 +176,7 @@ def shown(fs: Filesystem, path: str, look: Callable[[], str]) -> str:
         finally:
             copy.unmount()
     finally:
-        detach(device)
-        os.unlink(path)
+        discard(path)
 
 
 def look(fs: Filesystem, chosen: Sequence[str]) -> dict[str, str]:

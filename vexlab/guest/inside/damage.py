@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Collection
 from typing import Any
 
+from vexlab.guest.inside import second_device
 from vexlab.guest.inside.amounts import most
 from vexlab.guest.inside.attempts import outcome, shell
 from vexlab.guest.inside.filesystem import Filesystem
@@ -24,7 +25,14 @@ CHUNK = 1 << 20
 
 
 def restore(device: str, master: str) -> None:
-    """Give the device the master's content: zeros, then what isn't a hole."""
+    """Give the device, and its second one, the master's content."""
+    overwrite(device, master)
+    if second := second_device.of(device):
+        overwrite(second, second_device.image_of(master))
+
+
+def overwrite(device: str, master: str) -> None:
+    """Write zeros to a device, then what isn't a hole in a file."""
     source, target = os.open(master, os.O_RDONLY), os.open(device, os.O_RDWR)
     fcntl.ioctl(target, BLKZEROOUT, struct.pack("QQ", 0, os.lseek(target, 0, os.SEEK_END)))
     end = 0
@@ -131,7 +139,7 @@ def trial(order: dict[str, Any]) -> dict[str, Any]:
         restore(order["device"], order["master"])
     for place, how, wanted in order["patches"]:
         patch(order["device"], place, how, bytes.fromhex(wanted))
-    begin = f"cd {shlex.quote(order['directory'])}; export DEVICE={shlex.quote(order['device'])}; "
+    begin = f"cd {shlex.quote(order['directory'])}; {second_device.exports(order['device'])}"
     for command in order["commands"]:
         shell(begin + command)
     before, content = references(order["module"]), digest(order["image"]) if order["image"] else ""

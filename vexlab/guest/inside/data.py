@@ -9,7 +9,7 @@ from typing import Any
 
 from vexlab.guest.inside.amounts import most
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.images import blocks
+from vexlab.guest.inside.images import copy_to_device
 from vexlab.guest.inside.system import put, read, statistics, syncfs, write
 
 FLUSHES = 15  # of the counters of a block device
@@ -86,10 +86,7 @@ def sync_and_copy(fs: Filesystem, name: str, way: str, twin: str) -> int:
     directory, file = os.open(".", os.O_RDONLY), os.open(name, os.O_CREAT | os.O_RDWR)
     put(file, name.encode() * times)
     SYNCS[way](file, directory)
-    with open(twin, "r+b") as copy:
-        for offset, block in blocks(fs.image):
-            os.pwrite(copy.fileno(), block, offset)
-        os.fsync(copy)
+    copy_to_device(fs.image, twin)
     os.close(directory)
     os.close(file)
     fs.unmount()

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vexlab.guest.inside import around_mounts, disk
+from vexlab.guest.inside import around_mounts, disk, second_device
 from vexlab.guest.inside.attempts import ended, shell
 from vexlab.guest.inside.calls import named
 from vexlab.guest.inside.fsck import examine
-from vexlab.guest.inside.images import attach, bytes_at, copy, detach, digest, loops, size_of
+from vexlab.guest.inside.images import attach, bytes_at, copy, digest, discard, keep
 from vexlab.guest.inside.system import mount, mounts, umount
 
 
@@ -46,6 +46,7 @@ class Filesystem:
     `shape` is block, none or directory; `source` is what is mounted, if that is no device. `fsck` is a script, which
     looks at $DEVICE after each unmount of what could be written; empty for a filesystem that has none, or may be wrong.
     `around_mounts` are the commands that the target has run around each mount.
+    `second_size`: bytes of the second device, 0 for a target without one.
     `room_returns_seconds`: within how many of them the room of a removed file is free again.
     `can` is what the target claims, `limits` how far that goes, as far as it says so.
     """
@@ -62,6 +63,7 @@ class Filesystem:
     disk: list[str]
     fsck: str = ""
     room_returns_seconds: int = 30
+    second_size: int = 0
     around_mounts: dict[str, str] = field(default_factory=dict)
     can: list[str] = field(default_factory=list)
     limits: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class Filesystem:
     def create(self, size: int, read_only: bool = False, master: str = "") -> str:
         """Make everything anew, with what the file `master` holds, or without a filesystem; returns the loop device."""
         around_mounts.set_up(self.kind, self.around_mounts)
+        second_device.set_up(self.second_size)
         self.remove()
         os.makedirs(self.point)
         if self.shape != "block":
@@ -110,16 +113,21 @@ class Filesystem:
         with open(self.image, "wb") as file:
             file.truncate(size)
         copy(master, self.image)
+        if master and self.second_size:
+            keep(second_device.image_of(master), second_device.image_of(self.image))
         self.device = attach(self.image, read_only=read_only)
         return self.device
 
     def keep(self, master: str) -> None:
         """Make the file `master` of what is on the device now."""
-        with open(self.device, "rb") as device:
-            os.fsync(device)
-        Path(master).write_bytes(b"")
-        os.truncate(master, size_of(self.image))
-        copy(self.image, master)
+        self.flush()
+        keep(self.image, master)
+
+    def flush(self) -> None:
+        """Have what was written to the device, and to its second one, be there."""
+        for path in filter(None, (self.device, second_device.of(self.device))):
+            with open(path, "rb") as device:
+                os.fsync(device)
 
     def map(self, size: int, *, read_only: bool = False) -> str:
         """The first so many bytes of the device under test, all zeros, as a device of their own."""
@@ -141,9 +149,7 @@ class Filesystem:
         if self.disk and os.path.exists(self.image):
             shell(f"dmsetup remove --retry {os.path.basename(self.image)}")
         elif self.shape == "block" and not self.disk:
-            for device in loops(self.image):
-                detach(device)
-            Path(self.image).unlink(missing_ok=True)
+            discard(self.image)
         if os.path.isdir(self.point):
             os.rmdir(self.point)  # not rmtree: a mount that is still there must not be emptied
 
@@ -175,11 +181,18 @@ class Filesystem:
             self.mount()
 
     def digest(self) -> str:
-        """Size and hash of the whole image, for telling whether a byte of it changed; empty without a device."""
+        """Size and hash of the whole image, for telling whether a byte of it changed; empty without a device.
+
+        Those of the second device too, if there is one.
+        """
         if self.shape != "block":
             return ""
-        with open(self.device, "rb") as device:
-            os.fsync(device)
+        found = self.first_digest()
+        return f"{found} {digest(second_device.image_of(self.image))}" if self.second_size else found
+
+    def first_digest(self) -> str:
+        """The same of the first device alone: a command that formats both may have done the second one already."""
+        self.flush()
         return digest(self.image)
 
     def bytes_at(self, offset: int, length: int) -> str:
@@ -188,16 +201,16 @@ class Filesystem:
 
     def fsck_ended(self) -> list[Any]:
         """Run fsck on it: exit code and streams, and whether the image is byte for byte what it was."""
-        return self.mkfs_under(f"DEVICE={self.device}; export DEVICE; {self.fsck}", False)
+        return self.mkfs_under(second_device.exports(self.device) + self.fsck, False)
 
     def mkfs_under(self, mkfs: str, held: bool) -> list[Any]:
         """Run mkfs on it; with `held` somebody has the device to themselves meanwhile, as a volume manager would.
 
         Exit code and streams of mkfs, and whether the image is byte for byte what it was.
         """
-        before = self.digest()
+        before = self.first_digest()
         holder = os.open(self.device, os.O_RDONLY | os.O_EXCL) if held else None
         done = ended(mkfs)
         if holder is not None:
             os.close(holder)
-        return [*done, self.digest() == before]
+        return [*done, self.first_digest() == before]

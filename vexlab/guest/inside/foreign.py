@@ -5,24 +5,22 @@ from __future__ import annotations
 import fcntl
 import os
 
-from vexlab.guest.inside.attempts import outcome, shell
+from vexlab.guest.inside.attempts import outcome
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.images import LOOP_SET_CAPACITY, attach, detach, loops
+from vexlab.guest.inside.images import LOOP_SET_CAPACITY, attach, discard, keep
 from vexlab.guest.inside.system import mount, syncfs, umount, write
 
 
 def cut(whole: str, path: str, size: int) -> str:
     """Make an image of so many bytes that holds as much of another; the device that it is on."""
-    shell(f"cp --sparse=always {whole} {path}")
+    keep(whole, path)
     os.truncate(path, size)
     return attach(path)
 
 
 def remove(path: str) -> None:
     """Remove an image and the devices that it is on."""
-    for device in loops(path):
-        detach(device)
-    os.unlink(path)
+    discard(path)
 
 
 def shrink_under_a_mount(fs: Filesystem, image: str, device: str, size: int) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 
+from vexlab.guest.inside import second_device
 from vexlab.guest.inside.attempts import crash, ended
 from vexlab.guest.inside.images import attach, detach
 
 
 def examine(device: str, fsck: str) -> None:
     """Have the target's fsck look at a device; raises AssertionError with what it said of one that isn't right."""
-    code, stdout, stderr = ended(f"DEVICE={device}; export DEVICE; {fsck}")
+    code, stdout, stderr = ended(second_device.exports(device) + fsck)
     said = " ".join(f"{stdout} {stderr}".split())[-600:] or "it said nothing"
     broken = crash(code)
     assert not broken, f"vexlab_fsck_command could not look at the filesystem, {broken} (exit code {code}): {said}"

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from vexlab.guest.inside import second_device
+
 # linux/loop.h
 LOOP_CLR_FD, LOOP_SET_CAPACITY, LOOP_CONFIGURE, LOOP_CTL_GET_FREE = 0x4C01, 0x4C07, 0x4C0A, 0x4C82
 LOOP_READ_ONLY = 1
@@ -19,7 +21,24 @@ LOOP_CONFIG = struct.Struct("II 40x 4I 64s 112x 64x")  # descriptor, block size,
 
 
 def attach(image: str, read_only: bool = False, sector: int = 0) -> str:
-    """Put an image file on a free loop device, with sectors of 512 bytes or of so many; returns the device."""
+    """Put an image file on a free loop device, with sectors of 512 bytes or of so many; returns the device.
+
+    If the target has a second device, that is there as well then.
+    """
+    device = on_loop(image, read_only, sector)
+    if size := second_device.size():
+        second = second_device.image_of(image)
+        if not os.path.exists(second):
+            Path(second).write_bytes(b"")
+            os.truncate(second, size)
+        link = Path(second_device.link_of(device))
+        link.unlink(missing_ok=True)
+        link.symlink_to(next(iter(loops(second)), "") or on_loop(second))
+    return device
+
+
+def on_loop(image: str, read_only: bool = False, sector: int = 0) -> str:
+    """Put one file on a free loop device; returns that."""
     with open("/dev/loop-control", "rb") as control, open(image, "rb" if read_only else "r+b") as file:
         # The image's name is what losetup shows.
         setup = LOOP_CONFIG.pack(file.fileno(), sector, 0, 0, 0, LOOP_READ_ONLY * read_only, image.encode()[:63])
@@ -36,9 +55,19 @@ def attach(image: str, read_only: bool = False, sector: int = 0) -> str:
 
 
 def detach(device: str) -> None:
-    """Free a loop device; while somebody has it open, the kernel does that later."""
-    with open(device, "rb") as loop:
-        fcntl.ioctl(loop, LOOP_CLR_FD)
+    """Free a loop device, and its second one; while somebody has one open, the kernel does that later."""
+    link = second_device.link_of(device)
+    for each in [device, *([link] if os.path.lexists(link) else [])]:
+        with open(each, "rb") as loop:
+            fcntl.ioctl(loop, LOOP_CLR_FD)
+    Path(link).unlink(missing_ok=True)
+
+
+def discard(image: str) -> None:
+    """Free what an image is on, and remove it, its second one too; nothing when it isn't there."""
+    for device in loops(image):
+        detach(device)
+    remove(image)
 
 
 def loops(image: str) -> list[str]:
@@ -89,12 +118,24 @@ def copy(image: str, to: str) -> None:
             os.fsync(file)
 
 
+def copy_to_device(image: str, device: str) -> None:
+    """Write what an image holds to a device that is all zeros, and what its second one holds to that one's."""
+    copy(image, device)
+    if second := second_device.of(device):
+        copy(second_device.image_of(image), second)
+
+
 def keep(image: str, to: str) -> None:
-    """Write what an image holds to a new file, with its holes; of a device that is mounted, what has reached it."""
-    with open(to, "wb") as file:
-        file.truncate(size_of(image))
-        for offset, block in blocks(image):
-            os.pwrite(file.fileno(), block, offset)
+    """Write what an image holds to a new file, with its holes; of a device that is mounted, what has reached it.
+
+    What its second one holds goes beside that.
+    """
+    for source, target in [(image, to), (second_device.image_of(image), second_device.image_of(to))]:
+        if os.path.exists(source):
+            with open(target, "wb") as file:
+                file.truncate(size_of(source))
+                for offset, block in blocks(source):
+                    os.pwrite(file.fileno(), block, offset)
 
 
 def beneath(path: str) -> str:
@@ -124,6 +165,7 @@ def bytes_at(path: str, offset: int, length: int) -> str:
 
 
 def remove(path: str) -> None:
-    """Remove a file if it is there; nothing for no path."""
+    """Remove an image if it is there, and its second one; nothing for no path."""
     if path:
         Path(path).unlink(missing_ok=True)
+        Path(second_device.image_of(path)).unlink(missing_ok=True)

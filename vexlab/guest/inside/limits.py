@@ -8,7 +8,7 @@ from typing import Any
 
 from vexlab.guest.inside.amounts import REFUSALS, SPARE, Pace, allowed, found, most
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.system import free, put, read, write
+from vexlab.guest.inside.system import free, put, read, syncfs, write
 
 DOWN = "down" * 15  # a name of which a few make a path that is too long
 LEAST = 1 << 16  # bytes: a file that takes fewer found no room
@@ -50,7 +50,8 @@ def check_and_remove(block: bytes, number: int, size: int) -> None:
 def fill(fs: Filesystem, rounds: int, seconds: int) -> list[list[Any]]:
     """Fill it up, read everything and remove it, in so many seconds at most for the writing.
 
-    For each round the bytes free before, when full, and after; what ended it early, in words; how many files.
+    For each round the bytes free before, those for all when full, and free after; what ended it early, in words; how
+    many files.
     """
     block = os.urandom(1 << 16) * 16
     seen: list[list[Any]] = []
@@ -66,7 +67,7 @@ def fill(fs: Filesystem, rounds: int, seconds: int) -> list[list[Any]]:
                 why = f"file {len(sizes) + 1} was refused with {errno.errorcode[problem.errno or 0]}"
             if pace.is_over():
                 why = f"slow: {pace.rate(done + sum(sizes))}"
-        full = free()
+        full = available()
         for number, size in enumerate(sizes):
             check_and_remove(block, number, size)
         done += sum(sizes)
@@ -74,6 +75,13 @@ def fill(fs: Filesystem, rounds: int, seconds: int) -> list[list[Any]]:
         if why:
             break
     return seen
+
+
+def available() -> int:
+    """How many bytes are free for all, everything written: what the filesystem keeps for itself is not among them."""
+    syncfs()
+    seen = os.statvfs(".")
+    return seen.f_bavail * seen.f_frsize
 
 
 def make_small_files(fs: Filesystem, want: int) -> int:

@@ -7,9 +7,10 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
+from vexlab.guest.inside import second_device
 from vexlab.guest.inside.attempts import ended, outcome, shell
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.images import attach, detach, size_of
+from vexlab.guest.inside.images import attach, discard, size_of
 from vexlab.guest.inside.system import mount, read, umount, write
 
 # What is no disk, and how it is made at a path.
@@ -60,9 +61,9 @@ def over_a_filesystem(fs: Filesystem, mkfs: str, make: str, kind: str, options: 
     """
     if make:
         shell(make)
-    before = fs.digest()
+    before = fs.first_digest()
     done = ended(mkfs)
-    same = fs.digest() == before
+    same = fs.first_digest() == before
     came = outcome(mount, fs.device, fs.point, kind, options)
     if came == "done":
         umount(fs.point)
@@ -74,12 +75,11 @@ def on_a_small_device(fs: Filesystem, mkfs: str, size: int) -> list[Any]:
     image = fs.image + ".small"
     write(image, "x" * size)
     device = attach(image)
-    done = ended(f"DEVICE={device}; export DEVICE; {mkfs}")
+    done = ended(second_device.exports(device) + mkfs)
     with open(device, "r+b") as file:
         os.fsync(file)
     same = read(image) == "x" * size
-    detach(device)
-    os.unlink(image)
+    discard(image)
     return [done, same]
 
 

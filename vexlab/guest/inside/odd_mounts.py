@@ -7,9 +7,10 @@ from dataclasses import replace
 from time import monotonic, sleep
 from typing import Any
 
+from vexlab.guest.inside import second_device
 from vexlab.guest.inside.attempts import ended, outcome
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.images import attach, detach, size_of
+from vexlab.guest.inside.images import attach, discard, size_of
 from vexlab.guest.inside.system import check, libc, mount, mounts, open_and_close, read, umount, write
 
 DETACH, BIND = 2, 4096  # MNT_DETACH, MS_BIND
@@ -63,13 +64,13 @@ def two_at_once(fs: Filesystem, mkfs: str) -> list[Any]:
 
     And what each holds in the next mount.
     """
-    image = f"{fs.point}.second"
+    image = f"{fs.point}.other"
     with open(image, "wb") as file:
         file.truncate(size_of(fs.image))
     other = replace(fs, device=attach(image), point=f"{fs.point}-other")
     os.makedirs(other.point, exist_ok=True)
     try:
-        code, _, said = ended(f"DEVICE={other.device}; export DEVICE; {mkfs}")
+        code, _, said = ended(second_device.exports(other.device) + mkfs)
         assert code == 0, f"mkfs of a second device ended with {code}: {said}"
         fs.mount()
         other.mount()
@@ -91,8 +92,7 @@ def two_at_once(fs: Filesystem, mkfs: str) -> list[Any]:
             for _ in mounts(point):
                 umount(point)
         os.rmdir(other.point)
-        detach(other.device)
-        os.unlink(image)
+        discard(image)
 
 
 def held(point: str, name: str) -> str:
@@ -116,7 +116,7 @@ def on_another_device(fs: Filesystem, mkfs: str, size: int, sector: int) -> list
         file.truncate(size)
     device = attach(image, sector=sector)
     try:
-        code, _, said = ended(f"DEVICE={device}; export DEVICE; {mkfs}")
+        code, _, said = ended(second_device.exports(device) + mkfs)
         if code:
             return ["refused", said.strip()]
         odd = replace(fs, device=device)
@@ -136,5 +136,4 @@ def on_another_device(fs: Filesystem, mkfs: str, size: int, sector: int) -> list
                 umount(fs.point)
         return ["works" if found == "odd" * 5000 else "is damaged", "fits" if fits else "more than the device has"]
     finally:
-        detach(device)
-        os.unlink(image)
+        discard(image)

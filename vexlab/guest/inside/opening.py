@@ -12,7 +12,7 @@ from typing import Any
 from vexlab.guest.inside.amounts import most, room
 from vexlab.guest.inside.attempts import NAMES, outcome
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.images import copy
+from vexlab.guest.inside.images import copy_to_device
 from vexlab.guest.inside.system import check, libc, read, syncfs, write
 
 AT_FDCWD, AT_SYMLINK_FOLLOW = -100, 0x400
@@ -237,7 +237,7 @@ def write_synchronously(fs: Filesystem, twin: str, size: int) -> None:
     syncfs()
     for way, (how, flag) in SYNCHRONOUS.items():
         how(way, flag, way[-6:].encode() * (most(fs, "file_bytes", size) // 6))
-    copy(fs.image, twin)
+    copy_to_device(fs.image, twin)
     fs.unmount()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vexlab.guest.inside import second_device
 from vexlab.guest.inside.attempts import shell
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.system import references, unload
@@ -11,7 +12,7 @@ def begin(fs: Filesystem, size: int, mkfs: str) -> str:
     """Make what is mounted, a device of so many bytes, format it if it has a mkfs, and mount it; returns the former."""
     device = fs.create(size)
     if mkfs:
-        shell(f"DEVICE={device}; export DEVICE; {mkfs}")
+        shell(second_device.exports(device) + mkfs)
     fs.mount()
     return device
 

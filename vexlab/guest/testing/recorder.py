@@ -14,11 +14,13 @@ from vexlab.config.check_names import short_name
 from vexlab.guest.testing import answers, known_failures
 from vexlab.guest.testing.connection import UnusableError
 from vexlab.guest.testing.guest import started_guest
+from vexlab.guest.testing.target import target_of
 
 PLUGIN = "vexlab-recorder"
 MACHINE_EXIT = 74  # exit code when the record of the checks can't be written; vexlab/run/examination.py knows it
 GUEST_LOST = 20  # exit code, beyond pytest's own: nothing can be judged in the guest; no other stage is to begin
 GONE_SECONDS = 5.0  # within which a guest's death is noticed
+REMOUNTED = re.compile(r"\bafter a remount\b(?! (?:read-only|with)\b)")  # of a mount that shows what another one left
 UNEXPECTED = "[XPASS(strict)] "  # what pytest begins its words with when an expected failure did not come
 
 
@@ -97,7 +99,7 @@ class Recorder:
         elif expected is not None:  # in whatever phase it came: a splat is noticed after a call that passed
             verdict, message = "xfailed", f"{expected.wasxfail}\n{message_of(expected)}"
         elif failed is not None:
-            verdict, message = "failed", message_of(failed)
+            verdict, message = "failed", self.with_what_was_left_out(message_of(failed))
         elif skipped is not None:
             verdict, message = "skipped", reason_of(skipped)
         elif not any(report.when == "call" for report in reports):
@@ -109,6 +111,12 @@ class Recorder:
         told = "; ".join(advice)
         self.write(short_name(nodeid), verdict, message, seconds=seconds, advice=told, place=place_of(reports))
         self.path.with_name("running").unlink()
+
+    def with_what_was_left_out(self, message: str) -> str:
+        """The words of a failed check; those about a remount are about the same mount where nothing is to be kept."""
+        if REMOUNTED.search(message) and "persistent" not in target_of(self.config).capabilities:
+            return f"{message} (it was not remounted, since the target does not claim persistent)"
+        return message
 
     def write(
         self, name: str, verdict: str, message: str, *, seconds: float = 0.0, advice: str = "", place: str = ""

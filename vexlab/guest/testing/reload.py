@@ -6,7 +6,7 @@ import contextlib
 import shlex
 from collections.abc import Iterator
 
-from vexlab.guest.inside import around_mounts, fsck, modules, system
+from vexlab.guest.inside import around_mounts, fsck, modules, second_device, system
 from vexlab.guest.testing import on_device
 from vexlab.guest.testing.guest import Guest
 from vexlab.guest.testing.target import Target
@@ -16,6 +16,7 @@ from vexlab.guest.testing.target import Target
 def taken_down(guest: Guest, target: Target) -> Iterator[None]:
     """The lab's own filesystem unmounted, since a module can't be reloaded under a mount; mounted again afterwards."""
     guest.call(around_mounts.set_up, target.filesystem_type, target.around_mounts)
+    guest.call(second_device.set_up, int(target.second_device_size_mb) << 20)
     found = guest.call(modules.take_down, target.mount_point, target.filesystem_type)
     if target.module_dependencies:
         guest.ok(f"modprobe --all {shlex.join(target.module_dependencies)}")

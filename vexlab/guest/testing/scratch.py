@@ -85,6 +85,7 @@ class Scratch:
             persistent="persistent" in self.target.capabilities,
             shape=self.target.device_kind, source=self.source,
             disk=[self.target.device, self.target.device_serial] if self.on_device else [], fsck=self.fsck,
+            second_size=int(self.target.second_device_size_mb) << 20,
             room_returns_seconds=self.target.room_returns_seconds, around_mounts=self.target.around_mounts,
             can=self.target.capabilities, limits=self.target.limits,
         )  # fmt: skip

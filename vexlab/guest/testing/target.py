@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from vexlab.config import needs
+from vexlab.guest.inside import second_device
 from vexlab.guest.testing.inventory import host_variables
 from vexlab.guest.testing.result import Result, refused
 
@@ -78,10 +79,15 @@ class Target:
         """Whether scratch filesystems are on the device under test: not while nothing but mkfs may write to it."""
         return bool(self.device) and self.phase != READ_ONLY_PHASE
 
-    def mkfs(self, device: str, label: str = "vexlab", *, force: bool = False) -> str:
-        """The target's mkfs command for a device, as a script; `force`: the one for a device that isn't blank."""
+    def mkfs(self, device: str, label: str = "vexlab", *, force: bool = False, second_of: str = "") -> str:
+        """The target's mkfs command for a device, as a script; `force`: the one for a device that isn't blank.
+
+        `second_of`: the device whose second one it gets, where it is pointed at what has none.
+        """
         command = (force and self.mkfs_force_command) or self.mkfs_command
-        return self.in_build(command, {"DEVICE": device, "LABEL": label})
+        second = second_device.link_of(second_of or device)
+        more = {"SECOND_DEVICE": second} if self.second_device_size_mb else {}
+        return self.in_build(command, {"DEVICE": device, "LABEL": label} | more)
 
     def in_build(self, command: str, variables: dict[str, str]) -> str:
         """A command of the target's, as a script: in the tree that was built, with these variables."""

@@ -15,6 +15,11 @@ def quoted(value: object) -> str:
     return f'"{line}"' if len(text) <= LONGEST else f'"{line}…" ({len(text)} characters)'
 
 
+def duration(nanoseconds: int) -> str:
+    """A time that passed, as people say it: from a second on with three digits behind the point."""
+    return f"{nanoseconds} ns" if abs(nanoseconds) < 10**9 else f"{nanoseconds / 10**9:.3f} s"
+
+
 def listed(names: Iterable[object]) -> str:
     """Names in a row, the first few of many; `none` of none."""
     texts = [str(name) for name in names]

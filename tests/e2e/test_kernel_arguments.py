@@ -1,0 +1,25 @@
+"""Arguments that a target has for the guest's kernel, in real guests: one that boots, and one restored from it."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.e2e.harness import ROOT, Vexlab
+
+pytestmark = pytest.mark.thorough
+
+ARGUMENTS = "memfs.nothing=1 slub_debug=P,kmalloc-8"
+
+
+def test_guests_kernel_has_them(vexlab: Vexlab) -> None:
+    """The saved state of a guest without them must not be taken, nor theirs by a target that has none."""
+    nodev = yaml.safe_load((ROOT / "examples/targets/nodev.yml").read_text())
+    own = {"vexlab_source": str(ROOT / "examples/nodev"), "vexlab_kernel_arguments": ARGUMENTS}
+    with_them, without = vexlab.home / "arguments.yml", ROOT / "examples/targets/nodev.yml"
+    with_them.write_text(yaml.safe_dump(nodev | own))
+    for target, has in ((with_them, True), (without, False), (with_them, True)):
+        done = vexlab("test", "--keep", "--stage", "load", "--target", str(target), "--json")
+        assert done.code == 0, done.stderr
+        assert (ARGUMENTS in vexlab("ssh", "cat /proc/cmdline").stdout) is has
+    assert done.document["guest"]["warm"] is True
