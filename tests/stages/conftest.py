@@ -19,9 +19,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from vexlab.config.check_names import short_name
 from vexlab.guest.inside import images
-from vexlab.guest.testing import choice, kernel_log, known_failures, on_device, renewal, target_checks
+from vexlab.guest.testing import choice, hold, kernel_log, known_failures, on_device, renewal, target_checks
 from vexlab.guest.testing.corruptible import Corruptible
 from vexlab.guest.testing.guest import Guest, guest_of, started_guest
+from vexlab.guest.testing.hold import Hold
 from vexlab.guest.testing.inventory import host_variables
 from vexlab.guest.testing.recorder import PLUGIN, Recorder, recorder_of
 from vexlab.guest.testing.reload import taken_down
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     directory: Path = config.getoption("--run-directory") / "stages" / config.getoption("--stage")
     directory.mkdir(parents=True, exist_ok=True)
     config.pluginmanager.register(Recorder(directory / "checks.jsonl", config), PLUGIN)
+    config.pluginmanager.register(Hold(directory), hold.PLUGIN)
     config.pluginmanager.register(Renewal(lambda: started_guest(config)), renewal.PLUGIN)
 
 
