@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vexlab.errors import GuestProblem
+from vexlab.errors import GuestProblem, HostProblem
 from vexlab.guest import debugger
 from vexlab.guest.debugger import Scene
 from vexlab.guest.lab import Lab
@@ -22,6 +22,7 @@ int toy_init(void) { return 2 + first(); }
 int toy_data[4] = {1, 2, 3, 4};
 int toy_more = 5;
 int toy_zero;
+__asm__(".pushsection .of_the_build; built: .long 1; .popsection");
 """
 OTHER = "static int same(void) { return 3; } int (*other)(void) = same;"
 AGAIN = "static int same(void) { return 4; } int (*again)(void) = same;"
@@ -64,7 +65,7 @@ def test_a_name_that_two_have_tells_nothing(tmp_path: Path) -> None:
 
 
 def test_a_section_that_is_not_loaded_is_none(tmp_path: Path) -> None:
-    assert not [section for section in debugger.symbols_of(compiled(tmp_path, "-g")) if "debug" in section]
+    assert ".of_the_build" not in debugger.symbols_of(compiled(tmp_path, "-g"))
 
 
 def test_a_module_without_debug_information_is_told(tmp_path: Path) -> None:
@@ -116,3 +117,10 @@ def test_a_kernel_begins_where_its_first_segment_does(tmp_path: Path) -> None:
     command = ["cc", "-static", "-nostdlib", "-no-pie", "-Wl,-Ttext-segment=0x81000000", "-o", "vmlinux", "kernel.c"]
     subprocess.run(command, cwd=tmp_path, check=True)
     assert debugger.start_of(tmp_path / "vmlinux") == 0x81000000
+
+
+def test_a_machine_without_gdb_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostProblem, match="gdb is not installed") as problem:
+        debugger.require()
+    assert problem.value.hint == "sudo apt-get install gdb"
