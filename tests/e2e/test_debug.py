@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pexpect
 import pytest
+import yaml
 
 from tests.e2e.harness import VEXFS, Vexlab
+from tests.faults.fault_site import small_target
 from tests.mutants import catalogue
 
 PATIENCE = 900  # seconds for a guest that has to be brought up from nothing
@@ -25,8 +27,8 @@ class Terminal:
     def __init__(self, vexlab: Vexlab, *arguments: str) -> None:
         program, *words = vexlab.command("debug", *arguments)
         self.said = pexpect.spawn(
-            program, words, cwd=vexlab.home, env=vexlab.environment, encoding="utf-8", timeout=PATIENCE,
-            dimensions=(60, 200),
+            program, words, cwd=vexlab.home, env=vexlab.environment | {"TERM": "dumb"}, encoding="utf-8",
+            timeout=PATIENCE, dimensions=(60, 200),
         )  # fmt: skip
 
     def until(self, pattern: str | type[pexpect.EOF]) -> str:
@@ -65,19 +67,17 @@ def line_of(source: Path, name: str, text: str) -> int:
 def test_a_breakpoint_in_the_module_is_hit(vexlab: Vexlab) -> None:
     """And a variable read; where the module is loaded again, the breakpoint is there as well."""
     terminal = Terminal(vexlab, f"mount/{RELOADS}", "--gdb")
-    [first] = re.findall(r"vexlab: vexfs is at (0x[0-9a-f]+)", terminal.until(PROMPT))
+    assert "vexlab: vexfs is at 0x" in terminal.until(PROMPT)
     terminal.gdb("break vexfs_fill_super")
     stopped = terminal.gdb("continue")
     assert "Breakpoint 1, vexfs_fill_super (sb=0xff" in stopped
     assert "static int vexfs_fill_super(struct super_block *sb, struct fs_context *fc)" in terminal.gdb("list")
     assert '"vexfs"' in terminal.gdb("print sb->s_type->name")
     terminal.gdb("break vexfs_init")
-    hits = [terminal.gdb("continue") for _ in range(3)]
-    later = [place for text in hits for place in re.findall(r"vexlab: vexfs is at (0x[0-9a-f]+)", text)]
-    assert later
-    assert any("Breakpoint 2, vexfs_init ()" in text for text in hits)
-    assert "Breakpoint 1, vexfs_fill_super" in hits[-1]
-    assert first not in later
+    loaded = terminal.gdb("continue")
+    assert "vexlab: vexfs is at 0x" in loaded
+    assert "Breakpoint 2, vexfs_init () at " in loaded
+    assert "Breakpoint 1, vexfs_fill_super" in terminal.gdb("continue")
     terminal.gdb("delete")
     terminal.said.sendline("continue")
     terminal.until(rf"vexlab: {re.escape(RELOADS)} passed")
@@ -168,7 +168,23 @@ def test_a_failed_check_leaves_its_filesystem_mounted(vexlab: Vexlab, source: Pa
 
 
 @pytest.mark.thorough
-def test_until_failure_is_bounded(vexlab: Vexlab) -> None:
+def test_until_failure_ends_when_the_time_is_over(vexlab: Vexlab) -> None:
     done = vexlab("test", "--check", "load/load.initstate_is_live", "--until-failure=5", "--json")
     assert done.code == 0
     assert re.search(r"all has passed [2-9] times within 5 s; what still fails does so in less than \d+ %", done.stderr)
+
+
+@pytest.mark.thorough
+def test_until_failure_ends_with_the_failure(vexlab: Vexlab, tmp_path: Path) -> None:
+    """A check that fails each third time: its verdict is that of the run, and the numbers count on with --rerun."""
+    count = "n=$(cat /run/times 2>/dev/null || echo 0); echo $((n + 1)) >/run/times; [ $(((n + 1) % 3)) != 0 ]"
+    own = {"vexlab_checks": [{"name": "moody", "stage": "mount", "command": count}]}
+    target = tmp_path / "target.yml"
+    target.write_text(yaml.safe_dump(small_target(VEXFS) | own | {"vexlab_target_name": "moody"}))
+    words = ("--check", "mount/own.of_the_target[moody]", "--until-failure", "--rerun", "3", "--json")
+    done = vexlab("test", "--target", str(target), "--name", "moody", *words)
+    assert done.code == 1
+    assert done.document["reruns"] == {"check": "mount/own.of_the_target[moody]", "of": 6, "failed": 2}
+    assert "flaky (2 of 6, a rate of" in done.stage("mount")["reason"]
+    [check] = done.stage("mount")["checks"]
+    assert check["verdict"] == "failed"

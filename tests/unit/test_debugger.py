@@ -94,9 +94,9 @@ def test_what_was_noted_of_another_guest_is_not_believed(tmp_path: Path) -> None
 
 def test_the_order_has_all_that_gdb_needs(tmp_path: Path) -> None:
     lab = a_lab(tmp_path)
-    compiled(tmp_path, "-g")
+    module = compiled(tmp_path, "-g")
     scene = Scene(lab, "toy", "/var/lib/vexlab/build", "/home/me/toy fs", tmp_path / "held.json")
-    order = debugger.order_of(scene, ADDRESSES, tmp_path / "gdb")
+    order = debugger.order_of(scene, module, ADDRESSES, tmp_path / "gdb")
     assert json.loads(json.dumps(order))["sources"] == [["/var/lib/vexlab/build", "/home/me/toy fs"]]
     assert (order["module"], order["file"]) == ("toy", str(tmp_path / "module.ko"))
     assert (order["held"], order["socket"]) == (str(tmp_path / "held.json"), str(tmp_path / "gdb"))

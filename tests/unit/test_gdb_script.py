@@ -33,7 +33,11 @@ int toy_fill(int wanted) {
     return toy_answer;
 }
 int toy_init(void) { return toy_fill(1); }
+__attribute__((section(".init.text"))) int toy_start(void) { return toy_init(); }
 """
+# As the kernel's own script links a module: the address of .data means nothing.
+LINKS = "SECTIONS { .data 0x3a0 : { *(.data) } .text 0 : { *(.text) } .init.text 0 : { *(.init.text) } }"
+
 NAME, KALLSYMS = 24, 80  # offsets in that `struct module`
 HEAD, LOADS, FREES = 0xFFFFFFFF82000000, 0xFFFFFFFF81000100, 0xFFFFFFFF81000200
 FIRST, SECOND, STACK = 0xFFFFFFFFC0000000, 0xFFFFFFFFD0000000, 0xFFFFC90000123E58
@@ -44,17 +48,12 @@ class Toy:
 
     def __init__(self, directory: Path) -> None:
         (directory / "toy.c").write_text(MODULE)
-        flags = [
-            "-g",
-            "-O0",
-            "-c",
-            "-fno-pic",
-            "-mcmodel=kernel",
-            "-ffunction-sections",
-            "-fno-asynchronous-unwind-tables",
-        ]
-        subprocess.run(["cc", *flags, "-fno-function-sections", "-o", "toy.ko", "toy.c"], cwd=directory, check=True)
+        flags = ["-g", "-O0", "-c", "-fno-pic", "-mcmodel=kernel", "-fno-asynchronous-unwind-tables"]
+        subprocess.run(["cc", *flags, "-o", "toy.o", "toy.c"], cwd=directory, check=True)
+        (directory / "links.lds").write_text(LINKS)
+        subprocess.run(["ld", "-r", "-T", "links.lds", "-o", "built.ko", "toy.o"], cwd=directory, check=True)
         self.file = directory / "toy.ko"
+        debugger.write_plainly(directory / "built.ko", self.file)
         self.symbols = debugger.symbols_of(self.file)
 
     def address(self, base: int, name: str) -> int:
@@ -138,10 +137,13 @@ def test_a_module_that_is_loaded_is_found_in_the_memory(place: Path, toy: Toy) -
     memory[other] = struct.pack("<QQQ56sQ", 3, FIRST + 8, 0, b"toy", 0)
     fill, answer = toy.address(FIRST, "toy_fill"), toy.address(FIRST, "toy_answer")
     memory[answer] = struct.pack("<I", 4711)
-    said = gdb(place, toy, memory, ["info line toy_fill", "print toy_answer", f"info symbol {answer:#x}"])
+    start = toy.address(FIRST, "toy_start")
+    commands = ["info line toy_fill", "print toy_answer", f"info symbol {answer:#x}", "info line toy_start"]
+    said = gdb(place, toy, memory, commands)
     assert "vexlab: toy is at 0x" in said
     assert "vexlab: here you are" in said
     assert f"starts at address {fill:#x} <toy_fill>" in said
+    assert f"starts at address {start:#x} <toy_start>" in said
     assert "$1 = 4711" in said
     assert "toy_answer in section .data" in said
 

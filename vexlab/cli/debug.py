@@ -167,7 +167,7 @@ class Session:
             self._say(held)
             raise StageFailed(f"{self._stage}/{held.check} failed")
         if held is None and check.is_dead():
-            raise self._death()
+            raise self._death("")
         stderr.say(
             f"{held.check} passed" if held and held.when == PASSED else "gdb was left before the check had ended"
         )
@@ -175,20 +175,18 @@ class Session:
     def _tell(self, check: DebuggedCheck) -> None:
         """Say what came of a check that didn't wait anywhere; raises StageFailed unless that is well."""
         if check.is_dead():
-            raise self._death()
+            command = f"vexlab debug {self._stage}/{self._names[0]} --gdb{name_option(self._lab.name)}"
+            raise self._death(f"{command} looks at it as it dies")
         for each in check.finished():
             words = f": {each.message}" if each.message else ""
             stderr.say(f"{self._stage}/{each.name} {each.verdict}{words}")
             if each.verdict in WRONG:
                 raise StageFailed(f"{self._stage}/{each.name} {each.verdict}")
 
-    def _death(self) -> StageFailed:
+    def _death(self, hint: str) -> StageFailed:
         module, build, _ = self._places()
         death = forensics.cause_of_death(self._lab, module, build)
-        return StageFailed(
-            f"the guest's kernel died: {death.reason}",
-            f"vexlab debug {self._stage}/{self._names[0]} --gdb{name_option(self._lab.name)} looks at it as it dies",
-        )
+        return StageFailed(f"the guest's kernel died: {death.reason}", hint)
 
     def _say(self, held: Held) -> None:
         if held.when == FAILED:

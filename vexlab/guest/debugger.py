@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ KNOWN_BY = 8  # symbols of a section; the kernel may have dropped some
 KERNEL = ("modules", "do_init_module", "free_module", "_text")
 LOOK = f"grep -E ' ({'|'.join(KERNEL)})$' /proc/kallsyms"
 SOCKET = "gdb"
+SECTION_ADDRESS = 16  # where the address is in the header of a section (Elf64_Shdr)
 
 
 @dataclass(frozen=True)
@@ -57,19 +59,20 @@ def run(scene: Scene, directory: Path) -> None:
     """Have the person at the terminal use gdb on the guest; `directory` gets what gdb is told."""
     kernel = kernel_addresses(scene.lab)
     with stub(scene.lab) as socket:
-        order = directory / "gdb.json"
-        replace_file(order, json.dumps(order_of(scene, kernel, socket)) + "\n")
+        module, order = directory / "module.ko", directory / "gdb.json"
+        write_plainly(scene.lab.module_file, module)
+        replace_file(order, json.dumps(order_of(scene, module, kernel, socket)) + "\n")
         environment = os.environ | {"VEXLAB_GDB": str(order)}
         subprocess.run([PROGRAM, "-q", "-x", str(SCRIPT)], env=environment, check=False)
 
 
-def order_of(scene: Scene, kernel: dict[str, int], socket: Path) -> dict[str, Any]:
-    """What gdb is told; raises GuestProblem for a module without symbols."""
+def order_of(scene: Scene, module: Path, kernel: dict[str, int], socket: Path) -> dict[str, Any]:
+    """What gdb is told; raises GuestProblem for a module without symbols. `module` is the file that gdb reads."""
     vmlinux = vmlinux_of(scene.lab)
     return {
         "module": scene.module,
-        "file": str(scene.lab.module_file),
-        "symbols": symbols_of(scene.lab.module_file),
+        "file": str(module),
+        "symbols": symbols_of(module),
         "kernel": kernel,
         "kernel_moved": kernel["_text"] - start_of(vmlinux) if vmlinux else 0,
         "vmlinux": str(vmlinux or ""),
@@ -79,6 +82,27 @@ def order_of(scene: Scene, kernel: dict[str, int], socket: Path) -> dict[str, An
         "held": str(scene.held or ""),
         "greeting": scene.greeting,
     }
+
+
+def write_plainly(module: Path, copy: Path) -> None:
+    """Write a copy of a module in which no section has an address; raises GuestProblem for what can't be read.
+
+    Linked with the kernel's script, .data has one, which means nothing. gdb takes a file with any for one that is in
+    its place already, and would be wrong about all sections but .text.
+    """
+    try:
+        data = bytearray(module.read_bytes())
+        header = ELFFile(io.BytesIO(data)).header
+        for number in range(header["e_shnum"]):
+            start = header["e_shoff"] + number * header["e_shentsize"] + SECTION_ADDRESS
+            data[start : start + 8] = bytes(8)
+    except (OSError, ELFError) as problem:
+        raise _unreadable(problem) from problem
+    copy.write_bytes(data)
+
+
+def _unreadable(problem: Exception) -> GuestProblem:
+    return GuestProblem(f"the module that was built is not at hand: {problem}", "vexlab up")
 
 
 def symbols_of(module: Path) -> dict[str, list[tuple[str, int]]]:
@@ -95,7 +119,7 @@ def symbols_of(module: Path) -> dict[str, list[tuple[str, int]]]:
             }
             has_debug = elf.has_dwarf_info(strict=True)
     except (OSError, ELFError) as problem:
-        raise GuestProblem(f"the module that was built is not at hand: {problem}", "vexlab up") from problem
+        raise _unreadable(problem) from problem
     if not has_debug:
         said = "the module has no debug information, so gdb can show nothing of it"
         raise GuestProblem(said, "build it with -g, as a kernel does that has CONFIG_DEBUG_INFO")

@@ -67,6 +67,8 @@ def go_on(lab: Lab, checkpoint: str, root: Path, progress: Progress) -> bool:
     )
     note = "goes on from the one that was saved" if outcome.ok else "none was saved; all is brought about"
     progress.end("guest", note)
+    if outcome.ok:
+        lab.remember_image(Path(lab.record()["parameters"]["image"]).name)
     return outcome.ok
 
 
