@@ -45,7 +45,7 @@ class Typed:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             return done.returncode, done.stdout
-        said, code = pexpect.run(  # type: ignore[no-untyped-call]
+        said, code = pexpect.run(
             shlex.join(["sh", "-c", line]), cwd=str(cwd), env=environment, encoding="utf-8", timeout=RUN_DEADLINE,
             withexitstatus=True,
         )  # fmt: skip

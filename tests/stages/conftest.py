@@ -20,10 +20,20 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from vexlab.config import kernel_range
 from vexlab.config.check_names import short_name
 from vexlab.guest.inside import images
-from vexlab.guest.testing import choice, failed_images, kernel_log, known_failures, on_device, renewal, target_checks
+from vexlab.guest.testing import (
+    choice,
+    failed_images,
+    hold,
+    kernel_log,
+    known_failures,
+    on_device,
+    renewal,
+    target_checks,
+)
 from vexlab.guest.testing.corruptible import Corruptible
 from vexlab.guest.testing.failed_images import FailedImages
 from vexlab.guest.testing.guest import Guest, guest_of, started_guest
+from vexlab.guest.testing.hold import Hold
 from vexlab.guest.testing.inventory import host_variables
 from vexlab.guest.testing.recorder import PLUGIN, Recorder, recorder_of
 from vexlab.guest.testing.reload import taken_down
@@ -48,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     config.pluginmanager.register(Recorder(directory / "checks.jsonl", config), PLUGIN)
     config.pluginmanager.register(FailedImages(config, directory), failed_images.PLUGIN)
+    config.pluginmanager.register(Hold(directory), hold.PLUGIN)
     config.pluginmanager.register(Renewal(lambda: started_guest(config)), renewal.PLUGIN)
 
 

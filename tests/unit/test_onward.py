@@ -249,6 +249,14 @@ def test_reruns_are_in_the_reason_of_their_stage(failed: int, words: str) -> Non
     assert replan.with_reruns(stage("mount", Verdict.HUNG), None).reason == "mount hung"
 
 
+@pytest.mark.parametrize(("times", "rate"), [(1, 79), (10, 28), (100, 4)])
+def test_what_never_failed_may_still_be_rare(times: int, rate: int) -> None:
+    assert replan.never_failed(times, 600) == (
+        f"all has passed {times} times within 600 s; what still fails does so in less than {rate} % of runs, "
+        "with 95 % confidence"
+    )
+
+
 def test_last_stage_that_was_judged_pays_for_what_could_not_be_taken_down() -> None:
     stages = [*passed(*BEFORE_MOUNT).values(), Stage("mount"), Stage("stress"), Stage("errors")]
     found = replan.fail_last(stages, BEFORE_MOUNT, "something is left")

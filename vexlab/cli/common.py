@@ -134,6 +134,10 @@ def choice_options(stages: str) -> Callable[[Command], Command]:
     return functools.partial(with_all, options)
 
 
+keep_on_failure_option = click.option(
+    "--keep-on-failure", is_flag=True,
+    help="End at the first check that fails, and leave the guest as that has it, or as it died, for vexlab debug.",
+)  # fmt: skip
 fail_fast_option = click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first stage that isn't passed.")
 
 

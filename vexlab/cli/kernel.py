@@ -1,4 +1,4 @@
-"""`vexlab kernel list`: kernels that a guest can have."""
+"""`vexlab kernel`: kernels that a guest can have, and their debug information."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernels, package_lists
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_symbols, kernels, package_lists
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.package_lists import Package
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import ImageError, Spec
 from rich.table import Table
 
-from vexlab.cli.common import json_option, stderr, stdout
+from vexlab.cli.common import existing, json_option, stderr, stdout
 from vexlab.cli.first_screen import WholeSentences
+from vexlab.cli.options import lab_option
 from vexlab.config import installation, user_directories
 from vexlab.errors import HostProblem, UsageProblem
+from vexlab.guest.lab import Lab, name_option
 
 
 @click.group("kernel", cls=WholeSentences)
 def kernel_group() -> None:
-    """Tell which kernels a guest can have."""
+    """Tell which kernels a guest can have, and fetch their symbols."""
 
 
 @kernel_group.command("list")
@@ -29,7 +31,7 @@ def kernel_group() -> None:
 @click.argument("suites", nargs=-1, metavar="[SUITE]...")
 @json_option
 def kernel_list(suites: tuple[str, ...], refresh: bool, as_json: bool) -> None:
-    """List the kernels that Debian's suites have, and those that are cached.
+    """List the kernels that Debian has, and those that are cached.
 
     Of each series the newest is told. Without a suite, it is those that --kernel looks for a release in. What is cached
     goes with `vexlab image prune`.
@@ -43,12 +45,55 @@ def kernel_list(suites: tuple[str, ...], refresh: bool, as_json: bool) -> None:
     stdout.table(_table(offered, cached))
 
 
+@kernel_group.command("symbols")
+@lab_option
+@click.argument("release", required=False)
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def kernel_symbols_command(name: str, release: str | None, yes: bool) -> None:
+    """Fetch a kernel's debug information, for vexlab debug --gdb.
+
+    Without a release it is of the kernel that the guest of the lab has. It says what is fetched, and asks. What is kept
+    is `vmlinux` alone.
+    """
+    release = release or _release_of(existing(name))
+    suites = tuple(installation.contract_defaults()["vexlab_kernel_suites"])
+    there = _store(suites)
+    if (known := kernel_symbols.find(there.directory, release)) is not None:
+        click.echo(known)
+        return
+    lists = _lists(suites, refresh=False)
+    try:
+        offer = kernel_symbols.offer(release, lists)
+        what = f"{offer.package.name} of {offer.suite}, {offer.package.size >> 20} MiB"
+        if not yes:
+            click.confirm(f"{what} to fetch, and minutes to unpack. Fetch it?", abort=True, err=True)
+        stderr.say(f"fetching {what}")
+        click.echo(kernel_symbols.ensure(there, offer, release))
+    except ImageError as problem:
+        kind = UsageProblem if problem.of_request else HostProblem
+        raise kind(problem.message, problem.hint) from None
+
+
+def _release_of(lab: Lab) -> str:
+    """The kernel of a lab's guest, by the image that the lab used last; raises UsageProblem before it has any."""
+    manifest = user_directories.cache_directory() / lab.image() / "manifest.json"
+    try:
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["kernel_release"])
+    except (OSError, ValueError, KeyError):
+        said = f"lab {lab.name} has had no guest yet, so its kernel isn't known"
+        raise UsageProblem(said, f"name a release, or: vexlab up{name_option(lab.name)}") from None
+
+
+def _store(suites: tuple[str, ...]) -> kernels.Store:
+    cache = user_directories.cache_directory()
+    return kernels.Store(cache, Spec("", (), (), 0), suites, cache)
+
+
 def _lists(suites: tuple[str, ...], *, refresh: bool) -> Mapping[str, Mapping[str, Package]]:
     """The package lists of suites; raises a UsageProblem for one that isn't there, HostProblem when none can be had."""
-    cache = user_directories.cache_directory()
-    there = kernels.Store(cache, Spec("", (), (), 0), suites, cache)
+    there = _store(suites)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        there.cache.mkdir(parents=True, exist_ok=True)
         if refresh or not there.knows(suites):
             stderr.say(f"fetching the package lists of {', '.join(suites)}")
         return there.lists(suites, refresh=refresh)

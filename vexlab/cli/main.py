@@ -10,6 +10,7 @@ from vexlab.cli import (
     bundle,
     checks,
     config,
+    debug,
     device,
     export,
     gate,
@@ -36,7 +37,7 @@ from vexlab.report.terminal import Progress
 from vexlab.run import brought_about, plain_playbooks, scratch
 
 BY_USE = {
-    "Work": ("init", "target", "checks", "up", "test", "watch", "verify", "bisect", "matrix"),
+    "Work": ("init", "target", "checks", "up", "test", "watch", "verify", "debug", "bisect", "matrix"),
     "Look": (
         "status",
         "runs",
@@ -103,9 +104,8 @@ def destroy(name: str) -> None:
 
 
 for command in (
-    stages.up, stages.test, watch.watch_command, stages.verify, bisect.bisect_command,
-    matrix.matrix_command, checks.checks_command,
-    config.config,
+    stages.up, stages.test, watch.watch_command, stages.verify, debug.debug_command, bisect.bisect_command,
+    matrix.matrix_command, checks.checks_command, config.config,
     look.doctor_command, status.status, look.ssh,
     logs.console, logs.logs_command, report.report_command, export.export_command, bundle.bundle_command,
     bundle.replay_command, runs.runs_group, history.compare_command, history.history_command, image.image_group,

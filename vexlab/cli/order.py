@@ -142,7 +142,7 @@ def run_stages(
         click.echo(markdown.render_json(run), nl=False)
     _show(run, course, settings.source)
     if run.verdict is not Verdict.PASSED:
-        raise not_passed(run, lab, stays=stays)
+        raise not_passed(run, lab, stays=stays, is_left=bool(how.get("leaves")))
     checked_before.note(order.inputs, run, course.checkpoint, known)
     changed = course.changed_stages()
     if apply:
@@ -242,8 +242,11 @@ def _show_known_failures(run: Run) -> None:
         stderr.say(f"{said}; failed in {tally.failed} of {tally.judged} runs" if tally else said)
 
 
-def not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:
-    """What went wrong first in a run, and the commands that tell more; a guest that is gone is no place to look at."""
+def not_passed(run: Run, lab: Lab, *, stays: bool, is_left: bool = False) -> StageFailed:
+    """What went wrong first in a run, and the commands that tell more; a guest that is gone is no place to look at.
+
+    `is_left`: the guest was left as it failed or died.
+    """
     culprit = logs.first_wrong(run) or next(
         (stage for stage in run.stages if stage.name in run.selected and stage.verdict is not Verdict.PASSED), None
     )
@@ -252,6 +255,9 @@ def not_passed(run: Run, lab: Lab, *, stays: bool) -> StageFailed:
         stderr.verbatim(culprit.details)
         named = f"stage {culprit.name} {culprit.verdict}"
     hint = f"vexlab report {run.run}; vexlab logs --run {run.run}"
+    if is_left and lab.is_up():
+        gdb = " --gdb" if run.verdict in DIED else ""
+        return StageFailed(named, f"vexlab debug{gdb}{name_option(lab.name)} looks at the guest; {hint}")
     can_be_asked = stays and run.verdict not in DIED and lab.is_up()
     return StageFailed(named, f"{hint}; vexlab ssh{name_option(lab.name)}" if can_be_asked else hint)
 

@@ -18,6 +18,7 @@ from vexlab.cli.common import (
     existing,
     fail_fast_option,
     json_option,
+    keep_on_failure_option,
     progress_option,
     stderr,
     verbose_option,
@@ -27,7 +28,7 @@ from vexlab.cli.options import JOBS, QUICK, amount_options, lab_option, with_opt
 from vexlab.cli.order import Order, go_on, run_stages, say_what, select, take_order
 from vexlab.config import stage_list
 from vexlab.config.settings import Options
-from vexlab.errors import UsageProblem, VexlabError
+from vexlab.errors import StageFailed, UsageProblem, VexlabError
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import markdown
 from vexlab.results.model import Run
@@ -36,15 +37,18 @@ from vexlab.run import control as controls
 from vexlab.run.control import Control
 from vexlab.run.selection import Selection
 
+UNTIL_SECONDS = 600  # for which what passes is run again, when nobody says for how long
+
 
 @click.command()
 @lab_option
 @json_option
+@keep_on_failure_option
 @clean_option
 @progress_option
 @verbose_option
 @with_options
-def up(name: str, as_json: bool, clean: bool, options: Options, verbose: int) -> None:
+def up(*, name: str, as_json: bool, keep_on_failure: bool, clean: bool, options: Options, verbose: int) -> None:
     """Bring up a guest with the filesystem built and mounted in it.
 
     Each stage on the way is judged: structure, build, load, mkfs, mount.
@@ -63,7 +67,7 @@ def up(name: str, as_json: bool, clean: bool, options: Options, verbose: int) ->
             _show_earlier(order, before, f"all of this was checked before, until {before.finished}")
             _say_it_is_up(order, before)
             return
-        run = run_stages(order, Selection(stages), "up", clean=clean)
+        run = run_stages(order, Selection(stages), "up", clean=clean, leaves=keep_on_failure)
         up_to_date.remember(order.lab, order.settings, run, inputs)
         _say_it_is_up(order, run)
 
@@ -99,6 +103,7 @@ def _show_earlier(order: Order, run: Run, why: str) -> None:
 @lab_option
 @json_option
 @click.option("--keep", is_flag=True, help="Leave the guest up afterwards.")
+@keep_on_failure_option
 @choice_options("Only this stage, and those before it that it can't do without; may be given more than once.")
 @amount_options
 @JOBS
@@ -110,6 +115,15 @@ def _show_earlier(order: Order, run: Run, why: str) -> None:
     type=click.IntRange(min=1),
     metavar="N",
     help="How many times the first check that went wrong is run again.",
+)
+@click.option(
+    "--until-failure",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=UNTIL_SECONDS,
+    metavar="[SECONDS]",
+    help="Run what has passed again and again on the same guest, until something fails or so many seconds are over; "
+    f"without a number, {UNTIL_SECONDS}.",
 )
 @click.option(
     "--control",
@@ -126,9 +140,11 @@ def test(
     name: str,
     as_json: bool,
     keep: bool,
+    keep_on_failure: bool,
     fail_fast: bool,
     keep_going: bool,
     rerun: int | None,
+    until_failure: int | None,
     control: str | None,
     clean: bool,
     chosen: tuple[str, ...],
@@ -144,31 +160,40 @@ def test(
     """
     if fail_fast and keep_going:
         raise UsageProblem("-x (--fail-fast) and --keep-going exclude each other", "give one of them")
+    if keep_on_failure and (rerun or control or keep_going):
+        others = "--rerun, --control and --keep-going"
+        raise UsageProblem(f"--keep-on-failure leaves the guest, and {others} go on with it", "give one of them")
     stages = stage_list.stages_for(chosen)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
     beside = controls.beside(name, control, order.options.over(order.of_file)) if control else None
     selected = select(order, chosen or stages, checks, failed=failed) or Selection(tuple(stages))
-    run_test(order, selected, keep=keep, clean=clean, fail_fast=fail_fast, reruns=rerun or 0, beside=beside)
+    run_test(
+        order, selected, keep=keep, clean=clean, fail_fast=fail_fast, leaves=keep_on_failure, reruns=rerun or 0,
+        until_failure=until_failure or 0, beside=beside,
+    )  # fmt: skip
 
 
 def run_test(
-    order: Order, selected: Selection, *, keep: bool, clean: bool = False, fail_fast: bool = False, reruns: int = 0,
-    beside: Control | None = None,
+    order: Order, selected: Selection, *, keep: bool, clean: bool = False, fail_fast: bool = False,
+    leaves: bool = False, reruns: int = 0, until_failure: int = 0, beside: Control | None = None,
 ) -> Run:  # fmt: skip
-    """Run stages on a pristine guest, which is taken down at the end unless `keep`.
+    """Run stages on a pristine guest, which is taken down at the end unless `keep`; `leaves`: nor when one fails.
 
-    Raises StageFailed unless the run passed. `reruns`: how often the first check that went wrong is run again;
-    `beside`: on which all that did so are run too.
+    Raises StageFailed unless the run passed. `until_failure`: for how many seconds what passed is run again. `reruns`:
+    how often the first check that went wrong is run again; `beside`: on which all that did so are run too.
     """
     with order.lab.held():
         if order.lab.is_up():
             stderr.say(f"the guest of lab {order.lab.name} is replaced by a pristine one")
             end_guest(order.lab, "stopped")
-        with contextlib.nullcontext() if keep else _ending(order.lab):
-            how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not fail_fast, "reruns": reruns, "stays": keep}
+        with contextlib.nullcontext() if keep else ending(order.lab, unless_failed=leaves):
+            alone = fail_fast or leaves
+            how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not alone, "reruns": reruns, "leaves": leaves}
             how["jobs"] = (
-                1 if fail_fast else order.settings.contract["vexlab_jobs"] or forks.most(order.settings.contract)
-            )
+                1 if alone or until_failure
+                else order.settings.contract["vexlab_jobs"] or forks.most(order.settings.contract)
+            )  # fmt: skip
+            how |= {"until_failure": until_failure, "stays": keep or leaves}
             run = run_stages(order, selected, "up", clean=clean, beside=beside, **how)
             if keep:
                 _say_it_is_up(order, run)
@@ -176,11 +201,16 @@ def run_test(
 
 
 @contextlib.contextmanager
-def _ending(lab: Lab) -> Iterator[None]:
-    """End the guest afterwards. If that fails, on a full disk, say, it doesn't hide what went wrong before."""
+def ending(lab: Lab, *, unless_failed: bool = False) -> Iterator[None]:
+    """End the guest afterwards. If that fails, on a full disk, say, it doesn't hide what went wrong before.
+
+    `unless_failed`: not when a stage has failed.
+    """
     try:
         yield
-    except BaseException:
+    except BaseException as raised:
+        if unless_failed and isinstance(raised, StageFailed):
+            raise
         try:
             end_guest(lab, "stopped")
         except (VexlabError, OSError) as problem:
@@ -194,6 +224,7 @@ def _ending(lab: Lab) -> Iterator[None]:
 @json_option
 @choice_options("Only this stage; may be given more than once.")
 @fail_fast_option
+@keep_on_failure_option
 @progress_option
 @verbose_option
 def verify(
@@ -204,6 +235,7 @@ def verify(
     checks: tuple[str, ...],
     failed: bool,
     fail_fast: bool,
+    keep_on_failure: bool,
     verbose: int,
 ) -> None:
     """Judge a lab that is up once more, and change nothing in it."""
@@ -218,7 +250,8 @@ def verify(
         selected = select(order, chosen or known, checks, failed=failed) or whole
         selected = dataclasses.replace(selected, applied=())  # nothing is brought about
         memory = up_to_date.forget(lab)
-        run_stages(order, selected, "stages", apply=False, fail_fast=fail_fast)  # raises unless it passed
+        how: dict[str, Any] = {"fail_fast": fail_fast, "leaves": keep_on_failure}
+        run_stages(order, selected, "stages", apply=False, **how)  # raises unless it passed
         up_to_date.put_back(lab, memory)
 
 

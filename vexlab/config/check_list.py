@@ -96,6 +96,15 @@ def of_module(path: Path, stage: str) -> Iterator[CheckSpec]:
         )  # fmt: skip
 
 
+def pytest_words(stage: str, directory: Path, host: str, inventory: Path) -> list[str]:
+    """What pytest is called with to run the checks of a stage, or to list them; `directory` is that of the run."""
+    place = root() / "tests" / "stages"
+    return [
+        f"--config-file={place}/pytest.ini", f"--rootdir={place}", f"--stage={stage}", f"--run-directory={directory}",
+        f"--hosts={host}", f"--ansible-inventory={inventory}", f"{place}/{stage}", f"{place}/{EVERY_STAGE}",
+    ]  # fmt: skip
+
+
 def parts(name: str) -> tuple[str, str]:
     """The stage and the check of a name; any stage where it names none. A slash in brackets belongs to the check."""
     stage, slash, check = name.partition("/")

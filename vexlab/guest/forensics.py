@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils import kernel_messages
 
-from vexlab.guest import console_log
+from vexlab.guest import console_log, watch
 from vexlab.guest.failure import GuestFailure
 from vexlab.guest.lab import Lab, qmp
 from vexlab.guest.symbols import FRAME, Symbols
@@ -88,6 +88,13 @@ def with_place(reason: str, trace: list[str], symbols: Symbols) -> str:
     frames = (found for line in sure for found in FRAME.finditer(line) if found["module"] == symbols.module)
     frame = next(frames, None)
     return f"{reason}, under {symbols.annotate(frame[0])}" if frame is not None else reason
+
+
+def cause_of_death(lab: Lab, module: str, build: str) -> GuestFailure:
+    """What a dead guest's console says that it died of, with the place in the source, if that can be told."""
+    text = console_log.read(lab.directory / "console.log")
+    death = watch.explain_console(text, Verdict.PANICKED, "the guest's kernel panicked")
+    return GuestFailure(death.verdict, Symbols(lab.module_file, module, build).annotate(death.reason))
 
 
 def token_of(run: Path) -> str:

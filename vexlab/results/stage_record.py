@@ -6,8 +6,23 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+from msgspec import Struct
+
 from vexlab.results import judging, results_file
 from vexlab.results.model import Check, Verdict
+
+
+class Held(Struct, frozen=True):
+    """A point at which a check waits for whoever debugs it; vexlab/guest/testing/hold.py says which there are.
+
+    `message` is what a check said that failed, `directory` the one of the guest that it works in, if it has one.
+    """
+
+    when: str
+    check: str
+    message: str = ""
+    directory: str = ""
 
 
 class StageRecord:
@@ -22,6 +37,23 @@ class StageRecord:
         self.directory.mkdir(parents=True, exist_ok=True)
         choice = {"only": only, "leave_out": leave_out}
         (self.directory / "choice.json").write_text(json.dumps(choice) + "\n")
+
+    def hold(self, *at: str, is_patient: bool) -> None:
+        """Have the checks wait at these points; the names are those of vexlab/guest/testing/hold.py."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "hold.json").write_text(json.dumps({"at": at, "is_patient": is_patient}) + "\n")
+
+    @property
+    def held_file(self) -> Path:
+        """The file that is there as long as a check waits."""
+        return self.directory / "held.json"
+
+    def held(self) -> Held | None:
+        """Return where a check waits; None when none does."""
+        try:
+            return msgspec.json.decode(self.held_file.read_bytes(), type=Held)
+        except FileNotFoundError:
+            return None
 
     def finished_checks(self) -> tuple[Check, ...]:
         """Return the checks that ended, in their order."""

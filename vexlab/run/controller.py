@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ from vexlab.config.settings import Settings
 from vexlab.config.stage_list import StageSpec
 from vexlab.errors import HostProblem, Interrupted, VexlabError
 from vexlab.gate import evidence, promotion
-from vexlab.guest import recovery
+from vexlab.guest import debugger, recovery
 from vexlab.guest.lab import Lab, name_option
 from vexlab.report import junit_file, markdown, page
 from vexlab.report.terminal import Progress
@@ -111,14 +113,16 @@ class RunController:
 
     def execute(
         self, playbook: str, *, apply: bool = True, clean: bool = False, fail_fast: bool = False,
-        keep_going: bool = False, reruns: int = 0, take_down: Callable[[], str] | None = None,
-        advise: Callable[[Run], Mapping[str, str]] | None = None,
+        keep_going: bool = False, leaves: bool = False, reruns: int = 0, until_failure: float = 0.0,
+        take_down: Callable[[], str] | None = None, advise: Callable[[Run], Mapping[str, str]] | None = None,
     ) -> Run:  # fmt: skip
         """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised.
 
         Failed checks don't end it, unless `fail_fast`: then the first stage that didn't pass does. `keep_going`: go on
-        after a role that failed or a guest that died with what doesn't need it. `reruns`: run the first check
-        that went wrong so many times again. `take_down`: called at the end if a stage began, whatever came of it;
+        after a role that failed or a guest that died with what doesn't need it. `leaves`: end at the first check that
+        fails, and leave the guest as that has it. `until_failure`: when all has passed, run it again and again, until
+        something goes wrong or so many seconds are over. `reruns`: run the first check that went wrong so many times
+        again. `take_down`: called at the end if a stage began, whatever came of it;
         tells what could not be taken down, and a run that leaves something has not passed. `advise`: called with the
         judged run at its end; gives advice on checks, by stage/check.
         """
@@ -130,11 +134,12 @@ class RunController:
         try:
             plan = Plan(
                 playbook, tuple(name for name in self._selected if name not in self._beside), self._unjudged,
-                apply=apply, clean=clean, fail_fast=fail_fast, choices=self._choices, checkpoint=self._checkpoint,
+                apply=apply, clean=clean, fail_fast=fail_fast or leaves, choices=self._choices,
+                checkpoint=self._checkpoint, leaves=leaves,
             )  # fmt: skip
-            problem = self._executions.first(plan, lambda: self._write(self._run(None)), self._begin_forks)
-            if keep_going and problem is None:
-                self._go_on()
+            problem = self._executions.first(plan, self._after_stage_of(plan), self._begin_forks)
+            if problem is None:
+                self._continue(plan, keep_going=keep_going, until_failure=until_failure)
             self._take_down(take_down)
             run = self._run(None)
             if reruns and (problem is None or self.began) and not self._machine_failed():
@@ -168,9 +173,29 @@ class RunController:
 
     # --- executing
 
+    def _after_stage_of(self, plan: Plan) -> Callable[[], None]:
+        """What is done after each stage of a plan: what was seen is written down.
+
+        Of a guest that is to be left as it is, so is what a debugger needs when it is dead.
+        """
+
+        def write() -> None:
+            if plan.leaves:
+                debugger.note(self._lab)
+            self._write(self._run(None))
+
+        return write
+
     def _begin_forks(self) -> None:
         """Begin the stages that are judged beside the others, now that there is a guest to go on from."""
         self._forks.begin(self._beside)
+
+    def _continue(self, plan: Plan, *, keep_going: bool, until_failure: float) -> None:
+        """Do what comes after the first execution, of what was asked for."""
+        if keep_going:
+            self._go_on()
+        if until_failure:
+            self._run_until_failure(plan, until_failure)
 
     def _go_on(self) -> None:
         """Execute what is left for this lab's guest, and what the stages beside it did not come to."""
@@ -191,6 +216,23 @@ class RunController:
         if take_down is not None and self.began:
             self.left_behind = take_down()
 
+    def _run_until_failure(self, plan: Plan, seconds: float) -> None:
+        """Run what has passed again on the same guest, until something goes wrong or the time is over."""
+        deadline, times = time.monotonic() + seconds, 0
+        plan = dataclasses.replace(plan, playbook="stages", applied=(), apply=False, clean=False, fail_fast=True)
+        while self._run(None).verdict is Verdict.PASSED and time.monotonic() < deadline:
+            self._progress.say(f"all has passed {times + 1} times; run {times + 2} begins")
+            if (problem := self._executions.again(plan, times + 1)) is not None:
+                self._progress.say(f"it could not be run again: {problem.message}")
+                return
+            times += 1
+        run = self._run(None)
+        found = replan.first_failed_check(run)
+        if run.verdict is Verdict.PASSED:
+            self._progress.say(replan.never_failed(times + 1, seconds))
+        elif found is not None and times:
+            self._reruns = Reruns(f"{found[0].name}/{found[1].name}", times + 1, 1)
+
     def _run_again(self, run: Run, times: int) -> None:
         """Run the first check that went wrong again, on pristine guests if it took its guest down."""
         found = replan.first_failed_check(run)
@@ -199,7 +241,8 @@ class RunController:
                 self._progress.say("nothing is run again: it was no check that went wrong")
             return
         stage, check = found
-        failed = 0
+        before = self._reruns or Reruns("", 0, 0)
+        failed = before.failed
         for number in range(1, times + 1):
             self._progress.say(f"run {number} of {times} of {stage.name}/{check.name} again")
             fresh = check.verdict in DIED or self._parts[-1].seen().guest_died or not self._lab.is_up()
@@ -212,7 +255,7 @@ class RunController:
                 self._progress.say(f"{check.name} could not be run again: {why}")
                 break
             failed += result in WRONG
-            self._reruns = Reruns(f"{stage.name}/{check.name}", number, failed)
+            self._reruns = Reruns(f"{stage.name}/{check.name}", before.of + number, failed)
 
     # --- judging and writing
 

@@ -11,11 +11,13 @@ from vexlab.config.settings import Settings
 from vexlab.errors import Interrupted, VexlabError
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
+from vexlab.results.model import WRONG
 from vexlab.run import replan
 from vexlab.run.plain_playbooks import end_guest
 from vexlab.run.playbook_run import PlaybookRun
 from vexlab.run.replan import Choice, ExecutionResult, Plan
 
+RERUN, AGAIN = "rerun-", "again-"  # of the directories of executions that run something again
 GOING_ON_SECONDS = 300.0  # from the first guest that died until no other one is started in its place
 
 
@@ -34,6 +36,7 @@ class Executions:
         """
         self.parts: list[PlaybookRun] = []
         self.left = ""  # why what could have been run on another guest was not
+        self.failed_again: PlaybookRun | None = None
         self._died: float | None = None  # when the first guest had to be replaced, by the monotonic clock
         self._lab = lab
         self._settings = settings
@@ -55,8 +58,19 @@ class Executions:
         return self.parts[-1].problem() if self.parts and self.parts[-1].machine_failed else None
 
     def seen(self) -> list[ExecutionResult]:
-        """What each execution showed, those aside that only ran a check again."""
-        return [part.seen() for part in self.parts if not part.directory.name.startswith("rerun-")]
+        """What each execution showed, those aside that only ran a check again.
+
+        What went wrong when all was run again comes first: it is worse than what was seen before.
+        """
+        parts = [part for part in self.parts if not part.directory.name.startswith((RERUN, AGAIN))]
+        return [part.seen() for part in ([self.failed_again] if self.failed_again else []) + parts]
+
+    def again(self, plan: Plan, number: int) -> VexlabError | None:
+        """Execute once more on the same guest what has passed; returns what kept it from beginning."""
+        problem = self.further(plan, f"{AGAIN}{number}")
+        if problem is None and any(stage.verdict in WRONG for stage in self.parts[-1].seen().stages.values()):
+            self.failed_again = self.parts[-1]
+        return problem
 
     def first(
         self, plan: Plan, on_stage: Callable[[], None], on_checkpoint: Callable[[], None] = lambda: None
@@ -81,7 +95,7 @@ class Executions:
                 return None
             where = "on a pristine guest" if plan.fresh else "on the same guest"
             self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
-            number = sum(not part.directory.name.startswith("rerun-") for part in self.parts) + 1
+            number = sum(not part.directory.name.startswith((RERUN, AGAIN)) for part in self.parts) + 1
             prefix = f"{self._name}-" if self._name else ""
             problem = self.further(plan, f"{prefix}part-{number}")
             if problem is not None:

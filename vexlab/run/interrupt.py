@@ -50,6 +50,16 @@ def told(tell: Callable[[], None]) -> Iterator[None]:
         _told = before
 
 
+@contextlib.contextmanager
+def left_to_program() -> Iterator[None]:
+    """Leave Ctrl-C to the program that has the terminal meanwhile."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # unlike SIG_IGN, this is not handed on to the program
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _on_signal(*_: object) -> None:
     global _came
     is_first, _came = not _came, True

@@ -69,6 +69,8 @@ class PlaybookRun:
         self._on_stage, self._on_checkpoint = on_stage, on_checkpoint
         for stage, choice in self.plan.choices.items():
             StageRecord(self.directory, stage).choose(only=choice.only, leave_out=choice.leave_out)
+        for stage in self.plan.judged if self.plan.leaves else ():
+            StageRecord(self.directory, stage).hold("leave", is_patient=False)
         variables = {
             "vexlab_run_directory": str(self.directory),
             "vexlab_stages": [stage.name for stage in self._state.planned],

@@ -36,8 +36,8 @@ class Plan:
     `judged` are the stages whose tests run, `applied` those that are only brought about on a guest that is `fresh`: a
     pristine one, in place of the one before. `apply` is False when no role is to change anything, `clean` has
     everything built anew, `fail_fast` ends it at the first stage in which a check failed, `choices` are of the checks
-    of a stage. `checkpoint` names what is brought about, for the guest to be saved under; `goes_on`: it is there
-    already, in the guest that was saved under that name.
+    of a stage, `leaves` has the guest left as the first check that failed has it. `checkpoint` names what is brought
+    about, for the guest to be saved under; `goes_on`: it is there already, in the guest that was saved under that name.
     """
 
     playbook: str
@@ -50,6 +50,7 @@ class Plan:
     choices: Mapping[str, Choice] = field(default_factory=dict)
     checkpoint: str = ""
     goes_on: bool = False
+    leaves: bool = False
 
 
 def planned_stages(plan: Plan) -> tuple[PlannedStage, ...]:
@@ -108,7 +109,7 @@ def rerun_plan(specs: Sequence[StageSpec], stage: str, check: str, *, fresh: boo
 
 def from_checkpoint(specs: Sequence[StageSpec], plan: Plan, checkpoint: str) -> Plan | None:
     """The same on a guest that goes on from a checkpoint, where it has all that the plan stands on; None elsewhere."""
-    if not checkpoint or not plan.fresh or not set(plan.judged).issubset(_since_checkpoint(specs)):
+    if not checkpoint or not plan.fresh or not set(plan.judged).issubset(since_checkpoint(specs)):
         return None
     return dataclasses.replace(plan, applied=(), apply=False, checkpoint=checkpoint, goes_on=True)
 
@@ -118,12 +119,12 @@ def beside(specs: Sequence[StageSpec], selected: Sequence[str], jobs: int) -> tu
 
     They need no more than what is there when the guest is saved, which is while an earlier one goes on.
     """
-    at, *later = _since_checkpoint(specs) or [""]
+    at, *later = since_checkpoint(specs) or [""]
     found = [name for name in selected if name in later] if at in selected else []
     return tuple(found[: max(0, jobs - 1)])
 
 
-def _since_checkpoint(specs: Sequence[StageSpec]) -> list[str]:
+def since_checkpoint(specs: Sequence[StageSpec]) -> list[str]:
     """The stage at which the guest is saved, and those after it; none where it isn't saved at all."""
     at = next((number for number, spec in enumerate(specs) if spec.checkpoint), len(specs))
     return [spec.name for spec in specs[at:]]
@@ -163,6 +164,13 @@ def with_reruns(stage: Stage, reruns: Reruns | None) -> Stage:
     low, high = (f"{100 * rate:.0f}" for rate in interval(reruns.failed, reruns.of))
     told = f"{word} ({reruns.failed} of {reruns.of}, a rate of {low} to {high} % with 95 % confidence)"
     return replace(stage, reason=f"{stage.reason}; {told}")
+
+
+def never_failed(times: int, seconds: float) -> str:
+    """What it says of a run that nothing went wrong in however many times."""
+    rate = 100 * interval(0, times)[1]
+    often = f"all has passed {times} times within {seconds:.0f} s"
+    return f"{often}; what still fails does so in less than {rate:.0f} % of runs, with 95 % confidence"
 
 
 def with_advice(stage: Stage, advice: Mapping[str, str]) -> Stage:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vexlab.config import check_list, check_names, installation, literals, stage_list
+from vexlab.config import check_list, check_names, literals, stage_list
 from vexlab.config.check_list import CheckSpec
 from vexlab.errors import UsageProblem, VexlabError
 from vexlab.results.model import WRONG, Run
@@ -105,18 +105,15 @@ def _functions(stage: str, check: str, contract: Contract) -> list[str]:
 
 def planned(stage: str, contract: Contract) -> list[str]:
     """Every check of a stage with its parameters, as pytest collects them for a target; takes seconds, and no guest."""
-    checks = installation.root() / "tests" / "stages"
     with scratch.directory() as directory:
         host = dict(contract) | {"ansible_connection": "local"}
         inventory = directory / "inventory.yml"
         inventory.write_text(literals.to_yaml({"all": {"hosts": {"listed": host}}}), encoding="utf-8")
-        words = ["--collect-only", "-q", f"--config-file={checks}/pytest.ini", f"--rootdir={checks}"]
-        words += [f"--stage={stage}", f"--run-directory={directory}", "--hosts=ansible://listed"]
-        words += [f"--ansible-inventory={inventory}", f"{checks}/{stage}", f"{checks}/{check_list.EVERY_STAGE}"]
+        words = check_list.pytest_words(stage, directory, "ansible://listed", inventory)
         environment = os.environ | ansible_environment.settings(directory, directory)
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *words], capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL, cwd=directory, env=environment,
+            [sys.executable, "-m", "pytest", "--collect-only", "-q", *words],
+            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=directory, env=environment,
         )  # fmt: skip
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-12:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 import shutil
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .package_lists import Package, parse
-from .store import ImageError, write_whole
+from .store import ImageError, sha256, write_whole
 from .worker import BuildLog, Job, build_log
 
 # What mmdebstrap says, and what it means.
@@ -132,7 +131,7 @@ def fetch_packages(job: Download, suite: str, packages: Sequence[Package], work:
     work.chmod(0o777)
     job.fetch(suite, downloading(f"{package.name}={package.version}" for package in packages), work, log)
     found = sorted(work.glob("*.deb"))
-    sums = {hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    sums = {sha256(path) for path in found}
     if missing := [package.name for package in packages if package.sha256 not in sums]:
         raise OutdatedError(
             f"Debian {suite} has another {', '.join(missing)} than its lists said.", "vexlab kernel list --refresh"

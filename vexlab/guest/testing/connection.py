@@ -83,11 +83,14 @@ class Agent:
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
 
-    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have one command run; raises UnusableError when the guest doesn't answer, or is no place to judge in."""
+    def ask(self, order: dict[str, Any], grace: float = GRACE_SECONDS) -> dict[str, Any]:
+        """Have one command run; raises UnusableError when the guest doesn't answer, or is no place to judge in.
+
+        `grace`: seconds beyond the command's own deadline, which is kept in the guest, until the guest counts as hung.
+        """
         try:
             self._send(order)
-            answer = self._read(order["seconds"] + GRACE_SECONDS)
+            answer = self._read(order["seconds"] + grace)
         except TimeoutError as problem:
             self.close()
             raise HungError(str(problem)) from None

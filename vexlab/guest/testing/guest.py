@@ -14,7 +14,7 @@ from vexlab.guest.inside.attempts import crash
 from vexlab.guest.inside.calls import name_of
 from vexlab.guest.inside.filesystem import MEASURED, UNFIT
 from vexlab.guest.testing import answers, kernel_log
-from vexlab.guest.testing.connection import Agent, HungError, LostError, UnusableError
+from vexlab.guest.testing.connection import GRACE_SECONDS, Agent, HungError, LostError, UnusableError
 from vexlab.guest.testing.inventory import host_variables
 from vexlab.guest.testing.result import Result, refused, shown
 
@@ -59,6 +59,7 @@ class Guest:
         self._noted: set[str] = set()
         self._measured: dict[str, int] = {}  # limits of the filesystem that the target doesn't name
         self.orders = 0  # that were answered
+        self.grace = GRACE_SECONDS  # of each command
         self.unfit = ""  # the state in which the last call left a filesystem, if that is no good for a check
 
     def run(self, script: str, seconds: int = 60) -> Result:
@@ -106,7 +107,7 @@ class Guest:
             if self._agent is None:
                 self._is_ours = not _ready
                 self._agent = self._started() if self._is_ours else _ready.pop()[1]
-            answer = self._agent.ask(order)
+            answer = self._agent.ask(order, self.grace)
         except UnusableError as problem:
             self._agent, self._over = None, problem
             raise
