@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,16 @@ CONFIG = "\n".join(
 )
 Files = Mapping[str, bytes | str]  # content, or "-> where a link leads"
 
+# A program that ends well: x86-64, exit(0), in a file of one segment.
+_CODE = bytes.fromhex("b83c00000031ff0f05")
+PROGRAM = (
+    b"\x7fELF\x02\x01\x01"
+    + bytes(9)
+    + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0x400078, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, 0x78 + len(_CODE), 0x78 + len(_CODE), 0x1000)
+    + _CODE
+)
+
 _HEADERS = f"usr/src/linux-headers-{RELEASE}"
 HEADERS: Files = {
     f"{_HEADERS}/Makefile": b"include /usr/src/linux-headers-6.12.1-common/Makefile\n",
@@ -27,7 +38,10 @@ HEADERS: Files = {
     f"usr/lib/modules/{RELEASE}/build": f"-> /{_HEADERS}",
 }
 COMMON: Files = {"usr/src/linux-headers-6.12.1-common/Makefile": b"all:\n"}
-KBUILD: Files = {"usr/lib/linux-kbuild-6.12/scripts/mod/modpost": b"#!/bin/sh\n"}
+KBUILD: Files = {
+    "usr/lib/linux-kbuild-6.12/scripts/mod/modpost": b"#!/bin/sh\n",
+    "usr/lib/linux-kbuild-6.12/scripts/basic/fixdep": PROGRAM,
+}
 MODULES: Files = {f"lib/modules/{RELEASE}/kernel/fs/9p.ko": b"module"}
 OLD_IMAGE: Files = {**MODULES, f"boot/vmlinuz-{RELEASE}": IMAGE, f"boot/config-{RELEASE}": CONFIG.encode()}
 NEW_BINARY: Files = {f"usr/lib/modules/{RELEASE}/vmlinuz": IMAGE}
@@ -56,6 +70,7 @@ def write(tree: Path, files: Files) -> None:
             path.symlink_to(content.removeprefix("-> "))
         else:
             path.write_bytes(content)
+            path.chmod(0o755 if content.startswith(b"\x7fELF") else 0o644)
 
 
 def debian(directory: Path, **other: Files) -> list[Path]:

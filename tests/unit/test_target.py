@@ -32,6 +32,7 @@ GOOD: dict[str, Any] = {
 FIELD: dict[str, Any] = {"name": "version", "offset": 4, "size": 4}
 CHECK = {"name": "unit tests", "stage": "build", "command": "make check"}
 PROOF = {"has_symbols": ["toy.c"], "sysfs": {"parameters/kind": "c"}}
+EXPECTED = {"fails": "build", "reason": "the VFS changed"}
 KNOWN = {"check": "mount/rename.parent_follows", "reason": "issue 7"}
 TIMES = {"vexlab_capabilities": ["read-write", "timestamps"]}
 BOTH = {"vexlab_variants": ["c-only", "full"]}
@@ -155,6 +156,15 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_known_failures": [KNOWN | {"check": "x"}]}, "_failures[0].check: 'x' doesn't fit. Stage and name"),
         ({"vexlab_known_failures": [KNOWN | {"check": "muont/x"}]}, "muont/x: there is no stage muont; did you mean m"),
         ({"vexlab_known_failures": [KNOWN | {"reason": " "}]}, "_failures[0].reason: ' ' doesn't fit. Why it is"),
+        ({"vexlab_expected": [{"fails": "build"}]}, "vexlab_expected[0].reason: is missing. Why it is expected"),
+        ({"vexlab_expected": [EXPECTED | {"fails": "mount"}]}, "_expected[0].fails: 'mount' is none of build, load"),
+        ({"vexlab_expected": [EXPECTED | {"kernels": "7"}]}, "vexlab_expected[0].kernels: '7' doesn't fit. Kernels"),
+        ({"vexlab_expected": [EXPECTED | {"kernel": ">7"}]}, "[0].kernel: unknown field; did you mean kernels?"),
+        ({"vexlab_expected": [EXPECTED | {"variants": []}]}, "vexlab_expected[0].variants: [] doesn't fit. Variants"),
+        (
+            {"vexlab_expected": [EXPECTED | {"variants": ["c_only"]}]},
+            "vexlab_expected[0].variants: c_only is not in vexlab_variants; did you mean c-only?",
+        ),
         ({"vexlab_known_failures": [KNOWN | {"kernels": "6.1"}]}, "_failures[0].kernels: '6.1' doesn't fit. Kernels"),
         ({"vexlab_known_failures": [KNOWN | {"kernels": ">=6.1 <6.3"}]}, "_failures[0].kernels: '>=6.1 <6.3' doesn"),
         ({"vexlab_known_failures": [KNOWN | {"kernels": 6.1}]}, "kernels: must be text, not a number (6.1). Put it in"),

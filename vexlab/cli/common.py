@@ -168,7 +168,7 @@ def plain(text: str) -> str:
 
 
 def require_host(*, builds_only: bool = False) -> None:
-    """Raise HostProblem with the one thing to do when this machine lacks something, of builds without a guest at least."""
+    """Raise HostProblem with the one thing to do when this machine lacks something; `builds_only`: for builds alone."""
     findings = [finding for finding in doctor.examine(builds_only=builds_only) if finding.ok is False]
     if findings:
         packages = doctor.missing_packages(findings)

@@ -17,6 +17,7 @@ from vexlab.config import installation, user_directories
 from vexlab.config.settings import Options, Settings
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab
+from vexlab.matrix import archive
 from vexlab.report.terminal import Progress
 from vexlab.run import plain_playbooks, scratch
 
@@ -89,11 +90,12 @@ def _mib(directory: Path) -> int:
 )
 @json_option
 def image_prune(everything: bool, as_json: bool) -> None:
-    """Remove the images that no lab used last.
+    """Remove the images that no lab used last, and what cells of a matrix were built in.
 
-    What a guest runs on, or somebody builds, stays.
+    What a guest runs on, or somebody builds, stays; so does what the last matrices were built in.
     """
-    keep = [] if everything else sorted({lab.image() for lab in labs.all_labs()} - {""})
+    used = {lab.image() for lab in labs.all_labs()} | archive.sandboxes_in_use()
+    keep = [] if everything else sorted(used - {""})
     with scratch.directory() as directory:
         stand_in = Lab("prune", directory)
         contract = installation.contract_defaults() | {

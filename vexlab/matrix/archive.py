@@ -9,8 +9,11 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import sandboxes
+
 from vexlab.config import user_directories
 from vexlab.errors import VexlabError
+from vexlab.matrix import builder
 from vexlab.results.matrix import Tier
 
 KEPT = 20  # matrices
@@ -41,6 +44,13 @@ def prune() -> None:
     for path in _below(user_directories.cells_directory()):
         if path.name not in named:
             _remove(path)
+
+
+def sandboxes_in_use() -> set[str]:
+    """The keys of the user spaces that cells were built in last, as far as they have one of their own."""
+    there = user_directories.cache_directory() / sandboxes.DIRECTORY
+    known = [builder.known(path) for path in _below(user_directories.cells_directory())]
+    return {each.sandbox for each in known if each and (there / each.sandbox).is_dir()}
 
 
 def _below(directory: Path) -> list[Path]:

@@ -83,10 +83,10 @@ def perform(order: Order) -> Answer:
             )
             settings = {name: value for name, value in inputs_of(order.contract).items() if name != "tree"}
             key = _hash(environment, order.source, settings)
-            known = _read(directory / FOUND)
-            if known and known.key == key and not order.clean and _is_lasting(known.found):
-                return Answer(known.found, kept=True, key=key)
-            is_other = known is None or known.environment != environment
+            before = known(directory)
+            if before and before.key == key and not order.clean and _is_lasting(before.found):
+                return Answer(before.found, kept=True, key=key)
+            is_other = before is None or before.environment != environment
             (directory / FOUND).unlink(missing_ok=True)
             found = _build(order, there, work, clean=order.clean or is_other)
             kept = Known(key, environment, there.root.parent.name, found)
@@ -105,11 +105,8 @@ def inputs_of(contract: dict[str, Any]) -> dict[str, Any]:
     """What the build is told by the contract, as role vexfs_build would tell it."""
     given = installation.inputs_of_role("vexfs_build", contract)
     found = {name: option.get("default") for name, option in {**build.OPTIONS, **sandbox.OPTIONS}.items()}
-    for name in found:
-        for known in (f"vexfs_build_sandbox_{name}", f"vexfs_build_{name}"):
-            if known in given:
-                found[name] = given[known]
-                break
+    for prefix in ("vexfs_build_", "vexfs_build_sandbox_"):
+        found |= {name: given[f"{prefix}{name}"] for name in found if f"{prefix}{name}" in given}
     return found
 
 
@@ -168,10 +165,10 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def _read(path: Path) -> Known | None:
-    """What a cell keeps; None when it keeps nothing, or what another vexlab wrote."""
+def known(directory: Path) -> Known | None:
+    """What the directory of a cell keeps; None when it keeps nothing, or what another vexlab wrote."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Known)
+        return msgspec.json.decode((directory / FOUND).read_bytes(), type=Known)
     except (OSError, msgspec.MsgspecError):
         return None
 

@@ -76,7 +76,8 @@ def table(cells: Sequence[CellRecord], doing: Mapping[str, str]) -> Table:
 
 def line(cell: CellRecord) -> str:
     """A cell that is over, in a line."""
-    words = f"{sign(cell)} {name(cell)}: {result(cell)} ({clock(cell.found.seconds)})"
+    took = f" ({clock(cell.found.seconds)})" if cell.found.seconds else ""
+    words = f"{sign(cell)} {name(cell)}: {result(cell)}{took}"
     reason = next(iter(why(cell).splitlines()), "")
     return f"{words}: {reason}" if reason else words
 

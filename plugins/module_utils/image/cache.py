@@ -12,10 +12,9 @@ from typing import cast
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils.source_text import text_of
 
-from . import kernel_image, kernel_word, kernels, package_lists, store, worker
+from . import kernel_image, kernels, sandboxes, store, worker
 from .kernel_image import Composition
 from .kernels import Layer
-from .package_lists import Kernel
 from .store import ImageError, Spec
 from .worker import Job, build_log, check_host
 
@@ -88,17 +87,12 @@ def ensure(wanted: Wanted, *, check: bool) -> Result:
     if not wanted.has_own_kernel:
         wanted.kernels().refuse(wanted.kernel)  # before minutes of work on what is below it
     base = _have(wanted.cache, wanted.key, lambda lock: _build(wanted, lock))
-    if wanted.has_own_kernel or is_of(base.kernel_release, wanted.kernel):
+    if wanted.has_own_kernel or kernels.is_of(base.kernel_release, wanted.kernel):
         return base
     layer = wanted.kernels().ensure(wanted.kernel)
     composition = wanted.composition(layer)
     found = _have(wanted.cache, composition.key, composition.build)
     return dataclasses.replace(found, changed=found.changed or base.changed or layer.fresh)
-
-
-def is_of(release: str, word: str) -> bool:
-    """Whether a kernel is the one that a person wrote a release for."""
-    return kernel_word.is_release(word) and package_lists.is_of(Kernel("", release, release, True), word)
 
 
 def _build(wanted: Wanted, lock: int) -> None:
@@ -129,7 +123,7 @@ def _have(cache: Path, key: str, build: Callable[[int], None]) -> Result:
 def _foreseen(wanted: Wanted) -> Result:
     """What `ensure` would do, as far as that can be told without fetching anything."""
     found = _seen(wanted.cache, wanted.key)
-    if found.changed or wanted.has_own_kernel or is_of(found.kernel_release, wanted.kernel):
+    if found.changed or wanted.has_own_kernel or kernels.is_of(found.kernel_release, wanted.kernel):
         return found
     layer = wanted.kernels().find(wanted.kernel)
     if layer is None:
@@ -167,6 +161,8 @@ def _forget(directory: Path) -> None:
 def prune(cache: Path, keep: frozenset[str], *, check: bool) -> dict[str, object]:
     """Remove every image that isn't to be kept, that no guest runs on and that nobody works on; then kernels of none.
 
+    The same goes for user spaces for builds, and for headers that none of them has.
+
     Each that was removed, or with `check` would be, is told with the MiB that it took; each other one with the reason.
     """
     removed: dict[str, int] = {}
@@ -188,6 +184,16 @@ def prune(cache: Path, keep: frozenset[str], *, check: bool) -> dict[str, object
     for directory in _keyed(cache / kernels.DIRECTORY):
         image = of_images.get(directory.name, "")
         judge(directory, f"{kernels.DIRECTORY}/{directory.name}", f"image {image} has it" if image else "")
+    of_builds = cache / sandboxes.DIRECTORY
+    parts = [sandboxes.manifest_of(of_builds / key) for key in keep]
+    needed = keep | {str(part.get("base")) for part in parts}
+    for directory in _keyed(of_builds):
+        name = f"{sandboxes.DIRECTORY}/{directory.name}"
+        judge(directory, name, "a cell of a matrix uses it" if directory.name in needed else "")
+    layers = {str(part.get("layer")) for part in parts}
+    for directory in _keyed(cache / kernels.HEADERS):
+        used = "a user space for builds has them" if directory.name in layers else ""
+        judge(directory, f"{kernels.HEADERS}/{directory.name}", used)
     return {"changed": bool(removed), "removed": removed, "kept": kept}
 
 

@@ -118,7 +118,7 @@ def inspect(tree: Path) -> Contents:
 
 def inspect_headers(tree: Path) -> tuple[str, str]:
     """The kernel whose headers a tree holds, and the compiler that they name, if any; raises ImageError."""
-    there = sorted(path.parent.name for path in (tree / MODULES).glob("*/build") if path.is_symlink())
+    there = sorted(path.name for path in (tree / MODULES).glob("*") if (path / "build").is_symlink())
     if len(there) != 1:
         what = f"headers of {len(there)} kernels: {', '.join(there)}" if there else "no headers of a kernel"
         raise refusal(f"The packages hold {what}.", "Name linux-headers of one, with its -common and linux-kbuild.")

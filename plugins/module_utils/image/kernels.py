@@ -296,6 +296,11 @@ def cached(cache: Path) -> list[dict[str, Any]]:
     return found
 
 
+def is_of(release: str, word: str) -> bool:
+    """Whether a kernel is the one that a person wrote a release for."""
+    return kernel_word.is_release(word) and package_lists.is_of(Kernel("", release, release, has_headers=True), word)
+
+
 def check_room(cache: Path, needed_mb: int, what: str) -> None:
     """Raise ImageError when the disk has no room, with what takes it that can go."""
     free = shutil.disk_usage(cache).free // 1_000_000

@@ -12,20 +12,22 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils.sandbox import release_of_headers
 from ansible_collections.vexfs.vexlab.plugins.module_utils.source_text import text_of
 
-from . import cache, kernel_image, kernel_tree, kernels, store
-from .cache import Wanted
+from . import kernel_image, kernel_tree, kernels, store
 from .downloads import Download, downloading
 from .kernels import Layer
 from .store import ImageError
 from .worker import BuildLog, build_log
+
+if TYPE_CHECKING:
+    from .cache import Wanted
 
 FORMAT = 1
 DIRECTORY = "sandboxes"
@@ -68,7 +70,7 @@ def ensure(wanted: Wanted, packages: Iterable[str] = (), tell: Callable[[str], N
             "Set XDG_CACHE_HOME to a directory that you can write.",
         ) from problem
     base = _base(wanted, packages, tell)
-    if wanted.has_own_kernel or cache.is_of(base.release, wanted.kernel):
+    if wanted.has_own_kernel or kernels.is_of(base.release, wanted.kernel):
         return base
     return _with_kernel(wanted.cache, base, _headers(wanted, base, tell), tell)
 
@@ -125,7 +127,7 @@ def _with_kernel(place: Path, base: Sandbox, layer: Layer, tell: Callable[[str],
         kernel_image.check_tools(root, work, layer)
         return layer.compiler
 
-    return _have(place, key, NEEDED_FOR_KERNEL_MB, fill, layer=layer.key)
+    return _have(place, key, NEEDED_FOR_KERNEL_MB, fill, {"base": base.root.parent.name, "layer": layer.key})
 
 
 def _run(job: Download, command: list[str], work: Path, log: BuildLog) -> None:
@@ -142,8 +144,11 @@ def _key(*content: Any) -> str:
     return hashlib.sha256(json.dumps([FORMAT, *content]).encode()).hexdigest()[:16]
 
 
-def _have(place: Path, key: str, needed: int, fill: Fill, layer: str = "") -> Sandbox:
-    """Find the user space of a key, or have it made: it appears under its name when it is whole, or not at all."""
+def _have(place: Path, key: str, needed: int, fill: Fill, parts: Mapping[str, str] | None = None) -> Sandbox:
+    """Find the user space of a key, or have it made: it appears under its name when it is whole, or not at all.
+
+    `parts` are the keys of what it is made of.
+    """
     directory = place / DIRECTORY
     with store.locked(directory, key, lambda _: None) as lock:
         store.remove_leftovers(directory, held=key)
@@ -156,7 +161,7 @@ def _have(place: Path, key: str, needed: int, fill: Fill, layer: str = "") -> Sa
             try:
                 with build_log(directory / f"{key}.log", fresh=True) as log:
                     job = Download(directory, key, store.Spec("", (), (), 0), {}, cast("int", lock))
-                    _make(work, job, log, fill, layer)
+                    _make(work, job, log, fill, parts or {})
                 (work / "made").rename(directory / key)
             finally:
                 store.remove_tree(work)
@@ -170,7 +175,7 @@ def _have(place: Path, key: str, needed: int, fill: Fill, layer: str = "") -> Sa
         return made
 
 
-def _make(work: Path, job: Download, log: BuildLog, fill: Fill, layer: str) -> None:
+def _make(work: Path, job: Download, log: BuildLog, fill: Fill, parts: Mapping[str, str]) -> None:
     """Fill `made` in a work directory, and describe it."""
     scratch, made = work / "scratch", work / "made"
     scratch.mkdir()
@@ -179,7 +184,7 @@ def _make(work: Path, job: Download, log: BuildLog, fill: Fill, layer: str) -> N
     compiler = fill(made / "root", scratch, job, log)
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     manifest = {
-        "format": FORMAT, "release": release_of_headers(made / "root"), "compiler": compiler, "layer": layer,
+        "format": FORMAT, "release": release_of_headers(made / "root"), "compiler": compiler, **parts,
         "created": created, "identity": f"{job.key} {created}",
     }  # fmt: skip
     store.write_whole(made / MANIFEST, json.dumps(manifest, indent=2) + "\n")
