@@ -7,7 +7,7 @@ import pytest
 from vexlab.config import stage_list
 from vexlab.results.judging import judge_run
 from vexlab.results.model import Check, Reruns, Run, Stage, Verdict
-from vexlab.run import replan
+from vexlab.run import executions, replan
 from vexlab.run.replan import Choice, ExecutionResult, Plan, next_plan
 
 SPECS = stage_list.stages()
@@ -269,3 +269,20 @@ def test_last_stage_that_was_judged_pays_for_what_could_not_be_taken_down() -> N
 def test_what_went_wrong_before_stays_the_reason(verdict: Verdict) -> None:
     stages = [*passed(*BEFORE_MOUNT).values(), stage("mount", verdict)]
     assert replan.fail_last(stages, (*BEFORE_MOUNT, "mount"), "something is left") == stages
+
+
+@pytest.mark.parametrize(
+    ("lost", "since", "words"),
+    [(0, 0, ""), (299, 2000, ""), (301, 400, "took 5 minutes beside what was judged"), (10, 3601, "the 60 minutes")],
+)
+def test_other_guests_are_started_as_long_as_something_is_judged(lost: float, since: float, words: str) -> None:
+    said = executions.no_other_guest(lost, since)
+    assert bool(said) is bool(words)
+    assert words in said
+
+
+def test_time_that_was_judged_is_that_of_checks_with_a_verdict() -> None:
+    """Neither that of the check during which the guest died, nor what it took to bring all about."""
+    verdicts = (("a.b", Verdict.PASSED, 4.0), ("a.c", Verdict.FAILED, 3.0), ("a.d", Verdict.PANICKED, 20.0))
+    done = Stage("mount", Verdict.PANICKED, 90.0, checks=tuple(Check(*each) for each in verdicts))
+    assert executions.judged_seconds(seen(done, died=True, before=())) == 7.0

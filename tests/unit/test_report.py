@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from tests.unit.example_runs import ALL_PASSED, NASTY, a_run, cut_short, with_known_failure, with_last
 from vexlab.config import target
+from vexlab.config.check_names import RENEWED
 from vexlab.gate import run_criteria
 from vexlab.report import markdown
 from vexlab.report import text as text_of
 from vexlab.results import results_file
 from vexlab.results.judging import judge_run
-from vexlab.results.model import Check, Contract, Run, Stage, Verdict
+from vexlab.results.model import Check, Contract, Run, Stage, Verdict, advice, renewed
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,6 +111,16 @@ def test_advice_is_shown_and_changes_nothing() -> None:
     assert judge_run(run.stages, run.selected) is Verdict.PASSED
     assert "### Current Risk Level: LOW\n" in text
     assert "### Advice" not in markdown.render_markdown(ALL_PASSED)
+
+
+def test_fresh_filesystem_is_no_advice() -> None:
+    """Of a filesystem with a hundred failures there would be as many lines that nobody can act on."""
+    told = Check("rename.a", Verdict.PASSED, 0.5, "", f"{RENEWED}rename.b failed on the one before")
+    both = Check("rename.c", Verdict.PASSED, 0.5, "", f"{RENEWED}rename.a left it full; names have 31 bytes at most")
+    stages = [replace(s, checks=(*s.checks, told, both)) if s.name == "mount" else s for s in ALL_PASSED.stages]
+    run = replace(ALL_PASSED, stages=tuple(stages))
+    assert [(check.name, check.advice) for _, check in advice(run)] == [("rename.c", "names have 31 bytes at most")]
+    assert renewed(run) == 2
 
 
 def test_known_failure_is_no_readiness() -> None:

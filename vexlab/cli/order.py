@@ -227,6 +227,8 @@ def _show(run: Run, course: controller.RunController, source: str) -> None:
         stderr.say(f"left out, since only some were chosen: {left_out}; the gate takes no such run as evidence")
     for stage, check in model.advice(run):
         stderr.say(f"advice {stage.name}/{check.name}: {check.advice}")
+    if count := model.renewed(run):
+        stderr.say(f"a fresh filesystem was made for {count} checks, after one that failed or left it unfit")
     stderr.say(f"evidence: {course.directory}")
     click.echo(github.tell(run, os.environ, source), err=True, nl=False)
 

@@ -9,6 +9,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+RENEWED = "it got a fresh filesystem: "
+"""How the note of a check begins that got another filesystem than the one before it left; the reason follows."""
+
 
 def meant(name: str, checks: Iterable[str]) -> list[str]:
     """The checks of a stage that a name means, in their order; a star stands for any text.

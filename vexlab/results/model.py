@@ -10,6 +10,9 @@ from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from vexlab.config.check_names import RENEWED
 
 
 def about(text: str) -> Meta:
@@ -233,8 +236,18 @@ def known_failures(run: Run) -> list[tuple[Stage, Check]]:
 
 
 def advice(run: Run) -> list[tuple[Stage, Check]]:
-    """Return the checks that have advice to give, with their stages."""
-    return [(stage, check) for stage in run.stages for check in stage.checks if check.advice]
+    """Return the checks that have advice to give, with their stages; that one got a fresh filesystem is none."""
+    found = []
+    for stage in run.stages:
+        for check in stage.checks:
+            words = "; ".join(part for part in check.advice.split("; ") if not part.startswith(RENEWED))
+            found += [(stage, replace(check, advice=words))] if words else []
+    return found
+
+
+def renewed(run: Run) -> int:
+    """Return how many checks got a fresh filesystem, since the one before had failed on theirs, or left it unfit."""
+    return sum(RENEWED in check.advice for stage in run.stages for check in stage.checks)
 
 
 def left_out(run: Run) -> str:

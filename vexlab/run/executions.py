@@ -11,14 +11,15 @@ from vexlab.config.settings import Settings
 from vexlab.errors import Interrupted, VexlabError
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
-from vexlab.results.model import WRONG
+from vexlab.results.model import DIED, WRONG
 from vexlab.run import replan
 from vexlab.run.plain_playbooks import end_guest
 from vexlab.run.playbook_run import PlaybookRun
 from vexlab.run.replan import Choice, ExecutionResult, Plan
 
 RERUN, AGAIN = "rerun-", "again-"  # of the directories of executions that run something again
-GOING_ON_SECONDS = 300.0  # from the first guest that died until no other one is started in its place
+LOST_SECONDS = 300.0  # that guests took which died, beside the checks that were judged on them; then none is started
+GOING_ON_SECONDS = 3600.0  # from the first guest that died on, whatever was judged meanwhile
 
 
 class Executions:
@@ -38,6 +39,7 @@ class Executions:
         self.left = ""  # why what could have been run on another guest was not
         self.failed_again: PlaybookRun | None = None
         self._died: float | None = None  # when the first guest had to be replaced, by the monotonic clock
+        self._lost = 0.0  # seconds that came to no verdict since then
         self._lab = lab
         self._settings = settings
         self._progress = progress
@@ -88,27 +90,24 @@ class Executions:
         `also_seen`: what was shown of other stages elsewhere.
         """
         while plan := replan.next_plan(self._specs, selected, [*also_seen, *self.seen()], self._choices):
-            if plan.fresh and self._too_late():
-                minutes = f"{GOING_ON_SECONDS / 60:.0f} minutes"
-                self.left = f"guests died, and the {minutes} for going on after that were over"
+            if plan.fresh:
+                self._died = self._died or time.monotonic()
+                self.left = no_other_guest(self._lost, time.monotonic() - self._died)
+            if self.left:
                 self._progress.say(f"{', '.join(plan.judged)}: {self.left}")
                 return None
             where = "on a pristine guest" if plan.fresh else "on the same guest"
             self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
             number = sum(not part.directory.name.startswith((RERUN, AGAIN)) for part in self.parts) + 1
             prefix = f"{self._name}-" if self._name else ""
+            began = time.monotonic()
             problem = self.further(plan, f"{prefix}part-{number}")
+            self._lost += max(0.0, time.monotonic() - began - judged_seconds(self.parts[-1].seen()))
             if problem is not None:
                 self.left = problem.message
                 self._progress.say(f"it is not possible to go on: {problem.message}")
                 return problem
         return None
-
-    def _too_late(self) -> bool:
-        """Whether guests have died for so long that no other one is started."""
-        now = time.monotonic()
-        self._died = self._died or now
-        return now - self._died > GOING_ON_SECONDS
 
     def further(self, plan: Plan, name: str) -> VexlabError | None:
         """Execute what comes after the first execution, on the guest that was saved in it where that does."""
@@ -139,3 +138,20 @@ class Executions:
         self.parts.append(part)
         part.execute(self._on_stage, self._on_checkpoint)
         return part.problem()
+
+
+def no_other_guest(lost: float, since: float) -> str:
+    """Why no other guest is started in the place of one that died; empty where one is.
+
+    `lost` are the seconds that came to no verdict since the first death, `since` are all of them.
+    """
+    if lost > LOST_SECONDS:
+        return f"guests died again and again, which took {LOST_SECONDS / 60:.0f} minutes beside what was judged"
+    if since > GOING_ON_SECONDS:
+        return f"guests died, and the {GOING_ON_SECONDS / 60:.0f} minutes for going on after that were over"
+    return ""
+
+
+def judged_seconds(seen: ExecutionResult) -> float:
+    """Seconds that the checks took which came to a verdict."""
+    return sum(check.seconds for stage in seen.stages.values() for check in stage.checks if check.verdict not in DIED)

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from _pytest.fixtures import FixtureDef
 
-from vexlab.config.check_names import short_name
+from vexlab.config.check_names import RENEWED, short_name
 from vexlab.guest.testing.guest import Guest
 
 SHARED = ("scratch", "corruptible")  # fixtures that give several checks one filesystem
@@ -56,7 +56,7 @@ class Renewal:
         used = [each for each in made if each.argname in getattr(item, "fixturenames", ())]
         if not used or self._would_fail_again(item):
             return
-        told = f"it got a fresh filesystem: {self._why}"
+        told = f"{RENEWED}{self._why}"
         for each in used:
             try:
                 each.finish(item._request)  # type: ignore[attr-defined]
