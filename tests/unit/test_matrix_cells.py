@@ -211,9 +211,10 @@ SURPRISE = cell_record("6.1", BUILT, unexpected="it should fail at build: the VF
         (KNOWN, "✔ vexfs 7.2 full: doesn't build, as expected (3.0 s): the VFS changed"),
         (SURPRISE, "✘ vexfs 6.1 full: builds (4.2 s): it should fail at build: the VFS changed"),
         (
-            cell_record("6.1", replace(BUILT, warnings=1, tier=Tier.TEST, verdict=Verdict.HUNG, error="x")),
-            "✘ vexfs 6.1 full: doesn't pass: hung, 1 warning (4.2 s): x",
+            cell_record("6.1", replace(BUILT, tier=Tier.TEST, verdict=Verdict.HUNG, error="x")),
+            "✘ vexfs 6.1 full: doesn't pass, hung (4.2 s): x",
         ),
+        (replace(GOOD, found=replace(BUILT, warnings=1)), "✔ vexfs 6.12 full: builds, 1 warning, kept (4.2 s)"),
     ],
 )
 def test_line_of_a_cell(cell: CellRecord, line: str) -> None:
