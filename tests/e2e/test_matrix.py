@@ -65,7 +65,7 @@ def test_cells_are_built_kept_and_compared_with_what_is_expected(vexlab: Vexlab,
     assert json.loads(document.read_text()) == done.document
 
     target.write_text(former)
-    edit(target.parent / "nodev" / "memfs.c", "mounted without a device", "of which one word is another")
+    edit(target.parent / "nodev" / "memfs.c", 'MODULE_DESCRIPTION("A filesystem', 'MODULE_DESCRIPTION("Files')
     done = vexlab(*build)
     assert (done.code, [cell["kept"] for cell in cells(done).values()]) == (0, [False, False])
 
