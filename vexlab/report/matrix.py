@@ -70,9 +70,14 @@ def table(cells: Sequence[CellRecord], doing: Mapping[str, str]) -> Table:
         shown = f"[{_SIGNS[mark]}]{mark} {result(cell)}[/]" if cell.name not in doing else "[dim]·[/]"
         made.add_row(
             cell.target, cell.kernel, cell.found.release, cell.variant, shown, clock(seconds) if seconds else "",
-            cut(doing.get(cell.name) or why(cell)),
+            cut(doing.get(cell.name) or _short(cell)),
         )  # fmt: skip
     return made
+
+
+def _short(cell: CellRecord) -> str:
+    """Why, with the path of the first error as it is within the tree: a row has little room."""
+    return why(cell).replace(f"{cell.source}/", "", 1) if cell.source else why(cell)
 
 
 def line(cell: CellRecord) -> str:
