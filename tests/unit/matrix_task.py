@@ -11,12 +11,12 @@ from vexlab.matrix import worker
 
 if __name__ == "__main__":
     order = json.loads(sys.stdin.read())
-    worker.tell("at work")
-    if "wait" in order:
-        try:
+    try:
+        worker.tell("at work")
+        if "wait" in order:
             time.sleep(60)
-        except KeyboardInterrupt:
-            Path(order["wait"]).write_text("interrupted")
+    except KeyboardInterrupt:
+        Path(order["wait"]).write_text("interrupted")
     if "fail" in order:
         sys.exit(order["fail"])
     worker.answer({"number": order["number"]})

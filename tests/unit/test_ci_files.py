@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 ACTION = ROOT / ".github" / "actions" / "filesystem"
 EXAMPLE = ROOT / "examples" / "tinyfs"
 # What is run elsewhere: it changes the machine, installs for a minute, or starts a guest.
-ELSEWHERE = {"Let this machine run guests", "Install vexlab", "Test the filesystem"}
+ELSEWHERE = {"Let this machine run guests", "Install vexlab", "Build on all kernels", "Test the filesystem"}
 HERE = {"Compare the target file with the source", "Find out which image is needed"}
 AFTERWARDS = {"Collect report, JUnit and evidence"}
 
@@ -106,6 +106,66 @@ def test_image_is_cached_under_what_it_is_made_from(workspace: Path, temp: Path)
     assert re.fullmatch(r"vexlab-image-[0-9a-f]{64}", first)
     assert first == again
     assert other != first
+
+
+@pytest.mark.parametrize(
+    ("kernels", "asked"),
+    [("6.1 7.3", ["--kernel", "6.1", "--kernel", "7.3"]), ("all", []), ("6.1 $(touch x) *", None)],
+)
+def test_kernels_are_words_of_the_command_and_no_part_of_a_script(
+    kernels: str, asked: list[str] | None, workspace: Path, tmp_path: Path
+) -> None:
+    """The step is run with a command that prints what it was told."""
+    binaries = tmp_path / "runner" / "vexlab" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "vexlab").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (binaries / "vexlab").chmod(0o755)
+    done, _ = run_step("Build on all kernels", workspace, tmp_path / "runner", {"kernels": kernels})
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.splitlines()
+    assert words[:4] == ["matrix", "--build", "--target", "vexlab.yml"]
+    if asked is None:
+        assert words[4:] == ["--kernel", "6.1", "--kernel", "$(touch", "--kernel", "x)", "--kernel", "*"]
+        assert not (workspace / "x").exists()
+    else:
+        assert words[4:] == asked
+
+
+def test_build_comes_before_what_needs_a_guest() -> None:
+    """And takes its cells from the command, so that a new kernel is built on as soon as Debian has it."""
+    jobs = load(ROOT / ".github" / "workflows" / "pull-request.yml")["jobs"]
+    assert jobs["build"]["strategy"]["matrix"] == "${{ fromJSON(needs.plan.outputs.matrix) }}"
+    listing = next(step["run"] for step in jobs["plan"]["steps"] if step.get("id") == "matrix")
+    assert "vexlab matrix --build --format github" in listing
+    assert [jobs[name]["needs"] for name in ("build", "image", "example", "molecule")] == [
+        "plan", "build", "build", "image",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_docs"),
+    [
+        (["docs/a.md", "README.md", "docs/x.png"], True),
+        (["docs/a.md", "vexlab/x.py"], False),
+        (["roles/r/README.md"], True),
+    ],
+)
+def test_only_documents_changed(changed: list[str], is_docs: bool, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "first")
+    first = subprocess.run(["sh", str(ROOT / ".ci" / "docs_only")], cwd=tmp_path, check=False)
+    assert first.returncode != 0, "without a parent nobody knows"
+    for name in changed:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    git("add", ".")
+    git("commit", "-m", "second")
+    done = subprocess.run(["sh", str(ROOT / ".ci" / "docs_only")], cwd=tmp_path, check=False)
+    assert (done.returncode == 0) is is_docs
 
 
 def test_newest_run_is_what_is_kept(workspace: Path, temp: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,7 +143,7 @@ def test_only_the_suites_that_are_needed_are_asked(tmp_path: Path, monkeypatch: 
     known = downloads.list_file(there.listed, "bullseye")
     known.parent.mkdir(parents=True)
     packages = [vars(package) for package in package_lists.parse(BULLSEYE).values()]
-    known.write_text(store.json.dumps({"packages": packages}))
+    known.write_text(json.dumps({"packages": packages}))
     there.refuse("5.10")
     with pytest.raises(ImageError, match="mmdebstrap is not installed"):
         there.refuse("7.3")

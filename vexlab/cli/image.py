@@ -90,9 +90,9 @@ def _mib(directory: Path) -> int:
 )
 @json_option
 def image_prune(everything: bool, as_json: bool) -> None:
-    """Remove the images that no lab used last, and what cells of a matrix were built in.
+    """Remove the images that no lab used last.
 
-    What a guest runs on, or somebody builds, stays; so does what the last matrices were built in.
+    The same goes for what no cell of a matrix was built in last. What a guest runs on, or somebody builds, stays.
     """
     used = {lab.image() for lab in labs.all_labs()} | archive.sandboxes_in_use()
     keep = [] if everything else sorted(used - {""})

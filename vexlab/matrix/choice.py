@@ -40,8 +40,8 @@ def refused(words: Sequence[str], contract: Mapping[str, Any], say: Say) -> dict
         if word == contract["vexlab_kernel_suite"]:
             continue  # the kernel of the user space itself
         try:
-            if kernel_word.SUITE.fullmatch(word) and not kernel_word.is_paths(word):
-                _say_what_is_fetched(there, [word], say)
+            if not kernel_word.is_paths(word) and not there.knows_of(word):
+                say(f"looking for kernel {word} in Debian's package lists")
             there.refuse(word)
         except ImageError as problem:
             if problem.of_request:

@@ -35,11 +35,12 @@ def result(cell: CellRecord) -> str:
     found = cell.found
     if found.verdict is Verdict.NOT_RUN:
         return "not tried" if found.problem else ""
-    words = (_PASSED if found.verdict is Verdict.PASSED else _FAILED)[found.tier]
-    if found.verdict not in (Verdict.PASSED, Verdict.FAILED):
-        words = f"{words}: {found.verdict}"
-    warnings = f", {found.warnings} warning{'s' * (found.warnings != 1)}" if found.warnings else ""
-    return f"{words}{warnings}{', as expected' if _failed_as_it_should(cell) else ''}{', kept' if cell.kept else ''}"
+    passed = found.verdict is Verdict.PASSED
+    words = [(_PASSED if passed else _FAILED)[found.tier]]
+    words += [str(found.verdict)] if found.verdict not in (Verdict.PASSED, Verdict.FAILED) else []
+    words += [f"{found.warnings} warning{'s' * (found.warnings != 1)}"] if passed and found.warnings else []
+    words += ["as expected"] if _failed_as_it_should(cell) else []
+    return ", ".join([*words, *(["kept"] if cell.kept else [])])
 
 
 def why(cell: CellRecord) -> str:
@@ -69,9 +70,14 @@ def table(cells: Sequence[CellRecord], doing: Mapping[str, str]) -> Table:
         shown = f"[{_SIGNS[mark]}]{mark} {result(cell)}[/]" if cell.name not in doing else "[dim]·[/]"
         made.add_row(
             cell.target, cell.kernel, cell.found.release, cell.variant, shown, clock(seconds) if seconds else "",
-            cut(doing.get(cell.name) or why(cell)),
+            cut(doing.get(cell.name) or _short(cell)),
         )  # fmt: skip
     return made
+
+
+def _short(cell: CellRecord) -> str:
+    """Why, with the path of the first error as it is within the tree: a row has little room."""
+    return why(cell).replace(f"{cell.source}/", "", 1) if cell.source else why(cell)
 
 
 def line(cell: CellRecord) -> str:

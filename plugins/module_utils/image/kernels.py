@@ -109,13 +109,18 @@ class Store:
 
     def find(self, word: str) -> Layer | None:
         """The kernel that a person wrote, if it is there; nothing is fetched."""
-        if not kernel_word.is_paths(word):
-            for suite in self.suites if kernel_word.is_release(word) else (word,):
-                if not self.knows([suite]):
-                    return None
-                if package_lists.has(word, suite, self.lists([suite], refresh=False)[suite]):
-                    break
+        if not kernel_word.is_paths(word) and not self.knows_of(word):
+            return None
         return read(self.directory / self._key(self._recipe(word, refresh=False)))
+
+    def knows_of(self, word: str) -> bool:
+        """Whether the package lists are there that tell which kernel of Debian a person wrote."""
+        for suite in self.suites if kernel_word.is_release(word) else (word,):
+            if not self.knows([suite]):
+                return False
+            if package_lists.has(word, suite, self.lists([suite], refresh=False)[suite]):
+                break
+        return True
 
     def knows(self, suites: Sequence[str]) -> bool:
         """Whether the package lists of all these suites are there."""
