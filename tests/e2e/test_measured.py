@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +9,22 @@ import pytest
 import yaml
 
 from tests.e2e.harness import ROOT, Vexlab
-from tests.unit.by_hand import APFS_DIFFERS, HAND, VEXFS_DIFFERS
+from tests.unit.by_hand import HAND
 
 pytestmark = pytest.mark.thorough
 
-NAMED_DIFFERENTLY = {
-    "vexlab_target_name": "the target has the name of its directory, the filesystem another one",
-    "vexlab_packages": "rustc, for the image of target vexfs",
-    "vexlab_required_paths": HAND,
-    "vexlab_build_command": "plain make builds the module, as the hand-written command says by name",
-}
 # In which fields the file differs from the one that was written by hand, and why.
 DIFFERENCES = {
-    "vexfs": VEXFS_DIFFERS,
-    "nodev": NAMED_DIFFERENTLY | {"vexlab_limits": "what is met is written down, and a name of 255 bytes meets none"},
-    "stacked": NAMED_DIFFERENTLY,
+    "nodev": {
+        "vexlab_target_name": "the target has the name of its directory, the filesystem another one",
+        "vexlab_packages": "rustc, for the image of target vexfs",
+        "vexlab_required_paths": HAND,
+        "vexlab_build_command": "plain make builds the module, as the hand-written command says by name",
+        "vexlab_limits": "what is met is written down, and a name of 255 bytes meets none",
+    },
 }
 # Capabilities that the author claims, and no check of the stages up to the mount is about.
-BY_HAND_ALONE: dict[str, set[str]] = {"vexfs": set(), "nodev": {"sync"}, "stacked": set()}
+BY_HAND_ALONE = {"nodev": {"sync"}}
 
 
 def by_hand(tree: str) -> dict[str, Any]:
@@ -53,23 +48,6 @@ def test_file_is_the_one_that_was_written_by_hand_but_for_named_differences(vexl
     claimed, written = set(found["vexlab_capabilities"]), set(by_hand(tree)["vexlab_capabilities"])
     assert (written - claimed, claimed - written) == (BY_HAND_ALONE[tree], set())
     assert vexlab("target", "check", "vexlab.yml").code == 0
-
-
-def test_debians_apfs_is_what_was_written_by_hand_but_for_named_differences(vexlab: Vexlab) -> None:
-    """Its mkfs is a program of another package, which no source names; so it is built, loaded, and not mounted."""
-    target = str(ROOT / "examples" / "targets" / "apfs.yml")
-    up = vexlab("test", "--keep", "--stage", "structure", "--target", target)
-    assert up.code == 0, up.stderr
-    packed = vexlab("ssh", "tar -C /usr/src -c $(ls /usr/src | grep linux-apfs-rw) | base64").stdout
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed))) as archive:
-        archive.extractall(vexlab.home, filter="data")
-    (tree,) = vexlab.home.glob("linux-apfs-rw-*")
-    assert vexlab("destroy").code == 0
-    done = vexlab("init", "--output", "apfs.yml", str(tree))
-    assert done.code == 0, done.stderr
-    assert "nothing was measured: stage mkfs: " in done.stderr
-    found = yaml.safe_load((vexlab.home / "apfs.yml").read_text())
-    assert differing(found, "apfs") <= set(APFS_DIFFERS)
 
 
 def broken_tree(home: Path) -> Path:

@@ -55,7 +55,6 @@ WRONG: list[tuple[str, str, object, str]] = [
     ("vexfs_mkfs", "vexfs_mkfs_second_size_mb", -1, "0 without a second device"),
     ("vexfs_mkfs", "vexfs_mkfs_second_device", "/dev/sdb", "as the first one"),
     ("vexfs_mkfs", "vexfs_mkfs_second_device", "/dev/disk/by-id/x", "it goes with a first one"),
-    ("vexfs_mkfs", "vexfs_mkfs_second_device", "/dev/disk/by-id/x", "needs its serial number"),
     ("vexfs_mount", "vexfs_mount_type", "my fs", "as /proc/filesystems has it"),
     ("vexfs_mount", "vexfs_mount_point", "mnt", "must be an absolute directory"),
     ("vexfs_mount", "vexfs_mount_device", "device.img", "must be the absolute path"),

@@ -402,6 +402,14 @@ def test_other_shapes_are_good(tmp_path: Path, changes: dict[str, Any]) -> None:
             "vexlab_second_device_size_mb: vexlab_device_kind is none, so nothing is formatted",
         ),
         ({"vexlab_second_device_size_mb": 0}, "vexlab_second_device_size_mb: "),
+        (
+            {"vexlab_second_device_size_mb": 8},
+            "vexlab_second_device_size_mb: no command names $SECOND_DEVICE; leave it out, or have one use it",
+        ),
+        (
+            {"vexlab_fsck_command": 'fsck -j "$SECOND_DEVICE" "$DEVICE"'},
+            "vexlab_fsck_command: names $SECOND_DEVICE, so vexlab_second_device_size_mb must say how large that is",
+        ),
         ({"vexlab_mount_source": "toy"}, "vexlab_mount_source: vexlab_device_kind is block"),
         ({"vexlab_module_source": "kernel"}, "vexlab_source: vexlab_module_source is kernel, so nothing is built"),
         (

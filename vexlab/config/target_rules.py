@@ -25,6 +25,7 @@ def across_fields(target: dict[str, object], properties: Mapping[str, Any]) -> I
                 yield f"vexlab_capabilities: {name} is claimed without persistent"
     if "vexlab_blkid_type" in target and target["vexlab_blkid_type"] == target.get("vexlab_filesystem_type"):
         yield "vexlab_blkid_type: is the filesystem's type, which is what blkid is taken to say; leave it out"
+    yield from _across_devices(target)
     yield from _across_modules(target)
     yield from limits.problems(target)
     yield from _across_damages(target)
@@ -93,6 +94,23 @@ def _of_no_use(target: dict[str, object], beginnings: tuple[str, ...], why: str)
     """The fields that begin like these, which a target of this shape has no use for."""
     for name in (name for name in target if name.startswith(beginnings)):
         yield f"{name}: {why}; leave it out"
+
+
+_SECOND = "SECOND_DEVICE"
+_KNOW_DEVICES = (
+    "vexlab_mkfs_command", "vexlab_mkfs_force_command", "vexlab_fsck_command", "vexlab_checksum_command",
+    "vexlab_damage_command", "vexlab_before_mount_command", "vexlab_mount_options_command",
+    "vexlab_after_unmount_command",
+)  # fmt: skip
+
+
+def _across_devices(target: dict[str, object]) -> Iterator[str]:
+    """A second device that no command uses, and one that a command uses and that isn't there."""
+    users = [name for name in _KNOW_DEVICES if _SECOND in str(target.get(name, ""))]
+    if users and "vexlab_second_device_size_mb" not in target:
+        yield f"{users[0]}: names ${_SECOND}, so vexlab_second_device_size_mb must say how large that is"
+    if not users and "vexlab_second_device_size_mb" in target:
+        yield f"vexlab_second_device_size_mb: no command names ${_SECOND}; leave it out, or have one use it"
 
 
 def _across_modules(target: dict[str, object]) -> Iterator[str]:
