@@ -224,6 +224,14 @@ def test_oops_goes_to_where_the_kernel_died(place: Path, toy: Toy) -> None:
     assert "toy_fill + 4 in section .text" in said
 
 
+def test_a_kernel_that_is_dead_is_shown_where_it_died(place: Path, toy: Toy) -> None:
+    """Before anything is typed."""
+    memory = head(FIRST + 8) | toy.loaded(FIRST, HEAD) | exception(toy.address(FIRST, "toy_fill") + 4)
+    said = gdb(place, toy, memory, ["echo typed\\n"], console=f"{REPORT}Kernel panic - not syncing: Fatal exception\n")
+    assert "the guest's kernel has died" in said.partition("typed")[0]
+    assert "toy.c:" in said.partition("typed")[0]
+
+
 def test_oops_believes_nothing_that_is_not_there_any_more(place: Path, toy: Toy) -> None:
     memory = head(HEAD) | {address + 0: bytes(len(data)) for address, data in exception(1).items()}
     said = gdb(place, toy, memory, ["oops", "print $rip"], console=REPORT)

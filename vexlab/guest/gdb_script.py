@@ -205,11 +205,17 @@ class Session:
             self._held.unlink(missing_ok=True)
             threading.Thread(target=self._listen, daemon=True).start()
 
+    def begins(self) -> None:
+        """Show the place, if the kernel is dead already."""
+        self._is_dead = PANIC in end_of(self._console)
+        if self._is_dead:
+            show_death()
+
     def stops(self, _: object = None) -> None:
         """Show the place, when it is the kernel's death that the guest stops for."""
         if not self._is_dead and PANIC in end_of(self._console):
             self._is_dead = True
-            gdb.post_event(show_death)
+            gdb.post_event(show_death)  # not now: gdb is about to tell where the guest stopped
 
     def _listen(self) -> None:
         """Wait until the check has ended, and tell what it came to."""
@@ -251,10 +257,10 @@ def main() -> None:
     Watched(order["kernel"]["free_module"], module.leaves)
     Oops(Path(order["console"]))
     session = Session(order)
-    session.stops()
     gdb.events.cont.connect(session.goes_on)
     gdb.events.stop.connect(session.stops)
     say(order["greeting"])
+    session.begins()
 
 
 main()

@@ -118,8 +118,8 @@ class Reruns(Struct, frozen=True, forbid_unknown_fields=True):
     """The first check that went wrong, run again."""
 
     check: Annotated[str, about("Its name: stage/check.")]
-    of: Annotated[int, about("How often it was run again.")]
-    failed: Annotated[int, about("How often it went wrong again: each time is deterministic, else flaky.")]
+    of: Annotated[int, about("How often it was run to tell: again, and with --until-failure before it went wrong.")]
+    failed: Annotated[int, about("How often it went wrong of these: each time is deterministic, else flaky.")]
 
 
 class Machine(StrEnum):
