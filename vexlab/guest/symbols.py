@@ -84,8 +84,16 @@ class Symbols:
             if found["module"] != self.module:
                 return found[0]
             # A frame is where a call returns to; the call itself is the instruction before.
-            back = 0 if INSTRUCTION.search(line) or " in " in line[: found.start()] else 1
+            back = 0 if INSTRUCTION.search(line) or line[: found.start()].endswith(" in ") else 1
             place = self.place(found["function"], int(found["offset"], 16) - back)
             return f"{found[0]} ({place})" if place else found[0]
 
         return FRAME.sub(with_place, line)
+
+
+def with_places(text: str, file: Path, module: str, build: str) -> str:
+    """A text with the place behind each function of a module; the module file is read only if the text names one."""
+    if not any(found["module"] == module for found in FRAME.finditer(text)):
+        return text
+    symbols = Symbols(file, module, build)
+    return "\n".join(map(symbols.annotate, text.split("\n")))
