@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vexlab.config import atomic_file, source_tree, stage_list
+from vexlab.config import atomic_file, debug_kinds, source_tree, stage_list
 from vexlab.config.settings import Settings
 from vexlab.errors import VexlabError
 from vexlab.gate import evidence
@@ -38,6 +38,8 @@ def write_contract(directory: Path, variables: dict[str, Any], machine: Machine)
         known_failures=tuple(entry["check"] for entry in variables["vexlab_known_failures"]),
         sha256=evidence.digest(path),
         limits=variables["vexlab_limits"],
+        debug=variables["vexlab_debug"],
+        kernel_arguments=debug_kinds.kernel_arguments(variables) if in_guest else "",
     )
 
 

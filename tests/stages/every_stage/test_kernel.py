@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vexlab.guest.inside import kmsg
+from vexlab.guest.inside import kmsg, slabs
 from vexlab.guest.testing import kernel_log
 from vexlab.guest.testing.guest import Guest
 from vexlab.guest.testing.target import Target
@@ -31,6 +31,12 @@ def stage_log(
     assert log is not None, f"the kernel's log has no marker of stage {stage}; was it overwritten?"
     (evidence / "kernel.log").write_text("".join(f"{line}\n" for line in log.lines))
     return log
+
+
+@pytest.mark.needs("slab-debugging")
+def test_memory_is_sound(guest: Guest) -> None:
+    """What was written behind an object, or to one that was freed, shows only when the kernel looks at it."""
+    guest.call(slabs.look_at_all)
 
 
 def test_log_has_no_bug(
