@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ class Mutant:
 
     `sentence` says what is wrong, `stage` and `verdict` what must come of it, `check` which check must have that
     verdict: its name in results.json, or that without what is in brackets. `options` are further ones for `vexlab
-    test`. `in_test`: `make test` runs it. `example`: the directory under `examples/` that it is a variant of.
+    test`. `in_test`: `make test` runs it. `example`: the directory under `examples/` that it is a variant of. `debug`:
+    the kind of kernel that it takes (`--debug`); the stock kernel must let it through.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Mutant:
     options: tuple[str, ...] = ()
     in_test: bool = False
     example: str = "vexfs"
+    debug: str = ""
 
     @property
     def patch(self) -> Path:
@@ -59,6 +61,7 @@ class Mutant:
         that lead to it are judged.
         """
         which = ["--target", str(self.target), "--variant", self.variant]
+        which += ["--debug", self.debug or "none"]
         chosen = [] if self.check == ROLE else ["--check", f"{self.stage}/{self.check}"]
         return ["test", "--quick", "--fail-fast", "--stage", self.stage, *chosen, *which, *self.options]
 
@@ -101,7 +104,11 @@ def load() -> list[Mutant]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of a mutant: `caught`, `caught elsewhere`, `survived` or `not judged`, and more about it."""
+    """What became of a mutant, and more about it.
+
+    `caught`, `caught elsewhere`, `survived`, `not judged`; `caught anyway`: by the stock kernel, which is to let it
+    through.
+    """
 
     outcome: str
     detail: str
@@ -125,6 +132,16 @@ def judge(mutant: Mutant, stages: Sequence[Mapping[str, Any]]) -> Judgement:
 def become(vexlab: Vexlab, mutant: Mutant, source: Path) -> Judgement:
     """What becomes of a mutant: planted in `source`, and taken through the stages up to the guilty one."""
     mutant.plant(source)
+    if mutant.debug:
+        stock = _judged(vexlab, replace(mutant, debug=""), source)
+        if stock.outcome != "survived":
+            outcome = stock.outcome if stock.outcome == "not judged" else "caught anyway"
+            return Judgement(outcome, f"with the stock kernel: {stock.detail}")
+    return _judged(vexlab, mutant, source)
+
+
+def _judged(vexlab: Vexlab, mutant: Mutant, source: Path) -> Judgement:
+    """What a run makes of a mutant that is planted."""
     done = vexlab(*mutant.arguments, "--source", str(source), "--name", "mutant", "--json")
     if done.code not in (0, 1):
         return Judgement("not judged", done.stderr.strip()[-300:])
