@@ -18,6 +18,7 @@ from tests.e2e.harness import ROOT, Vexlab
 
 HERE = Path(__file__).parent
 ROLE = "role"  # as the name of a check: the role of the stage itself must fail, or the kernel while the role is applied
+KERNEL_LOG = "kernel.log_has_no_bug"  # the check that every stage has
 VERDICTS = ("failed", "panicked", "hung", "lost")
 
 
@@ -58,7 +59,7 @@ class Mutant:
 
         The check that must catch it is the only one that is run: that the others find nothing wrong with a filesystem
         that is right is what `vexlab test` of the examples shows. Where it is a role that must fail, all the stages
-        that lead to it are judged.
+        that lead to it are judged; with the stock kernel, on which it must not fail, what the kernel says of it.
         """
         which = ["--target", str(self.target), "--variant", self.variant]
         which += ["--debug", self.debug or "none"]
@@ -133,7 +134,8 @@ def become(vexlab: Vexlab, mutant: Mutant, source: Path) -> Judgement:
     """What becomes of a mutant: planted in `source`, and taken through the stages up to the guilty one."""
     mutant.plant(source)
     if mutant.debug:
-        stock = _judged(vexlab, replace(mutant, debug=""), source)
+        least = KERNEL_LOG if mutant.check == ROLE else mutant.check
+        stock = _judged(vexlab, replace(mutant, debug="", check=least), source)
         if stock.outcome != "survived":
             outcome = stock.outcome if stock.outcome == "not judged" else "caught anyway"
             return Judgement(outcome, f"with the stock kernel: {stock.detail}")

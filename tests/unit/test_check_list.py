@@ -51,7 +51,6 @@ def test_each_stage_has_the_checks_of_every_stage() -> None:
     for spec in stage_list.stages():
         assert [each.name for each in check_list.of_stage(spec.name) if each.of_every_stage] == [
             "daemon.it_runs",
-            "kernel.memory_is_sound",
             "kernel.log_has_no_bug",
             "kernel.taint_is_explained",
         ]

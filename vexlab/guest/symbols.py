@@ -81,7 +81,7 @@ class Symbols:
         """A line of a trace with the place behind each frame that is the module's."""
 
         def with_place(found: re.Match[str]) -> str:
-            if found["module"] != self.module:
+            if found["module"] != self.module or line.startswith(" (", found.end()):  # which has its place already
                 return found[0]
             # A frame is where a call returns to; the call itself is the instruction before.
             back = 0 if INSTRUCTION.search(line) or line[: found.start()].endswith(" in ") else 1
