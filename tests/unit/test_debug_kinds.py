@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import jinja2
 import pytest
+from msgspec.structs import replace
 
+from tests.unit.gate_evidence import CONTRACT, KERNEL, a_run
 from vexlab.config import debug_kinds, installation, settings
 from vexlab.config.settings import Options
 from vexlab.errors import UsageProblem
+from vexlab.history import past_runs
+from vexlab.results import model
 from vexlab.run.replan import Plan, planned_stages
 
 KINDS = installation.contract_defaults()["vexlab_debug_kinds"]
@@ -40,3 +44,18 @@ def test_stages_may_take_longer() -> None:
     plan = Plan("up", ("mount", "stress"))
     usual, longer = planned_stages(plan, 1), planned_stages(plan, 3)
     assert [stage.deadline for stage in longer] == [3 * stage.deadline for stage in usual]
+
+
+ON_SLAB = a_run(contract=replace(CONTRACT, debug="slab", kernel_arguments="slub_debug=P"))
+
+
+def test_runs_of_two_kinds_are_not_alike() -> None:
+    """A check that fails on one of them and passes on the other is not flaky, and takes another time."""
+    one, other = (past_runs.facts(run, "default", "") for run in (a_run(), ON_SLAB))
+    assert (one["of_debug"], other["of_debug"]) == ("none", "slab")
+    assert one["of_conditions"] != other["of_conditions"]
+
+
+def test_kernel_is_named_with_its_kind() -> None:
+    assert model.kernel_in_words(a_run()) == KERNEL
+    assert model.kernel_in_words(ON_SLAB) == f"{KERNEL} with --debug slab (slub_debug=P)"
