@@ -60,6 +60,7 @@ TABLE = (
     Message("KFENCE", r"(?:BUG: )?KFENCE: ", WARNING),
     Message("lockdep is full", r"BUG: MAX_\w+ too low", TRACE, judged=False),
     Message("slab", r"BUG .+ \((?:Not tainted|Tainted: )", WARNING),
+    Message("freed page", r"pagealloc: (?:memory corruption|single bit error)", WARNING),
     Message("BUG", r"BUG: ", WARNING),
     Message("console font", r"WARNING: fbcon: ", TRACE, judged=False),
     Message("WARN()", r"WARNING: \S", WARNING),
@@ -117,6 +118,10 @@ _HARMLESS_TRACE = re.compile(
     r"turning off the locking correctness validator|sysrq: |task:|Sending NMI|NMI backtrace|Showing |WARNING: fbcon: "
 )
 _FUNCTION = re.compile(r"\b(?:RIP: 0010:|pc : )(?P<function>[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[\w-]+\])?)")
+_FRAME = re.compile(r"[A-Za-z_][\w.]*\+0x[0-9a-f]+/0x[0-9a-f]+ \[[\w-]+\]")  # of a module
+# Who had the memory that a report is about: as SLUB says it, and as KFENCE and KASAN do; the traces follow.
+_OWNER = re.compile(r"\s*(?:(Allocated|Freed) (?:in|by) |(allocated|freed) by )", re.IGNORECASE)
+_NO_OWNER = re.compile(r"(?:Call Trace|CPU: |Slab 0x|Object )")
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)")
 CUT = re.compile(r"-+\[ cut here \]-+|={20,}")
 
@@ -195,6 +200,12 @@ def splats(lines: Iterable[str], *, blocks: bool = True) -> list[str]:
     return found
 
 
+def is_frame_of_a_report(line: str) -> bool:
+    """Whether a line only says that a report is around it: a separator, or the head of a trace."""
+    message = meaning(without_stamp(line))
+    return message is not None and message.kind == TRACE
+
+
 def _is_harmless_trace(before: Sequence[str]) -> bool:
     """Whether a trace belongs to a failed allocation, an injected fault and the like: the lines above it tell."""
     for text in reversed(before[-12:]):
@@ -221,6 +232,23 @@ class Report:
         """The function in which it happened, as the kernel names it; empty when it doesn't. A guess (`?`) is none."""
         found = next((match for line in self.lines if (match := _FUNCTION.search(line))), None)
         return found["function"] if found else ""
+
+    @property
+    def where(self) -> str:
+        """The functions of modules that it is about: who allocated the memory and freed it, or else who was at work."""
+        found: dict[str, str] = {}
+        about = ""
+        for line in self.lines[1:]:
+            if owner := _OWNER.match(line):
+                about = (owner[1] or owner[2]).lower()
+            elif _NO_OWNER.match(line):
+                about = ""
+            frame = None if line.lstrip().startswith("? ") else _FRAME.search(line)
+            if frame:
+                found.setdefault(about, frame[0])
+        owners = [f"{what} by {found[what]}" for what in ("allocated", "freed") if what in found]
+        at_work = f"under {found['']}" if "" in found and not _FRAME.search(self.head) else ""
+        return ", ".join(owners) or at_work
 
     @property
     def said(self) -> str:

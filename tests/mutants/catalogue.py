@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.e2e.harness import ROOT, Vexlab
 
 HERE = Path(__file__).parent
 ROLE = "role"  # as the name of a check: the role of the stage itself must fail, or the kernel while the role is applied
+KERNEL_LOG = "kernel.log_has_no_bug"  # the check that every stage has
 VERDICTS = ("failed", "panicked", "hung", "lost")
 
 
@@ -27,7 +28,8 @@ class Mutant:
 
     `sentence` says what is wrong, `stage` and `verdict` what must come of it, `check` which check must have that
     verdict: its name in results.json, or that without what is in brackets. `options` are further ones for `vexlab
-    test`. `in_test`: `make test` runs it. `example`: the directory under `examples/` that it is a variant of.
+    test`. `in_test`: `make test` runs it. `example`: the directory under `examples/` that it is a variant of. `debug`:
+    the kind of kernel that it takes (`--debug`); the stock kernel must let it through.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Mutant:
     options: tuple[str, ...] = ()
     in_test: bool = False
     example: str = "vexfs"
+    debug: str = ""
 
     @property
     def patch(self) -> Path:
@@ -56,9 +59,10 @@ class Mutant:
 
         The check that must catch it is the only one that is run: that the others find nothing wrong with a filesystem
         that is right is what `vexlab test` of the examples shows. Where it is a role that must fail, all the stages
-        that lead to it are judged.
+        that lead to it are judged; with the stock kernel, on which it must not fail, what the kernel says of it.
         """
         which = ["--target", str(self.target), "--variant", self.variant]
+        which += ["--debug", self.debug or "none"]
         chosen = [] if self.check == ROLE else ["--check", f"{self.stage}/{self.check}"]
         return ["test", "--quick", "--fail-fast", "--stage", self.stage, *chosen, *which, *self.options]
 
@@ -101,7 +105,11 @@ def load() -> list[Mutant]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of a mutant: `caught`, `caught elsewhere`, `survived` or `not judged`, and more about it."""
+    """What became of a mutant, and more about it.
+
+    `caught`, `caught elsewhere`, `survived`, `not judged`; `caught anyway`: by the stock kernel, which is to let it
+    through.
+    """
 
     outcome: str
     detail: str
@@ -125,6 +133,17 @@ def judge(mutant: Mutant, stages: Sequence[Mapping[str, Any]]) -> Judgement:
 def become(vexlab: Vexlab, mutant: Mutant, source: Path) -> Judgement:
     """What becomes of a mutant: planted in `source`, and taken through the stages up to the guilty one."""
     mutant.plant(source)
+    if mutant.debug:
+        least = KERNEL_LOG if mutant.check == ROLE else mutant.check
+        stock = _judged(vexlab, replace(mutant, debug="", check=least), source)
+        if stock.outcome != "survived":
+            outcome = stock.outcome if stock.outcome == "not judged" else "caught anyway"
+            return Judgement(outcome, f"with the stock kernel: {stock.detail}")
+    return _judged(vexlab, mutant, source)
+
+
+def _judged(vexlab: Vexlab, mutant: Mutant, source: Path) -> Judgement:
+    """What a run makes of a mutant that is planted."""
     done = vexlab(*mutant.arguments, "--source", str(source), "--name", "mutant", "--json")
     if done.code not in (0, 1):
         return Judgement("not judged", done.stderr.strip()[-300:])

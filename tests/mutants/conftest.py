@@ -11,7 +11,7 @@ from tests.mutants import catalogue
 
 __all__ = ["vexlab"]
 
-OUTCOMES = ("caught", "caught elsewhere", "survived", "not judged")
+OUTCOMES = ("caught", "caught elsewhere", "caught anyway", "survived", "not judged")
 COLUMNS = "{:<36} {:<16} {:>5}  {}"
 
 

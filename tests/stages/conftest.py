@@ -17,7 +17,7 @@ import pytest
 # alone has neither anywhere else.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from vexlab.config import kernel_range
+from vexlab.config import debug_kinds, kernel_range
 from vexlab.config.check_names import short_name
 from vexlab.guest.inside import images
 from vexlab.guest.testing import (
@@ -81,10 +81,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         recorder.write("known_failures", "failed", said)
         raise pytest.UsageError(said)
     choice.choose(config, items)
+    for item in items:
+        give_time(config, item)
     for name, entry in known:
         kernels = "" if config.option.collectonly else entry.get("kernels", "")  # there is no guest to ask
         if not kernels or kernel_range.applies(kernels, guest_of(config).ok("uname -r")):
             known_failures.expect(checks, name, entry, recorder.out_of_date)
+
+
+def give_time(config: pytest.Config, item: pytest.Item) -> None:
+    """Let a check take longer in a guest whose kernel looks harder."""
+    slower = debug_kinds.slower(host_variables(config.option.hosts, config.option.ansible_inventory))
+    if slower > 1:
+        mark = item.get_closest_marker("timeout")
+        seconds = mark.args[0] if mark else float(config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(seconds * slower), append=False)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

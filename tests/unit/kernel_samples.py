@@ -44,6 +44,10 @@ SAMPLES = {
         "BUG: KASAN: slab-out-of-bounds in toyfs_readdir+0x1c3/0x3f0 [toyfs]",
         "kasan: KernelAddressSanitizer initialized (generic)",
     ),
+    "freed page": (
+        "pagealloc: memory corruption",
+        "mem auto-init: CONFIG_PAGE_POISONING is on, will take precedence over init_on_alloc and init_on_free",
+    ),
     "KFENCE": (
         "BUG: KFENCE: use-after-free read in toyfs_evict_inode+0x3d/0x80 [toyfs]",
         "kfence: initialized - using 2097152 bytes for 255 objects at 0x(____ptrval____)-0x(____ptrval____)",

@@ -141,10 +141,11 @@ SIZE = "Bytes of a file or of a block device"  # how the docstring of images.siz
 CALL = """
 import json
 import pytest
+from vexlab.config.installation import contract_defaults
 from vexlab.guest.inside import images
 from vexlab.guest.testing import guest
 try:
-    came = guest.Guest({"ansible_host": "nowhere"}).call(images.size_of, "/some/file", seconds=1)
+    came = guest.Guest(contract_defaults() | {"ansible_host": "nowhere"}).call(images.size_of, "/some/file", seconds=1)
 except pytest.fail.Exception as problem:
     came = str(problem)
 print(json.dumps(came))

@@ -109,6 +109,7 @@ SOME_OF_IT = replace(a_run().stages[-1], left_out=12)
         (a_run(amounts=replace(USUAL, load_cycles=19)), "load cycles 19, not 20"),
         (a_run(amounts=replace(USUAL, churn_operations=1)), "churn operations 1, not 2000"),
         (a_run(amounts=None), "it doesn't say how much it did"),
+        (a_run(contract=replace(CONTRACT, debug="slab")), "its kernel looked harder than a machine's does"),
         (a_run(applied=False), "it only judged what was there"),
         (a_run(selected=tuple(STAGES[:5])), "stages were left out: stress, errors"),
         (a_run(verdicts=dict.fromkeys(STAGES[4:], Verdict.NOT_RUN)), "it was interrupted"),
@@ -281,6 +282,14 @@ def test_pass_of_less_takes_no_failure_back(demanded: dict[str, Any], why: str) 
     assert decide().level == "none"
     sealed(a_run("whole", finished=ago(minutes=5)))
     assert decide().level == "vm"
+
+
+def test_pass_on_a_kernel_that_looks_less_hard_takes_no_failure_back() -> None:
+    """What the stock kernel doesn't see is there all the same."""
+    looked = replace(CONTRACT, debug="slab")
+    sealed(a_run("before", {"mount": Verdict.FAILED}, finished=ago(hours=3), contract=looked))
+    sealed(a_run())
+    assert "its kernel looked less hard (--debug none, not slab)" in criterion(decide(), "tests").why
 
 
 def test_pass_of_fewer_cycles_takes_no_failure_back() -> None:

@@ -83,6 +83,8 @@ def run_stage(
         "vexlab_capabilities": [claims],
         "vexlab_device": "",
         "vexlab_phase": 0,
+        "vexlab_debug": "none",
+        "vexlab_debug_kinds": {"none": {"arguments": "", "slower": 1}},
     }
     host["vexlab_known_failures"] = known
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": host}}}))

@@ -133,3 +133,19 @@ def test_taint_that_the_target_names_is_no_alarm_and_hides_no_other() -> None:
     now = 1 << 10 | 1 << 7 | 1 << 12
     assert kernel_log.unexpected_taint(0, now) == ["D", "C"]
     assert kernel_log.unexpected_taint(0, now, ["C"]) == ["D"]
+
+
+def test_judged_report_says_whose_memory_it_was() -> None:
+    """In one line, without what only draws a frame around it."""
+    lines = [
+        "=============================================================================",
+        "BUG kmalloc-64 (Tainted: G           OE     ): Right Redzone overwritten",
+        "-----------------------------------------------------------------------------",
+        "Allocated in toyfs_open+0x2a/0x90 [toyfs] age=12 cpu=0 pid=812",
+        "Call Trace:",
+    ]
+    judged = kernel_log.judge([f"[   41.002113] {line}" for line in lines], 0, "mount")
+    assert judged == (
+        "the kernel reported a bug: [   41.002113] BUG kmalloc-64 (Tainted: G           OE     ): Right Redzone "
+        "overwritten; allocated by toyfs_open+0x2a/0x90 [toyfs]"
+    )

@@ -207,3 +207,57 @@ def test_boot_sees_a_panic_behind_a_prompt() -> None:
         "x\nlogin: [    2.000000] Kernel panic - not syncing: VFS: Unable to mount root fs\n"
     )
     assert not kernel_messages.panicked("Kernel panic - not syncing: says a program\n")
+
+
+OF_SLUB = [
+    "BUG vexfs_thing (Tainted: G           OE     ): Poison overwritten",
+    "-----------------------------------------------------------------------------",
+    "0xffff8b1d01a2c310-0xffff8b1d01a2c317 @offset=784. First byte 0x1 instead of 0x6b",
+    "Allocated in toyfs_open+0x2a/0x90 [toyfs] age=12 cpu=0 pid=812",
+    " __kmalloc_cache_noprof+0x1a3/0x2c0",
+    " toyfs_open+0x2a/0x90 [toyfs]",
+    "Freed in toyfs_release+0x15/0x30 [toyfs] age=3 cpu=0 pid=812",
+    " kfree+0x1d5/0x2f0",
+    "Slab 0xfffff0c080068b00 objects=21 used=3 fp=0xffff8b1d01a2c310 flags=0x17ffffc0000200",
+    "Object 0xffff8b1d01a2c310 @offset=784 fp=0x0000000000000000",
+    "Call Trace:",
+    " check_bytes_and_report+0x10c/0x150",
+    " innocent+0x11/0x20 [other]",
+    "FIX vexfs_thing: Restoring Poison 0xffff8b1d01a2c310-0xffff8b1d01a2c317=0x6b",
+]
+OF_KFENCE = [
+    "BUG: KFENCE: use-after-free read in toyfs_read+0x1c/0x40 [toyfs]",
+    "Use-after-free read at 0x00000000a1b2c3d4 (in kfence-#31):",
+    " toyfs_read+0x1c/0x40 [toyfs]",
+    "kfence-#31: 0x0000000012345678-0x00000000abcdef01, size=32, cache=kmalloc-32",
+    "allocated by task 812 on cpu 0 at 52.118262s (0.022s ago):",
+    " toyfs_open+0x2a/0x90 [toyfs]",
+    "freed by task 813 on cpu 0 at 52.119262s (0.021s ago):",
+    " ? guess+0x1/0x2 [toyfs]",
+    " toyfs_release+0x15/0x30 [toyfs]",
+    "CPU: 0 UID: 0 PID: 814 Comm: cat Tainted: G    B      OE",
+]
+OF_WARN = [
+    "WARNING: CPU: 1 PID: 812 at fs/inode.c:407 drop_nlink+0x31/0x40",
+    "RIP: 0010:drop_nlink+0x31/0x40",
+    "Call Trace:",
+    " ? guess+0x1/0x2 [toyfs]",
+    " toyfs_unlink+0x31/0x70 [toyfs]",
+]
+OWNERS = "allocated by toyfs_open+0x2a/0x90 [toyfs], freed by toyfs_release+0x15/0x30 [toyfs]"
+
+
+@pytest.mark.parametrize(
+    ("lines", "where"),
+    [
+        (OF_SLUB, OWNERS),
+        (OF_KFENCE, OWNERS),
+        (OF_SLUB[:3] + OF_SLUB[8:], "under innocent+0x11/0x20 [other]"),
+        (OF_WARN, "under toyfs_unlink+0x31/0x70 [toyfs]"),
+        (OF_KFENCE[:3], ""),  # its first line says it already
+        (OF_WARN[:4], ""),
+    ],
+)
+def test_functions_that_a_report_is_about(lines: list[str], where: str) -> None:
+    """Who found it is told only where nothing says whose memory it was."""
+    assert [report.where for report in kernel_messages.reports(console(*lines))] == [where]

@@ -114,6 +114,8 @@ def options_of(run: Run, directory: Path, contract: Mapping[str, Any]) -> dict[s
         "memory_mb": int(contract["vexlab_memory_mb"]),
         "cpus": int(contract["vexlab_cpus"]),
     }
+    if (debug := str(contract.get("vexlab_debug", "none"))) != "none":
+        found["debug"] = debug
     if contract["vexlab_quick"]:
         found["quick"] = True
     if run.amounts is not None and run.amounts.load_cycles == run.amounts.mount_cycles:

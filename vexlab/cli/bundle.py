@@ -128,7 +128,7 @@ def _run_again(lab: str, manifest: Manifest, directory: Path, *, keep: bool, ver
 
 def options_for(manifest: Manifest, target: Path, source: Path | None) -> Options:
     """The options of `vexlab test` that a bundle asks for; raises UsageProblem for one that there is not."""
-    known = {"variant", "kernel", "memory_mb", "cpus", "quick", "cycles", "seed"}
+    known = {"variant", "kernel", "debug", "memory_mb", "cpus", "quick", "cycles", "seed"}
     if unknown := sorted(manifest.options.keys() - known):
         raise UsageProblem(f"the bundle gives an option that a replay doesn't take: {unknown[0]}", archive_file.AGAIN)
     given: dict[str, Any] = dict(manifest.options)

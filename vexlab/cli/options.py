@@ -63,6 +63,10 @@ KERNEL = _option(
 )  # fmt: skip
 GUEST = (
     _option(
+        "--debug", type=click.Choice(tuple(installation.contract_defaults()["vexlab_debug_kinds"])),
+        help="How hard the guest's kernel looks for mistakes of the module.",
+    ),
+    _option(
         "--accelerator", type=click.Choice(installation.role_choices("vexlab_guest", "vexlab_guest_accelerator")),
         help="What runs the guest: kvm, tcg (emulation), or auto for the faster one that works.",
     ),

@@ -25,7 +25,7 @@ from vexlab.cli.common import (
     verdict_table,
 )
 from vexlab.cli.options import FromFile, of_settings_file
-from vexlab.config import stage_list
+from vexlab.config import debug_kinds, stage_list
 from vexlab.config.settings import Options, Settings, make
 from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, VexlabError
 from vexlab.guest import lab as labs
@@ -265,11 +265,12 @@ def not_passed(run: Run, lab: Lab, *, stays: bool, is_left: bool = False) -> Sta
 
 
 def say_what(order: Order) -> None:
-    """The lab, its target, and where the source is."""
+    """The lab, its target, where the source is, and how hard the kernel looks if a lab remembers that it should."""
     settings = order.settings
     in_guest = settings.contract["vexlab_source_in_guest"]
     where = f"source {settings.source or f'{in_guest} in the guest'}"
     if settings.contract["vexlab_module_source"] == "kernel":
         where = "the kernel's own module"
     what = f"lab {order.lab.name}: target {settings.target_name}, {where}"
-    stderr.say(what)
+    kind = settings.contract["vexlab_debug"]
+    stderr.say(what if kind == debug_kinds.NONE else f"{what}, kernel with --debug {kind}")

@@ -29,6 +29,10 @@ NEEDS: dict[str, tuple[Callable[[Value], bool], str]] = {
         "target {} has an empty filesystem made (vexlab_content_directory)",
     ),
     "fsck": (lambda value: not value("fsck_command"), "target {} has no fsck (vexlab_fsck_command)"),
+    "slab-debugging": (
+        lambda value: value("debug") != "slab",
+        "the kernel under target {} is not asked to look at each object of a slab (--debug slab)",
+    ),
     "other-than-ext4": (
         lambda value: bool({value("filesystem_type"), value("blkid_type")} & {"ext2", "ext3", "ext4"}),
         "what mke2fs makes is a filesystem of its own to target {}",

@@ -29,6 +29,7 @@ class Options:
     target: str | None = None
     variant: str | None = None
     kernel: str | None = None
+    debug: str | None = None
     accelerator: str | None = None
     memory_mb: int | None = None
     cpus: int | None = None
@@ -127,6 +128,7 @@ def make(lab: str, options: Options) -> Settings:
             readable_source(Path(contract["vexlab_source"]), contract["vexlab_disk_size_mb"], " with --source")
         )
     _check_kernel(contract["vexlab_kernel"])
+    _check_choice("kind of debug kernel", contract["vexlab_debug"], tuple(contract["vexlab_debug_kinds"]))
     _check_choice("variant", contract["vexlab_variant"], tuple(contract["vexlab_variants"]))
     for name, least in LEAST.items():
         _check_amount(name, contract[name], least)

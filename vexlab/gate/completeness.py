@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from vexlab.config import installation, stage_list
+from vexlab.config import debug_kinds, installation, stage_list
 from vexlab.gate.evidence import Entry
 from vexlab.results import model
 from vexlab.results.model import WRONG, Amounts, Contract, Run, Verdict, stages_lacking
@@ -53,6 +53,13 @@ def reduced(run: Run) -> str:
         return f"checks were left out: {left_out}"
     if not run.applied:
         return "it only judged what was there, and built nothing"
+    if run.contract is not None and run.contract.debug != debug_kinds.NONE:
+        return f"its kernel looked harder than a machine's does, and was slower (--debug {run.contract.debug})"
+    return _did_less(run)
+
+
+def _did_less(run: Run) -> str:
+    """Why a run did less than is usual."""
     if run.amounts is None:
         return "it doesn't say how much it did"
     if run.amounts.quick:
@@ -82,6 +89,8 @@ def demanded_less(one: Entry, than: Entry) -> str:
         return "what was demanded was not written down, so that nothing tells whether it was less"
     if missing := [claim for claim in than.contract.claims if claim not in one.contract.claims]:
         return f"it didn't claim {', '.join(missing)}"
+    if than.contract.debug not in (debug_kinds.NONE, one.contract.debug):
+        return f"its kernel looked less hard (--debug {one.contract.debug}, not {than.contract.debug})"
     mine, theirs = one.contract.limits, than.contract.limits
     if other := [name for name in sorted(mine.keys() | theirs.keys()) if mine.get(name) != theirs.get(name)]:
         values = (limits.get(other[0], "none") for limits in (mine, theirs))

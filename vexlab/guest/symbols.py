@@ -81,11 +81,19 @@ class Symbols:
         """A line of a trace with the place behind each frame that is the module's."""
 
         def with_place(found: re.Match[str]) -> str:
-            if found["module"] != self.module:
+            if found["module"] != self.module or line.startswith(" (", found.end()):  # which has its place already
                 return found[0]
             # A frame is where a call returns to; the call itself is the instruction before.
-            back = 0 if INSTRUCTION.search(line) or " in " in line[: found.start()] else 1
+            back = 0 if INSTRUCTION.search(line) or line[: found.start()].endswith(" in ") else 1
             place = self.place(found["function"], int(found["offset"], 16) - back)
             return f"{found[0]} ({place})" if place else found[0]
 
         return FRAME.sub(with_place, line)
+
+
+def with_places(text: str, file: Path, module: str, build: str) -> str:
+    """A text with the place behind each function of a module; the module file is read only if the text names one."""
+    if not any(found["module"] == module for found in FRAME.finditer(text)):
+        return text
+    symbols = Symbols(file, module, build)
+    return "\n".join(map(symbols.annotate, text.split("\n")))

@@ -28,7 +28,7 @@ from vexlab.results.causes import first_line
 from vexlab.results.model import Check
 
 T = TypeVar("T")
-SCHEMA = 2  # of the tables; a database of another one is built anew
+SCHEMA = 3  # of the tables; a database of another one is built anew
 SECONDS = 300.0  # that another command may take to build the index, before this one does without it
 AT_ONCE = 50  # runs that are written in one go: what was read stays when a person ends the command
 OLD_SECONDS = 90 * 86400.0  # after which an index that nothing was written to is removed

@@ -36,14 +36,15 @@ class PastRun:
     kernel: str
     suite: str
     conditions: str
+    debug: str
     commit: str
     branch: str
     sha256: str
 
     @property
-    def same(self) -> tuple[str, str, str] | None:
+    def same(self) -> tuple[str, str, str, str] | None:
         """What two runs share that ran the same module on the same kernel, judged alike; None without a module."""
-        return (self.module, self.kernel, self.suite) if self.module and self.kernel else None
+        return (self.module, self.kernel, self.debug, self.suite) if self.module and self.kernel else None
 
 
 _FIELDS = [field.name for field in dataclasses.fields(PastRun)][1:]
@@ -77,7 +78,7 @@ def facts(run: Run, lab: str, sha256: str) -> dict[str, str]:
         "started": run.started, "finished": run.finished or "",
         "cause": f"{first.name}: {first.verdict}: {first.reason}" if first else "", "wrong": json.dumps(_wrong(run)),
         "module": run.module.sha256 if run.module else "", "kernel": run.kernel, "suite": run.suite,
-        "conditions": conditions(run), "commit": run.source.commit if run.source else "",
+        "conditions": conditions(run), "debug": _debug(run), "commit": run.source.commit if run.source else "",
         "branch": run.source.branch if run.source else "", "sha256": sha256,
     }  # fmt: skip
     return {f"of_{name}": printable(str(value)) for name, value in known.items()}
@@ -87,7 +88,12 @@ def conditions(run: Run) -> str:
     """What besides kernel and module decides how long checks take; the seed of what is random doesn't."""
     guest = [run.guest.accelerator, run.guest.cpus, run.guest.memory_mb] if run.guest else []
     amounts = msgspec.to_builtins(run.amounts) if run.amounts else {}
-    return json.dumps([run.target, run.machine, guest, {**amounts, "seed": 0}])
+    return json.dumps([run.target, run.machine, guest, {**amounts, "seed": 0}, _debug(run)])
+
+
+def _debug(run: Run) -> str:
+    """How hard the kernel looked for mistakes."""
+    return run.contract.debug if run.contract else "none"
 
 
 def _wrong(run: Run) -> dict[str, int]:

@@ -34,6 +34,7 @@ def of(
         "run": run,
         "passed": run.verdict is Verdict.PASSED,
         "not_claimed": target.not_claimed(run.contract.claims) if run.contract else [],
+        "kernel": model.kernel_in_words(run),
         "revision": model.source_in_words(run.source),
         "headline": word(run.verdict).upper() if run.finished else "IN PROGRESS",
         "date": run.started.partition("T")[0],

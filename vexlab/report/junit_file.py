@@ -11,6 +11,7 @@ from vexlab.config import atomic_file
 from vexlab.report import cases
 from vexlab.report.cases import Case, Outcome
 from vexlab.report.text import _clean
+from vexlab.results import model
 from vexlab.results.model import DIED, Run
 
 _KERNEL_LINES = 200
@@ -54,7 +55,7 @@ def _suite(run: Run, name: str, found: list[TestCase]) -> TestSuite:
     if run.module is not None:
         suite.add_property("module_sha256", run.module.sha256)
     if run.guest is not None:
-        suite.add_property("kernel", run.guest.kernel)
+        suite.add_property("kernel", _clean(model.kernel_in_words(run)))
     reason = next((stage.reason for stage in run.stages if stage.name == name), "")
     if reason:
         suite.add_property("reason", _clean(reason))

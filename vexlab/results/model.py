@@ -162,6 +162,8 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True):
     limits: Annotated[
         dict[str, int | str], about("vexlab_limits of the target: how far the checks went, and what they demanded.")
     ] = {}
+    debug: Annotated[str, about("How hard the kernel looked for mistakes: none, or a kind of --debug.")] = "none"
+    kernel_arguments: Annotated[str, about("Asked for of the guest's kernel, by the target and by --debug.")] = ""
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True):
@@ -211,6 +213,14 @@ def source_in_words(source: SourceRecord | None) -> str:
     branch = f" of branch {source.branch}" if source.branch else ""
     edited = f", {source.edited} files edited: tree {source.tree[:HASH]}" if source.edited else ""
     return f"commit {source.commit[:HASH]}{branch}{edited}"
+
+
+def kernel_in_words(run: Run) -> str:
+    """Which kernel judged, with how hard it looked if that is more than machines' kernels do; empty without one."""
+    kernel = run.kernel or (run.guest.kernel if run.guest else "")
+    if not kernel or run.contract is None or run.contract.debug == "none":
+        return kernel
+    return f"{kernel} with --debug {run.contract.debug} ({run.contract.kernel_arguments})"
 
 
 DIED = (Verdict.PANICKED, Verdict.HUNG, Verdict.LOST)

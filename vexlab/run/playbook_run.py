@@ -10,9 +10,10 @@ from typing import IO, Any
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils import image_copy
 
+from vexlab.config import debug_kinds
 from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError, write_problem
-from vexlab.guest import console_log, forensics
+from vexlab.guest import console_log, forensics, symbols
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.guest.lab import Lab, name_option
 from vexlab.guest.watch import Watch
@@ -49,13 +50,16 @@ class PlaybookRun:
         self._progress = progress
         self._on_stage: Callable[[], None] = lambda: None
         self._on_checkpoint = self._on_stage
-        self._state = State(planned_stages(plan), guest_is_new=plan.fresh)
+        self._state = State(planned_stages(plan, debug_kinds.slower(settings.contract)), guest_is_new=plan.fresh)
         self._queue = Events()
         self._watch: Watch | None = None
         self._log: IO[bytes] | None = None
         build = f"{settings.contract['vexlab_work_directory']}/build"
         source = Path(settings.source) if settings.source else None
-        self._judge = StageJudge(plan, root, directory, build, source)
+        module = str(settings.contract["vexlab_module_name"])
+        self._judge = StageJudge(
+            plan, root, directory, build, source, lambda text: symbols.with_places(text, lab.module_file, module, build)
+        )
         self._display = RunDisplay(progress, lab, directory, lambda: self._state)
         self._examination = Examination(
             lab, settings, root=root, directory=directory, creates_guest=plan.playbook == "up"

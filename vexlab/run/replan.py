@@ -53,10 +53,10 @@ class Plan:
     leaves: bool = False
 
 
-def planned_stages(plan: Plan) -> tuple[PlannedStage, ...]:
-    """The stages of a plan, in the order of the list."""
+def planned_stages(plan: Plan, slower: int) -> tuple[PlannedStage, ...]:
+    """The stages of a plan, in the order of the list; each may take so many times what the list says."""
     return tuple(
-        PlannedStage(spec.name, spec.deadline, spec.role, spec.name in plan.judged)
+        PlannedStage(spec.name, spec.deadline * slower, spec.role, spec.name in plan.judged)
         for spec in stage_list.stages()
         if spec.name in (*plan.judged, *plan.applied)
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils import image_copy
 
-from vexlab.config import atomic_file, source_tree, stage_list
+from vexlab.config import atomic_file, debug_kinds, source_tree, stage_list
 from vexlab.config.settings import Settings
 from vexlab.errors import VexlabError
 from vexlab.gate import evidence
@@ -40,6 +40,8 @@ def write_contract(directory: Path, variables: dict[str, Any], machine: Machine)
         known_failures=tuple(entry["check"] for entry in variables["vexlab_known_failures"]),
         sha256=evidence.digest(path),
         limits=variables["vexlab_limits"],
+        debug=variables["vexlab_debug"],
+        kernel_arguments=debug_kinds.kernel_arguments(variables) if in_guest else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ BUILDS = "vexfs_build"  # the role that has a compiler work
 class StageJudge:
     """Judges the stages of an execution of `plan`; `root` is the directory of the run, `directory` its own.
 
-    `build` is where a copy of `source` was built.
+    `build` is where a copy of `source` was built. `annotate` puts places of the source behind functions of the module.
     """
 
     plan: Plan
@@ -31,6 +32,7 @@ class StageJudge:
     directory: Path
     build: str = ""
     source: Path | None = None
+    annotate: Callable[[str], str] = str
 
     def result(self, state: State) -> ExecutionResult:
         """Return the stages that were judged, or that went wrong while they were only brought about; of those ended."""
@@ -67,8 +69,10 @@ class StageJudge:
             interruption=verdict, interruption_reason=reason, seconds=seconds,
         )  # fmt: skip
         log = record.kernel_log()
+        checks = tuple(replace(check, message=self.annotate(check.message)) for check in stage.checks)
         return replace(
-            stage, kernel_log=str(log.relative_to(self.root)) if log else None, taint=record.taint(), achieved=achieved,
+            stage, checks=checks, reason=self.annotate(stage.reason),
+            kernel_log=str(log.relative_to(self.root)) if log else None, taint=record.taint(), achieved=achieved,
             details=details if stage.verdict is Verdict.FAILED else "", left_out=record.left_out(),
         )  # fmt: skip
 

@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from vexlab.guest.inside import kmsg
+from vexlab.guest.inside import kmsg, slabs
 from vexlab.guest.testing import kernel_log
 from vexlab.guest.testing.guest import Guest
 from vexlab.guest.testing.target import Target
 
 
 @pytest.fixture(scope="module")
-def seen(guest: Guest, evidence: Path) -> tuple[list[str], int, int]:
-    """The kernel's whole log, how much of it was lost, and its taint flags, which are kept as evidence as well."""
+def seen(guest: Guest, target: Target, evidence: Path) -> tuple[list[str], int, int]:
+    """The kernel's whole log, how much of it was lost, and its taint flags, which are kept as evidence as well.
+
+    What was written behind an object, or to one that was freed, is there only when the kernel has looked at it.
+    """
+    if not target.lacks("slab-debugging"):
+        guest.call(slabs.look_at_all)
     lines, lost, taint = guest.call(kmsg.look)
     (evidence / "taint").write_text(f"{taint}\n")
     return lines, lost, taint

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, TypeVarTuple, cast
 
 import pytest
 
+from vexlab.config import debug_kinds
 from vexlab.guest.inside.amounts import NOTE
 from vexlab.guest.inside.attempts import crash
 from vexlab.guest.inside.calls import name_of
@@ -43,11 +44,12 @@ def forget() -> None:
 
 
 class Guest:
-    """Runs commands in the guest, each with a deadline."""
+    """Runs commands in the guest, each with a deadline: so many seconds with the kernel as it is, more with others."""
 
     def __init__(self, variables: dict[str, Any]) -> None:
         """Take the variables of the host, as the inventory has them; nothing is started before the first command."""
         self.variables = variables
+        self._slower = debug_kinds.slower(variables)
         self._agent: Agent | None = None
         self._is_ours = True
         self._over: UnusableError | None = None
@@ -64,7 +66,7 @@ class Guest:
 
     def run(self, script: str, seconds: int = 60) -> Result:
         """Run a script with `sh -eu`; killed after so many seconds, with exit code 124 then."""
-        answer = self._order({"script": script, "seconds": seconds})
+        answer = self._order({"script": script, "seconds": seconds * self._slower})
         return Result(script, answer["code"], answer["stdout"], answer["stderr"], answer.get("where", ""))
 
     def call(self, function: Callable[[*Arguments], Value], *arguments: *Arguments, seconds: int = 60) -> Value:
@@ -81,6 +83,7 @@ class Guest:
 
         What fails because it wants more than these limits of a small filesystem says nothing, and is skipped.
         """
+        seconds *= self._slower
         answer = self._order({"call": name, "arguments": arguments, "seconds": seconds})
         outcome = answer["outcome"]
         if answer["code"] == 124:
@@ -177,7 +180,8 @@ class Guest:
     def _succeeded(self, result: Result, seconds: int) -> str:
         if result.code == 124:
             where = f"; {result.where}" if result.where else ""
-            pytest.fail(f"{result.command}: it did not end within {seconds} s{where}", pytrace=False)
+            deadline = seconds * self._slower
+            pytest.fail(f"{result.command}: it did not end within {deadline} s{where}", pytrace=False)
         assert result.code == 0, f"{result.command} failed with {result.code}: {result.said}"
         return result.stdout.strip()
 

@@ -66,10 +66,17 @@ def judge(lines: Sequence[str], lost: int, stage: str) -> str:
     if killed := out_of_memory(lines):  # its report has a call trace, and is no bug
         return "the guest ran out of memory: " + " / ".join(killed[:5])
     if found := splats(lines, stage):
-        return "the kernel reported a bug: " + " / ".join(found[:5])
+        told = [line for line in found if not kernel_messages.is_frame_of_a_report(line)] or found
+        return "the kernel reported a bug: " + " / ".join(told[:5]) + _where(lines)
     if lost:
         return f"{lost} messages of the kernel were overwritten before they could be read; one may have told of a bug"
     return ""
+
+
+def _where(lines: Sequence[str]) -> str:
+    """Which functions of a module the first report is about, as the end of a sentence."""
+    reports = kernel_messages.reports([kernel_messages.text_of(line) for line in lines])
+    return next((f"; {report.where}" for report in reports if report.where), "")
 
 
 def complaints(warnings: list[str]) -> list[str]:

@@ -1,0 +1,27 @@
+"""How hard the guest's kernel looks for mistakes: the kinds that the lab's contract has, and what the chosen one asks.
+
+With the stock kernel it is what its command line can ask of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NONE = "none"
+"""The kernel as machines have it."""
+
+
+def slower(contract: Mapping[str, Any]) -> int:
+    """By how much deadlines grow."""
+    return int(_chosen(contract)["slower"])
+
+
+def kernel_arguments(contract: Mapping[str, Any]) -> str:
+    """What the guest's kernel is asked for, as playbooks/vars/wiring.yml puts it together."""
+    return " ".join(filter(None, [_chosen(contract)["arguments"], contract["vexlab_kernel_arguments"]]))
+
+
+def _chosen(contract: Mapping[str, Any]) -> Mapping[str, Any]:
+    kinds: Mapping[str, Mapping[str, Any]] = contract["vexlab_debug_kinds"]
+    return kinds[contract["vexlab_debug"]]
