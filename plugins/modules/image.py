@@ -21,6 +21,7 @@ options:
       - V(present) has the image there.
       - V(absent) removes the image of these inputs, its log and its lock.
       - V(pruned) removes every image but those in O(keep), those that a guest runs on and those that are being built.
+        So it does with kernels, headers and user spaces for builds of none of them.
     type: str
     choices: [present, absent, pruned]
     default: present
