@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pexpect
 import pytest
@@ -24,12 +26,16 @@ needs_gdb = pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not i
 class Terminal:
     """`vexlab debug` at a terminal, with a person who types."""
 
+    opened: ClassVar[list[Terminal]] = []
+
     def __init__(self, vexlab: Vexlab, *arguments: str) -> None:
         program, *words = vexlab.command("debug", *arguments)
         self.said = pexpect.spawn(
             program, words, cwd=vexlab.home, env=vexlab.environment | {"TERM": "dumb"}, encoding="utf-8",
             timeout=PATIENCE, dimensions=(60, 200),
         )  # fmt: skip
+
+        self.opened.append(self)
 
     def until(self, pattern: str | type[pexpect.EOF]) -> str:
         """Wait for words; returns what came before them, and them."""
@@ -47,6 +53,17 @@ class Terminal:
         self.until(pexpect.EOF)
         self.said.close()
         return int(self.said.exitstatus or 0)
+
+
+@pytest.fixture(autouse=True)
+def _terminals_are_left() -> Iterator[None]:
+    """A command that a failed test left running would keep its lab from being destroyed."""
+    yield
+    while Terminal.opened:
+        said = Terminal.opened.pop().said
+        if said.isalive():
+            said.kill(signal.SIGTERM)
+            said.expect(pexpect.EOF)
 
 
 @pytest.fixture(scope="module")
