@@ -19,7 +19,7 @@ from vexlab.matrix import archive, cells, worker
 from vexlab.matrix.cells import Cell
 from vexlab.matrix.conduct import How, Matrix
 from vexlab.matrix.worker import Task
-from vexlab.results.matrix import CellRecord, Tier
+from vexlab.results.matrix import RESULTS, CellRecord, Tier
 from vexlab.results.model import Verdict
 
 AWAY = HostProblem("Debian's mirror can't be reached", "sudo apt-get update")
@@ -58,7 +58,7 @@ def test_kernel_that_cannot_be_had_spoils_its_own_cells_and_is_written_down(
     assert record.finished
     assert [cell.found.problem for cell in record.cells] == [AWAY.message] * 2
     assert [cell.name for cell in seen.over] == [cell.name for cell in found]
-    assert json.loads((directory / archive.RESULTS).read_text())["tier"] == tier
+    assert json.loads((directory / RESULTS).read_text())["tier"] == tier
     assert sorted(path.stem for path in directory.glob("*-full-*.json")) == [found[1].name]
 
 
