@@ -102,7 +102,7 @@ def _found(run: Run, tier: Tier) -> Finding:
     culprit = logs.first_wrong(run)
     error = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else ""
     return Finding(
-        run.verdict, tier, run.kernel, seconds=sum(stage.seconds for stage in run.stages), error=error,
+        run.verdict, tier, run.kernel, seconds=round(sum(stage.seconds for stage in run.stages), 1), error=error,
         details=culprit.details if culprit else "", module=run.module, run=run.run,
     )  # fmt: skip
 
