@@ -229,7 +229,7 @@ def test_source_is_compared_by_git_and_runs_are_found_by_it(tmp_path: Path) -> N
     words = ["main", "fix", commits[1][:7], commits[0], "HEAD~2", KERNEL, "6.13", "6.12", "20261101-000001"]
     assert [meant(word) for word in words] == [1, 2, 1, 0, 0, 2, 3, 2, 1]
     git(tree, "commit", "--quiet", "--allow-empty", "-m", "not tested")
-    means_none = dict.fromkeys(("nothing", "", "6.1", "--help"), "means no run")
+    means_none = {**dict.fromkeys(("nothing", "6.1", "--help"), "means no run"), "": "the name of a run is empty"}
     for word, message in {"HEAD": "no run tested", "2026": "4 runs begin with", **means_none}.items():
         with pytest.raises(UsageProblem, match=message):
             meant(word)

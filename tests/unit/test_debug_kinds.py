@@ -59,3 +59,9 @@ def test_runs_of_two_kinds_are_not_alike() -> None:
 def test_kernel_is_named_with_its_kind() -> None:
     assert model.kernel_in_words(a_run()) == KERNEL
     assert model.kernel_in_words(ON_SLAB) == f"{KERNEL} with --debug slab (slub_debug=P)"
+
+
+def test_contract_that_names_no_kind_has_the_kernel_as_machines_have_it() -> None:
+    """An inventory by hand, or one that a former vexlab wrote."""
+    assert debug_kinds.slower({}) == 1
+    assert debug_kinds.kernel_arguments({"vexlab_kernel_arguments": "quiet"}) == "quiet"

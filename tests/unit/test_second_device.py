@@ -22,6 +22,12 @@ NAMES_BOTH = 'echo "$DEVICE ${SECOND_DEVICE-none}"'
 
 
 @pytest.fixture(autouse=True)
+def _place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Be somewhere that is left again: what runs in the guest goes to the root directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
 def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(second_device, "LINKS", tmp_path / "links")
     monkeypatch.setattr(second_device, "SIZE", tmp_path / "links" / "size")

@@ -23,5 +23,6 @@ def kernel_arguments(contract: Mapping[str, Any]) -> str:
 
 
 def _chosen(contract: Mapping[str, Any]) -> Mapping[str, Any]:
-    kinds: Mapping[str, Mapping[str, Any]] = contract["vexlab_debug_kinds"]
-    return kinds[contract["vexlab_debug"]]
+    """The kind of a contract; that of one which names none, as an inventory by hand or of a former vexlab does."""
+    kinds: Mapping[str, Mapping[str, Any]] = contract.get("vexlab_debug_kinds", {})
+    return kinds.get(contract.get("vexlab_debug", NONE), {"slower": 1, "arguments": ""})
