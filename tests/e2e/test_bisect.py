@@ -88,7 +88,7 @@ def test_ctrl_c_in_a_search_leaves_nothing(found: Done, vexlab: Vexlab, tree: Pa
     """Neither a guest, nor a lab, nor a word in the person's repository; and the next search is not held up."""
     before = set(vexlab.runs.iterdir())
     process = vexlab.start("bisect", "--good", f"main~{NEWEST - 1}", *WORDS, "--source", str(tree))
-    wait_until(lambda: any((run / "stages" / "load").is_dir() for run in set(vexlab.runs.iterdir()) - before), process)
+    wait_until(lambda: any((run / "stages").is_dir() for run in set(vexlab.runs.iterdir()) - before), process)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: the whole group gets it
     done = vexlab.finish(process, patience=120)
     assert done.code == 130, done.stderr
