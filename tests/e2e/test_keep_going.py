@@ -53,7 +53,7 @@ def done(vexlab: Vexlab, source: Path) -> Done:
     super_c = source / "kernel" / "super.c"
     edit(super_c, "		kvfree(sbi->journal_bh);\n		kfree(sbi);\n", "		kvfree(sbi->journal_bh);\n")
     edit(super_c, "	if (version != VEXFS_VERSION)\n", "	if (0)\n")
-    make = "	return vexfs_make(idmap, dir, dentry, mode | S_IFDIR, 0, NULL);\n"
+    make = "	return VEXFS_MKDIR_RESULT(vexfs_make(VEXFS_IDMAP, dir, dentry,\n"
     edit(
         source / "kernel" / "namei.c",
         make,
