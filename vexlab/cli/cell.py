@@ -23,13 +23,12 @@ from vexlab.cli.order import outcome, take_order
 from vexlab.config import stage_list
 from vexlab.config.atomic_file import replace_file
 from vexlab.config.settings import Options
-from vexlab.errors import HostProblem, VexlabError
-from vexlab.matrix import worker
-from vexlab.matrix.builder import INTERRUPTED, Answer
+from vexlab.matrix import answering, worker
+from vexlab.matrix.answering import Answer
 from vexlab.results import logs
 from vexlab.results.matrix import Finding, Tier
 from vexlab.results.model import Run, Verdict
-from vexlab.run import brought_about, interrupt, scratch
+from vexlab.run import brought_about, scratch
 from vexlab.run.selection import Selection
 
 LOADED = ("load",)  # the stages of tier load, with those that they need
@@ -67,7 +66,7 @@ def perform(order: Order) -> Answer:
     taken = take_order(order.name, Options(**order.options), as_json=False, verbose=0, as_it_is=True)
     key = hashlib.sha256(json.dumps([order.built, order.tier, taken.inputs.anywhere]).encode()).hexdigest()
     kept = Path(order.directory) / f"{order.tier}.json"
-    if not order.clean and (known := _read(kept)) and known.key == key:
+    if not order.clean and (known := answering.kept(kept, Answer)) and known.key == key:
         return msgspec.structs.replace(known, kept=True)
     kept.unlink(missing_ok=True)
     try:
@@ -107,32 +106,11 @@ def _found(run: Run, tier: Tier) -> Finding:
     )  # fmt: skip
 
 
-def _read(path: Path) -> Answer | None:
-    """What a cell keeps of a tier; None when it keeps nothing, or what another vexlab wrote."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Answer)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
 def main() -> int:
     """Do what is ordered, and answer."""
-    interrupt.listen()
     stderr.for_programs = True
     stderr.file = _Relay()  # type: ignore[assignment]
-    try:
-        order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-        try:
-            answer = perform(order)
-        except (VexlabError, OSError) as raised:
-            problem = HostProblem(str(raised)) if isinstance(raised, OSError) else raised
-            if problem.exit_code == INTERRUPTED:
-                return INTERRUPTED
-            answer = Answer(Finding(problem=problem.message, hint=problem.hint, exit_code=problem.exit_code))
-        worker.answer(msgspec.to_builtins(answer))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return answering.serve(Order, perform)
 
 
 if __name__ == "__main__":

@@ -140,12 +140,8 @@ class Session:
         raise StageFailed(f"the check was not reached: stage {failed.name} {failed.verdict}", look)
 
     def _in_shell(self, check: DebuggedCheck, at: str) -> None:
-        check.start(at, is_patient=False)
-        with Progress(stderr) as progress:
-            progress.wait_for("the check")
-            held = check.wait(progress.tick)
+        held = self._waited_for(check, at, is_patient=False)
         if held is None:
-            self._tell(check)
             return
         self._say(held)
         self._shell([held.directory])
@@ -153,12 +149,8 @@ class Session:
             raise StageFailed(f"{self._stage}/{held.check} failed")
 
     def _in_gdb(self, check: DebuggedCheck) -> None:
-        check.start(BEGIN, FAILED, PASSED, is_patient=True)
-        with Progress(stderr) as progress:
-            progress.wait_for("the check")
-            held = check.wait(progress.tick)
+        held = self._waited_for(check, BEGIN, FAILED, PASSED, is_patient=True)
         if held is None:
-            self._tell(check)
             return
         greeting = GREETING.format(check=f"{self._stage}/{held.check}")
         self._gdb(Scene(self._lab, *self._places(), held=check.record.held_file, greeting=greeting))
@@ -171,6 +163,16 @@ class Session:
         stderr.say(
             f"{held.check} passed" if held and held.when == PASSED else "gdb was left before the check had ended"
         )
+
+    def _waited_for(self, check: DebuggedCheck, *at: str, is_patient: bool) -> Held | None:
+        """Start the check, and wait until it waits somewhere; None, with what came of it told, when it never does."""
+        check.start(*at, is_patient=is_patient)
+        with Progress(stderr) as progress:
+            progress.wait_for("the check")
+            held = check.wait(progress.tick)
+        if held is None:
+            self._tell(check)
+        return held
 
     def _tell(self, check: DebuggedCheck) -> None:
         """Say what came of a check that didn't wait anywhere; raises StageFailed unless that is well."""

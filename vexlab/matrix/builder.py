@@ -29,15 +29,13 @@ from msgspec import Struct
 
 from vexlab.config import images, installation
 from vexlab.config.atomic_file import replace_file
-from vexlab.errors import HostProblem, UsageProblem, VexlabError
-from vexlab.matrix import worker
+from vexlab.errors import HostProblem, UsageProblem
+from vexlab.matrix.answering import Answer, kept, serve
 from vexlab.matrix.worker import tell
 from vexlab.results.matrix import Finding
 from vexlab.results.model import ModuleRecord, Verdict
-from vexlab.run import interrupt
 from vexlab.source import compiler_errors
 
-INTERRUPTED = 130  # exit code
 FOUND = "found.json"  # in the directory of a cell: what was found last, and of what
 WORK = "work"  # in the same: where it is built
 
@@ -61,14 +59,6 @@ class Known(Struct, frozen=True):
     found: Finding
 
 
-class Answer(Struct, frozen=True):
-    """What was found, and whether that was before."""
-
-    found: Finding
-    kept: bool = False
-    key: str = ""
-
-
 def perform(order: Order) -> Answer:
     """Build, unless nothing changed; returns what was found. Raises VexlabError when it could not be tried."""
     directory = Path(order.directory)
@@ -89,8 +79,8 @@ def perform(order: Order) -> Answer:
             is_other = before is None or before.environment != environment
             (directory / FOUND).unlink(missing_ok=True)
             found = _build(order, there, work, clean=order.clean or is_other)
-            kept = Known(key, environment, there.root.parent.name, found)
-            replace_file(directory / FOUND, msgspec.json.encode(kept).decode() + "\n")
+            record = Known(key, environment, there.root.parent.name, found)
+            replace_file(directory / FOUND, msgspec.json.encode(record).decode() + "\n")
             return Answer(found, key=key)
     except ImageError as problem:
         kind = UsageProblem if problem.of_request else HostProblem
@@ -167,27 +157,8 @@ def _text(path: Path) -> str:
 
 def known(directory: Path) -> Known | None:
     """What the directory of a cell keeps; None when it keeps nothing, or what another vexlab wrote."""
-    try:
-        return msgspec.json.decode((directory / FOUND).read_bytes(), type=Known)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def main() -> int:
-    """Do what is ordered, and print what was found."""
-    interrupt.listen()
-    try:
-        order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-        try:
-            answer = perform(order)
-        except (VexlabError, OSError) as raised:
-            problem = HostProblem(str(raised)) if isinstance(raised, OSError) else raised
-            answer = Answer(Finding(problem=problem.message, hint=problem.hint, exit_code=problem.exit_code))
-        worker.answer(msgspec.to_builtins(answer))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return kept(directory / FOUND, Known)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(Order, perform))

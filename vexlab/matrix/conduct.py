@@ -20,6 +20,7 @@ from vexlab.config import source_tree, user_directories
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import VexlabError
 from vexlab.matrix import builder, expectation, worker
+from vexlab.matrix.answering import Answer
 from vexlab.matrix.cells import Cell
 from vexlab.matrix.worker import Event, Task
 from vexlab.results import matrix
@@ -127,7 +128,7 @@ class Matrix:
         if event.answer is None:
             self._end(event.name, Finding(problem=event.failure, hint="run it alone to see more", exit_code=3))
             return
-        answer = msgspec.convert(event.answer, builder.Answer)
+        answer = msgspec.convert(event.answer, Answer)
         self._keys[event.name] = answer.key
         if answer.found.verdict is Verdict.PASSED and not is_last:
             self._records[event.name] = replace(self._records[event.name], found=answer.found)

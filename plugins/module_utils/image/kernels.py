@@ -282,11 +282,7 @@ def read(directory: Path) -> Layer | None:
 
 def manifest_of(directory: Path) -> dict[str, Any]:
     """What is written down of a kernel; empty for what is none."""
-    try:
-        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return manifest if manifest.get("format") == FORMAT else {}
+    return store.written_down(directory / MANIFEST, FORMAT)
 
 
 def cached(cache: Path) -> list[dict[str, Any]]:

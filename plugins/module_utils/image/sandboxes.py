@@ -194,11 +194,7 @@ def _make(work: Path, job: Download, log: BuildLog, fill: Fill, parts: Mapping[s
 
 def manifest_of(directory: Path) -> dict[str, Any]:
     """What is written down of a user space; empty for what is none."""
-    try:
-        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return manifest if manifest.get("format") == FORMAT else {}
+    return store.written_down(directory / MANIFEST, FORMAT)
 
 
 def _read(place: Path, key: str) -> Sandbox | None:

@@ -111,6 +111,15 @@ def write_whole(path: Path, text: str) -> None:
     new.replace(path)
 
 
+def written_down(path: Path, form: int) -> dict[str, Any]:
+    """What a manifest of this form says; empty when there is none, or one of another form."""
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return manifest if manifest.get("format") == form else {}
+
+
 def _write_stamp(directory: Path) -> None:
     stats = {name: _stat_of(directory / name) for name in (*IMAGE_FILES, MANIFEST)}
     with contextlib.suppress(OSError):  # a read-only cache only costs a new checksum each time

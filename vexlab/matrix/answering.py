@@ -1,0 +1,53 @@
+"""What the programs of a cell have in common, the one that builds and the one that has a guest: order and answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from vexlab.errors import HostProblem, VexlabError
+from vexlab.matrix import worker
+from vexlab.results.matrix import Finding
+from vexlab.run import interrupt
+
+INTERRUPTED = 130  # exit code
+Record = TypeVar("Record", bound=Struct)
+
+
+class Answer(Struct, frozen=True):
+    """What was found, and whether that was before."""
+
+    found: Finding
+    kept: bool = False
+    key: str = ""
+
+
+def serve(kind: type[Record], perform: Callable[[Record], Answer]) -> int:
+    """Do what is ordered on standard input, and answer; returns the exit code. A problem is an answer, too."""
+    interrupt.listen()
+    try:
+        order = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
+        try:
+            answer = perform(order)
+        except (VexlabError, OSError) as raised:
+            problem = HostProblem(str(raised)) if isinstance(raised, OSError) else raised
+            if problem.exit_code == INTERRUPTED:
+                return INTERRUPTED
+            answer = Answer(Finding(problem=problem.message, hint=problem.hint, exit_code=problem.exit_code))
+        worker.answer(msgspec.to_builtins(answer))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def kept(path: Path, kind: type[Record]) -> Record | None:
+    """What a file of a cell keeps; None when it keeps nothing, or what another vexlab wrote."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError):
+        return None
