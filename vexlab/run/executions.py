@@ -92,10 +92,10 @@ class Executions:
         while plan := replan.next_plan(self._specs, selected, [*also_seen, *self.seen()], self._choices):
             if plan.fresh:
                 self._died = self._died or time.monotonic()
-                self.left = no_other_guest(self._lost, time.monotonic() - self._died)
-            if self.left:
-                self._progress.say(f"{', '.join(plan.judged)}: {self.left}")
-                return None
+                if why := no_other_guest(self._lost, time.monotonic() - self._died):
+                    self.left = why
+                    self._progress.say(f"{', '.join(plan.judged)}: {why}")
+                    return None
             where = "on a pristine guest" if plan.fresh else "on the same guest"
             self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
             number = sum(not part.directory.name.startswith((RERUN, AGAIN)) for part in self.parts) + 1
