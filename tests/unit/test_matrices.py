@@ -93,6 +93,16 @@ def test_cell_that_fails_as_expected_is_nothing_new() -> None:
     assert matrices.compare(a_matrix(1, wrong), a_matrix(2, wrong)).new_failures == []
 
 
+def test_cell_that_begins_to_fail_as_expected_is_a_known_failure() -> None:
+    """The kernel took something away, and the target file says so by now: nobody has to look at it."""
+    old, new = a_matrix(1, cell("7.3")), a_matrix(2, cell("7.3", FAILED, as_expected=True))
+    [change] = matrices.compare(old, new).changes
+    assert change.explained.startswith("a known failure: ")
+    done = run("compare", old.name, new.name)
+    assert done.exit_code == 0
+    assert "no new failures, 1 explained" in done.stdout
+
+
 def test_cells_that_are_new_or_gone_are_told_and_another_kernel_of_the_same_word() -> None:
     old = a_matrix(1, cell("5.10"), cell("7.3", release="7.3.1-amd64"))
     new = a_matrix(2, cell("7.3", release="7.3.2-amd64"), cell("7.4"))

@@ -5,7 +5,7 @@ The names are KernelCI's; what each means for the verdicts of vexlab is decided 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -60,6 +60,11 @@ def changes(old: Mapping[str, Check], new: Mapping[str, Check]) -> list[Change]:
             found.append(_change(name, kind, before, now))
     order = list(Class)
     return sorted(found, key=lambda change: order.index(change.kind))
+
+
+def new_failures(found: Sequence[Change]) -> list[Change]:
+    """Return what is wrong that was not before, and that nothing explains."""
+    return [change for change in found if change.kind in NEW and not change.explained]
 
 
 def _change(name: str, kind: Class, before: Check | None, now: Check | None) -> Change:

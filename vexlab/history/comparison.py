@@ -11,7 +11,7 @@ from vexlab.config import user_directories
 from vexlab.config.check_names import meant
 from vexlab.errors import UsageProblem
 from vexlab.history import differences as other_things
-from vexlab.history.changes import NEW, Change, Class, changes
+from vexlab.history.changes import NEW, Change, Class, changes, new_failures
 from vexlab.history.differences import Difference
 from vexlab.history.outcomes import ITSELF, JUDGED, outcomes
 from vexlab.history.past_runs import PastRun, PastRuns, Tally
@@ -57,7 +57,7 @@ class Comparison:
     @property
     def new_failures(self) -> list[Change]:
         """What fails that was not wrong before, and that nothing explains."""
-        return [change for change in self.changes if change.kind in NEW and not change.explained]
+        return new_failures(self.changes)
 
 
 def compare(old: PastRun, new: PastRun, past: PastRuns, leave_out: Collection[str] = ()) -> Comparison:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vexlab.config import user_directories
 from vexlab.errors import UsageProblem, VexlabError
-from vexlab.history.changes import NEW, Change, changes
+from vexlab.history.changes import Change, changes, new_failures
 from vexlab.history.differences import Difference
 from vexlab.results import matrix
 from vexlab.results.matrix import CellRecord, MatrixRecord
@@ -30,8 +30,8 @@ class MatrixComparison:
 
     @property
     def new_failures(self) -> list[Change]:
-        """The cells that are wrong now and were not before."""
-        return [change for change in self.changes if change.kind in NEW]
+        """The cells that are wrong now and were not before, and not as their target expects."""
+        return new_failures(self.changes)
 
 
 def ended() -> list[MatrixRecord]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from vexlab.history.changes import NEW, Change, Class
+from vexlab.history.changes import NEW, Change, Class, new_failures
 from vexlab.history.comparison import Comparison, Slow
+from vexlab.history.differences import Difference
 from vexlab.report.screen import Screen
 from vexlab.report.terminal import STYLES, age, clock
 from vexlab.report.text import _clean
@@ -24,24 +26,37 @@ def show(found: Comparison, screen: Screen) -> None:
     for remark in found.remarks:
         screen.say(remark, "yellow")
     screen.say(summary(found), "bold")
-    for kind in Class:
-        changes = [change for change in found.changes if change.kind is kind]
-        if changes:
-            screen.say(f"\n{kind}: {len(changes)}", "bold")
-        for change in changes[: SHOWN.get(kind, USUAL)]:
-            screen.say(line(change), "red" if kind in NEW and not change.explained else "", indent=2, hang=4)
-            if change.explained:
-                screen.say(change.explained, "dim", indent=6)
-        if len(changes) > SHOWN.get(kind, USUAL):
-            screen.say(f"and {len(changes) - SHOWN.get(kind, USUAL)} more; --json has all", "dim", indent=2)
-    screen.say("\nwhat else differs:" if found.differences else f"\n{SAME}", "bold" if found.differences else "")
-    for each in found.differences:
-        screen.say(f"{each.what}: {_clean(each.old) or 'none'} → {_clean(each.new) or 'none'}", indent=2, hang=4)
+    show_changes(found.changes, screen)
+    show_differences(found.differences, SAME, screen)
     for text in found.source:
         screen.say(_clean(text), "dim", indent=4)
     screen.say(f"\n{times(found)}", "bold" if found.times.slow else "")
     for slow in found.times.slow[:USUAL]:
         screen.say(slower(slow), indent=2, hang=4)
+
+
+def show_changes(found: Sequence[Change], screen: Screen) -> None:
+    """Print what changed, class by class; in red what is wrong that was not, and that nothing explains."""
+    wrong = new_failures(found)
+    for kind in Class:
+        changes = [change for change in found if change.kind is kind]
+        if changes:
+            screen.say(f"\n{kind}: {len(changes)}", "bold")
+        for change in changes[: SHOWN.get(kind, USUAL)]:
+            screen.say(line(change), "red" if change in wrong else "", indent=2, hang=4)
+            if change.explained:
+                screen.say(change.explained, "dim", indent=6)
+        if len(changes) > SHOWN.get(kind, USUAL):
+            screen.say(f"and {len(changes) - SHOWN.get(kind, USUAL)} more; --json has all", "dim", indent=2)
+
+
+def show_differences(found: Sequence[Difference], same: str, screen: Screen) -> None:
+    """Print what else differs; `same` is said where nothing does."""
+    screen.say("\nwhat else differs:" if found else f"\n{same}", "bold" if found else "")
+    for each in found:
+        screen.say(
+            f"{_clean(each.what)}: {_clean(each.old) or 'none'} → {_clean(each.new) or 'none'}", indent=2, hang=4
+        )
 
 
 def about(run: Run) -> str:
@@ -52,11 +67,16 @@ def about(run: Run) -> str:
 
 def summary(found: Comparison) -> str:
     """How much is new, and how much was compared."""
-    new, counts = len(found.new_failures), _counts(found)
-    others = [f"{count} {kind}" for kind, count in counts.items() if count and kind not in NEW]
-    explained = sum(1 for change in found.changes if change.kind in NEW) - new
+    return f"{summary_of(found.changes)}; {found.common} checks were judged in both"
+
+
+def summary_of(found: Sequence[Change]) -> str:
+    """How much is new, and how much is in each other class."""
+    new = len(new_failures(found))
+    explained = sum(change.kind in NEW for change in found) - new
     told = [f"{new or 'no'} new failure{'' if new == 1 else 's'}", *([f"{explained} explained"] if explained else [])]
-    return f"{', '.join(told + others)}; {found.common} checks were judged in both"
+    others = [f"{count} {kind}" for kind, count in _counts(found).items() if count and kind not in NEW]
+    return ", ".join(told + others)
 
 
 def line(change: Change) -> str:
@@ -84,7 +104,7 @@ def document(found: Comparison) -> dict[str, Any]:
     """The comparison as `--json` prints it."""
     return {
         "old": _run(found.old), "new": _run(found.new), "judged_in_both": found.common,
-        "new_failures": [change.check for change in found.new_failures], "counts": _counts(found),
+        "new_failures": [change.check for change in found.new_failures], "counts": _counts(found.changes),
         "changes": [
             {"check": each.check, "class": each.kind, "old": each.old, "new": each.new, "why": each.why,
              "explained": each.explained} for each in found.changes
@@ -99,8 +119,8 @@ def document(found: Comparison) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _counts(found: Comparison) -> dict[str, int]:
-    return {str(kind): sum(change.kind is kind for change in found.changes) for kind in Class}
+def _counts(found: Sequence[Change]) -> dict[str, int]:
+    return {str(kind): sum(change.kind is kind for change in found) for kind in Class}
 
 
 def _run(run: Run) -> dict[str, Any]:

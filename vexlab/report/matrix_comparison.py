@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vexlab.history.changes import Class
 from vexlab.history.matrices import MatrixComparison
 from vexlab.report import comparison, matrix, templating
 from vexlab.report.screen import Screen
-from vexlab.report.text import _clean
 from vexlab.results.matrix import MatrixRecord
 
 SAME = "every cell was built for the same kernel, by the same compiler"
@@ -17,11 +15,7 @@ SAME = "every cell was built for the same kernel, by the same compiler"
 
 def summary(found: MatrixComparison) -> str:
     """How many cells are wrong that were not, and how many were compared."""
-    new = len(found.new_failures)
-    kinds = ((kind, sum(change.kind is kind for change in found.changes)) for kind in Class)
-    others = [f"{count} {kind}" for kind, count in kinds if count and kind not in (Class.REGRESSION, Class.NEW_FAILURE)]
-    told = [f"{new or 'no'} new failure{'' if new == 1 else 's'}", *others]
-    return f"{', '.join(told)}; {found.common} cells came to a verdict in both"
+    return f"{comparison.summary_of(found.changes)}; {found.common} cells came to a verdict in both"
 
 
 def show(found: MatrixComparison, screen: Screen) -> None:
@@ -31,15 +25,8 @@ def show(found: MatrixComparison, screen: Screen) -> None:
     for remark in found.remarks:
         screen.say(remark, "yellow")
     screen.say(summary(found), "bold")
-    for kind in Class:
-        changed = [change for change in found.changes if change.kind is kind]
-        if changed:
-            screen.say(f"\n{kind}: {len(changed)}", "bold")
-        for change in changed:
-            screen.say(comparison.line(change), "red" if change in found.new_failures else "", indent=2, hang=4)
-    screen.say("\nwhat else differs:" if found.differences else f"\n{SAME}", "bold" if found.differences else "")
-    for each in found.differences:
-        screen.say(f"{_clean(each.what)}: {_clean(each.old)} → {_clean(each.new)}", indent=2, hang=4)
+    comparison.show_changes(found.changes, screen)
+    comparison.show_differences(found.differences, SAME, screen)
 
 
 def document(found: MatrixComparison) -> dict[str, Any]:
