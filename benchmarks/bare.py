@@ -22,7 +22,7 @@ from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import (
     ssh,
     warm,
 )
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import LabFiles
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 
 from benchmarks.labs import ROOT, Bench
@@ -39,7 +39,7 @@ class BareGuest:
     def __init__(self, bench: Bench, source: Path) -> None:
         """Make the saved guest: restore vexlab's, tell it its keys, log in once, save it."""
         self.bench = bench
-        self.lab = Lab(bench.guest_inputs("bare", source=str(source)))
+        self.lab = LabFiles(bench.guest_inputs("bare", source=str(source)))
         self.directory = self.lab.directory
         self.identity = str(uuid.uuid4())
         self.accelerator = bench.prepared["accelerator"]

@@ -162,7 +162,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import checkpoint
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import GuestError, LabFiles
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.process import open_guest_process, stop_guest
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.start import difference, start
@@ -192,7 +192,7 @@ OPTIONS = {
 
 
 @contextmanager
-def locked(lab: Lab) -> Iterator[None]:
+def locked(lab: LabFiles) -> Iterator[None]:
     """Hold the lab; raises GuestError when somebody else holds it for longer than a start takes."""
     with (lab.directory / "guest.lock").open("w") as handle:
         os.set_inheritable(handle.fileno(), False)
@@ -208,7 +208,7 @@ def locked(lab: Lab) -> Iterator[None]:
         yield
 
 
-def plan(state: str, lab: Lab) -> dict[str, Any]:
+def plan(state: str, lab: LabFiles) -> dict[str, Any]:
     """Tell whether something has to be done for a state, and why; changes nothing."""
     if state == "running":
         reason = difference(lab) if lab.directory.exists() else "there was no guest"
@@ -227,7 +227,7 @@ def plan(state: str, lab: Lab) -> dict[str, Any]:
     return {"changed": there, "reason": "it would be ended" if there else "nothing to end"}
 
 
-def apply(state: str, lab: Lab) -> dict[str, Any]:
+def apply(state: str, lab: LabFiles) -> dict[str, Any]:
     """Bring the state about; returns what was done, and why. Raises GuestError."""
     if state in ("stopped", "absent") and not lab.directory.exists():
         return {"changed": False, "reason": "there is no such lab"}
@@ -253,7 +253,7 @@ def main() -> None:
         required_if=[("state", "running", ["image"]), ("state", "saved", ["image", "checkpoint"])],
         supports_check_mode=True,
     )
-    lab, state = Lab(module.params), module.params["state"]
+    lab, state = LabFiles(module.params), module.params["state"]
     try:
         with interruptible():
             answer = (plan if module.check_mode else apply)(state, lab)

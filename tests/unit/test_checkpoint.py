@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import checkpoint, saved_state
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import LabFiles
 
 from tests.unit.test_warm_key import INPUTS
 from vexlab.config import stage_list
@@ -32,7 +32,7 @@ def test_copy_of_a_memory_has_its_holes_and_none_of_its_zeros(tmp_path: Path) ->
 
 
 def directory(**inputs: object) -> Path:
-    return checkpoint.directory_of(Lab({**INPUTS, "checkpoint": "a", **inputs}), Path("/image"), "7.2.22", "tcg")
+    return checkpoint.directory_of(LabFiles({**INPUTS, "checkpoint": "a", **inputs}), Path("/image"), "7.2.22", "tcg")
 
 
 def test_labs_share_a_checkpoint_of_the_same_inputs_and_machine() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import console, keeper, ssh
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import GuestError, LabFiles
 
 from tests.unit.test_warm_key import INPUTS
 from vexlab.guest import console_log
@@ -71,7 +71,7 @@ def test_cause_of_a_death_after_a_flood_is_found(tmp_path: Path, begins: str) ->
 
 
 def test_kernel_that_dies_while_it_starts_is_noticed_after_a_flood(tmp_path: Path) -> None:
-    lab = Lab(INPUTS | {"directory": str(tmp_path)})
+    lab = LabFiles(INPUTS | {"directory": str(tmp_path)})
     flood(lab.console, 50 << 20)
     console.cut(lab.console)
     ssh.see_that_it_lives(lab, lambda: True)

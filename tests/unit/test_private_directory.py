@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.accelerator import kvm_problem
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab, runtime_directory
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import (
+    GuestError,
+    LabFiles,
+    runtime_directory,
+)
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 
 from vexlab.errors import HostProblem
@@ -149,7 +153,7 @@ def test_lab_is_not_made_where_somebody_else_could_exchange_it(shared: Path, oth
 
 @pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="there is no KVM to be told about")
 def test_answer_that_somebody_left_in_a_shared_directory_is_not_believed(shared: Path) -> None:
-    lab = Lab({"lab": "x", "directory": str(shared / "d"), "runtime_directory": str(shared / "x")})
+    lab = LabFiles({"lab": "x", "directory": str(shared / "d"), "runtime_directory": str(shared / "x")})
     private_directory(lab.runtime)
     kvm_problem(lab, "7.2")
     assert not list(shared.glob("kvm-probe-*"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import qemu, ssh, warm
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import GuestError, LabFiles
 
 INPUTS: dict[str, Any] = {
     "lab": "x", "directory": "/labs/x", "runtime_directory": "/run/x", "image": "/images/1", "memory_mb": 2048,
@@ -18,7 +18,7 @@ QEMU = "7.2.22"
 
 
 def key(version: str = QEMU, chosen: str = "tcg", **other: Any) -> str:
-    return warm.key(Lab(INPUTS | other), version, chosen)
+    return warm.key(LabFiles(INPUTS | other), version, chosen)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_kernel_boots_on_one_thread_where_more_are_not_safe(
 ) -> None:
     monkeypatch.setattr(qemu, "qemu_version", lambda: version)
     memory = None if restored is None else qemu.Memory(Path("/memory"), shared=not restored, restored=restored)
-    command = qemu.command_line(Lab(INPUTS), Path("/images/1"), "u", "tcg", memory=memory)
+    command = qemu.command_line(LabFiles(INPUTS), Path("/images/1"), "u", "tcg", memory=memory)
     assert f"tcg,thread={threads}" in command
 
 
@@ -74,7 +74,7 @@ def test_kernel_boots_on_one_thread_where_more_are_not_safe(
     ],
 )
 def test_kernel_that_died_is_not_waited_for(tmp_path: Path, console: bytes, dead: bool) -> None:
-    lab = Lab(INPUTS | {"directory": str(tmp_path)})
+    lab = LabFiles(INPUTS | {"directory": str(tmp_path)})
     lab.console.write_bytes(b"[    0.000000] Linux version 6.12\r\n" + console)
     if not dead:
         ssh.see_that_it_lives(lab, lambda: True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import fingerprint, qemu, saved_state
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import LabFiles
 
 from tests.unit.test_warm_key import INPUTS
 
@@ -151,7 +151,7 @@ def test_states_that_never_restored_are_not_tried_again(state: saved_state.State
     ids=["refused", "no memory", "crashed", "killed", "ended", "no space"],
 )
 def test_who_is_to_blame_is_told_by_how_qemu_ended(tmp_path: Path, script: str, kind: type, words: str) -> None:
-    lab = Lab(INPUTS | {"directory": str(tmp_path)})
+    lab = LabFiles(INPUTS | {"directory": str(tmp_path)})
     with lab.qemu_log.open("w") as log:
         log.write("the command\n")
         log.flush()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import accelerator
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError, Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import GuestError, LabFiles
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 
 from vexlab.config import user_directories
@@ -110,7 +110,7 @@ def _user_namespaces() -> Finding:
 def _accelerator() -> Finding:
     """Try a boot sector on KVM, as a guest's start does."""
     with tempfile.TemporaryDirectory() as scratch:
-        lab = Lab({"lab": "doctor", "directory": scratch, "runtime_directory": f"{scratch}/run/lab"})
+        lab = LabFiles({"lab": "doctor", "directory": scratch, "runtime_directory": f"{scratch}/run/lab"})
         try:
             private_directory(lab.runtime)
             version = accelerator.qemu_version()

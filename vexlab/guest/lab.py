@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import GuestError
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import GuestError
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 from qemu.qmp import QMPClient, QMPError
 

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .lab import GuestError, Lab
+from .lab_files import GuestError, LabFiles
 
 QEMU = "qemu-system-x86_64"
 QEMU_MINIMUM = (6, 2)  # -action panic=pause (6.0), pvpanic-pci (6.0) and what Ubuntu 22.04 has
@@ -35,7 +35,7 @@ def qemu_version() -> str:
     return found[0].removeprefix("version ")
 
 
-def accelerator(wanted: str, lab: Lab, version: str) -> tuple[str, str]:
+def accelerator(wanted: str, lab: LabFiles, version: str) -> tuple[str, str]:
     """(accelerator, why): what was asked for, or KVM when it was seen to run a guest, else TCG."""
     if wanted == "tcg":
         return "tcg", "asked for"
@@ -47,7 +47,7 @@ def accelerator(wanted: str, lab: Lab, version: str) -> tuple[str, str]:
     return "tcg", problem
 
 
-def kvm_problem(lab: Lab, version: str) -> str:
+def kvm_problem(lab: LabFiles, version: str) -> str:
     """Why KVM can't be used; empty when it runs a guest.
 
     /dev/kvm can open and create a VM and still run no guest, or run a boot sector and fail at the first instruction

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import fingerprint, qemu, warm
-from .lab import GuestError, Lab
+from .lab_files import GuestError, LabFiles
 from .process import lasting_environment, open_guest_process, qmp_command, wait_for_end
 from .saved_state import FILES, State, StateError, copy_data, locked, save_devices, whole, write_manifest
 from .ssh import converse, login_command
@@ -34,13 +34,13 @@ HOLD_SECONDS = 20.0  # for the guest to let go of what can't be saved
 SPACE_NEEDED = 1 << 30
 
 
-def directory_of(lab: Lab, image: Path, version: str, chosen: str) -> Path:
+def directory_of(lab: LabFiles, image: Path, version: str, chosen: str) -> Path:
     """Where the checkpoint is kept that a lab's input of that name asks for."""
     name = f"{warm.key(lab, version, chosen)} {lab.inputs['checkpoint']}"
     return image / DIRECTORY / hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
-def find(lab: Lab, image: Path, version: str, chosen: str) -> State | None:
+def find(lab: LabFiles, image: Path, version: str, chosen: str) -> State | None:
     """The checkpoint that the lab asks for, if there is one that is whole."""
     directory = directory_of(lab, image, version, chosen)
     if not directory.is_dir():
@@ -65,13 +65,13 @@ def memory_of_its_own(state: State) -> Iterator[qemu.Memory]:
         os.close(descriptor)
 
 
-def take_module(lab: Lab, state: State) -> None:
+def take_module(lab: LabFiles, state: State) -> None:
     """Keep beside the lab the module that is loaded in a guest that goes on from a checkpoint."""
     with contextlib.suppress(FileNotFoundError):
         shutil.copyfile(state.directory / MODULE, lab.directory / MODULE)
 
 
-def save(lab: Lab) -> dict[str, Any]:
+def save(lab: LabFiles) -> dict[str, Any]:
     """Save the guest of a lab as the checkpoint that the lab asks for, unless it is there; what came of it."""
     record = lab.record()
     image = Path(lab.inputs["image"])
@@ -88,7 +88,7 @@ def save(lab: Lab) -> dict[str, Any]:
     return {"changed": True, "reason": f"stopped for {stopped:.2f} s", "checkpoint": str(directory)}
 
 
-def _save(lab: Lab, record: dict[str, Any], image: Path, directory: Path) -> float:
+def _save(lab: LabFiles, record: dict[str, Any], image: Path, directory: Path) -> float:
     """Save it; returns the seconds for which it was stopped. It goes on in any case."""
     shutil.rmtree(directory, ignore_errors=True)
     work = directory.with_name(f".{directory.name}{UNFINISHED}")
@@ -136,7 +136,7 @@ def _open_memory(pid: int) -> Iterator[Any]:
     raise StateError("its memory is not in a file of its own")
 
 
-def _have_it_listen(lab: Lab, record: dict[str, Any]) -> None:
+def _have_it_listen(lab: LabFiles, record: dict[str, Any]) -> None:
     """Wake the service in the guest that takes the lab's words; raises StateError."""
     wake = "systemctl kill --signal=USR1 --kill-whom=main vexlab-provision.service"
     try:
@@ -150,7 +150,7 @@ def _have_it_listen(lab: Lab, record: dict[str, Any]) -> None:
         raise StateError(f"it could not be told to wait: {done.stderr.strip()}")
 
 
-def _copy(lab: Lab, record: dict[str, Any], memory: Any, work: Path) -> float:
+def _copy(lab: LabFiles, record: dict[str, Any], memory: Any, work: Path) -> float:
     """Stop the guest, copy all of it, have it go on; returns the seconds that this took.
 
     The record says so beforehand, and afterwards: whoever watches the guest takes no other pause for ours.

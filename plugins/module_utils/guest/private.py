@@ -12,7 +12,7 @@ import pwd
 import stat
 from pathlib import Path
 
-from .lab import GuestError
+from .lab_files import GuestError
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LINKS_FOLLOWED = 40  # as many as the kernel follows

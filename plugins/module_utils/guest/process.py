@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .lab import GuestError, Lab
+from .lab_files import GuestError, LabFiles
 
 
 def lasting_environment() -> dict[str, str]:
@@ -20,7 +20,7 @@ def lasting_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("VEXLAB_", "ANSIBLE_"))}
 
 
-def open_guest_process(lab: Lab, record: dict[str, Any]) -> tuple[int, int] | None:
+def open_guest_process(lab: LabFiles, record: dict[str, Any]) -> tuple[int, int] | None:
     """Open the guest's process: (pid, pidfd), or None when it doesn't run.
 
     A pid file says nothing about who has that number today. The descriptor is opened first and the command line read
@@ -60,14 +60,14 @@ def qmp_command(path: Path, command: str, arguments: dict[str, Any] | None = Non
     return answer["return"]
 
 
-def stop_guest(lab: Lab) -> bool:
+def stop_guest(lab: LabFiles) -> bool:
     """End the guest if it runs, and remove what must not outlive it; True if there was one."""
     was_up = end_process(lab)
     remove_leftovers(lab)
     return was_up
 
 
-def end_process(lab: Lab) -> bool:
+def end_process(lab: LabFiles) -> bool:
     """End QEMU if it runs; True if it did. Asks it first, and signals only a process proven ours."""
     process = open_guest_process(lab, lab.record())
     if lab.control_path.exists():
@@ -97,7 +97,7 @@ def wait_for_end(descriptor: int, seconds: float) -> bool:
     return bool(select.select([descriptor], [], [], seconds)[0])
 
 
-def remove_leftovers(lab: Lab) -> None:
+def remove_leftovers(lab: LabFiles) -> None:
     """Remove what must not outlive a guest: keys, disk, sockets, inventory entry. The console log stays."""
     for path in (
         lab.overlay, lab.key, lab.key.with_suffix(".pub"), lab.host_key, lab.host_key.with_suffix(".pub"),

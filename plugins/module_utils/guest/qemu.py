@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import keeper
 from .accelerator import QEMU, SANDBOX, qemu_version, sandbox_problem
-from .lab import GuestError, Lab
+from .lab_files import GuestError, LabFiles
 from .process import lasting_environment, qmp_command
 
 Process = subprocess.Popen[bytes]
@@ -40,7 +40,7 @@ class Memory:
 
 
 def command_line(
-    lab: Lab, image: Path, identity: str, chosen: str, *, port: int | None = None, memory: Memory | None = None
+    lab: LabFiles, image: Path, identity: str, chosen: str, *, port: int | None = None, memory: Memory | None = None
 ) -> list[str]:
     """The whole command line of a guest. A warm state is for exactly one set of devices: they are named here only."""
     inputs = lab.inputs
@@ -124,7 +124,7 @@ def confined() -> list[str]:
     return [] if sandbox_problem() else ["-sandbox", SANDBOX]
 
 
-def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | None = None) -> tuple[int, Process]:
+def launch(lab: LabFiles, image: Path, identity: str, chosen: str, memory: Memory | None = None) -> tuple[int, Process]:
     """Start QEMU on the first port that it can bind; returns that port, and the process, which outlives us."""
     first = int(lab.inputs["ssh_port"])
     for port in range(first, min(first + PORTS_TRIED, 65536)):
@@ -140,7 +140,7 @@ def launch(lab: Lab, image: Path, identity: str, chosen: str, memory: Memory | N
     raise GuestError(f"no free port for ssh from {first} to {first + PORTS_TRIED - 1}", "name another vexlab_ssh_port")
 
 
-def _start(lab: Lab, arguments: list[str], descriptors: tuple[int, ...]) -> Process:
+def _start(lab: LabFiles, arguments: list[str], descriptors: tuple[int, ...]) -> Process:
     """Start QEMU in a session of its own. Its own -daemonize starts another process, which the sandbox refuses."""
     lab.qmp_control.unlink(missing_ok=True)
     lab.qemu_log.write_text(shlex.join(arguments) + "\n")
@@ -151,7 +151,7 @@ def _start(lab: Lab, arguments: list[str], descriptors: tuple[int, ...]) -> Proc
         )  # fmt: skip
 
 
-def _has_begun(lab: Lab, process: Process) -> bool:
+def _has_begun(lab: LabFiles, process: Process) -> bool:
     """Wait until QEMU answers, which it does when all its devices are there; False when it ended instead.
 
     One that nobody waits for any more is ended here: it may not have written its pid yet.
@@ -174,12 +174,12 @@ def _has_begun(lab: Lab, process: Process) -> bool:
     return False
 
 
-def words(lab: Lab) -> list[str]:
+def words(lab: LabFiles) -> list[str]:
     """What QEMU said since it was started; the first line of its log is the command."""
     return lab.qemu_log.read_text(errors="replace").splitlines()[1:]
 
 
-def plug(lab: Lab) -> None:
+def plug(lab: LabFiles) -> None:
     """Add the disks that were asked for, blank, to a guest that runs.
 
     A guest of its own kind would have to be saved for each set of disks, were they on the command line.
@@ -201,7 +201,7 @@ def plug(lab: Lab) -> None:
             raise GuestError(f"disk {disk['serial']} can't be added to the guest: {problem}", "") from problem
 
 
-def launch_child(lab: Lab, arguments: list[str]) -> Process:
+def launch_child(lab: LabFiles, arguments: list[str]) -> Process:
     """Start QEMU as a child that ends with us, however we end."""
     with lab.qemu_log.open("w") as log:
         return subprocess.Popen(

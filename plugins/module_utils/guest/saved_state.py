@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from . import fingerprint, qemu
 from .accelerator import QEMU
-from .lab import Lab
+from .lab_files import LabFiles
 from .process import qmp_command
 
 FORMAT = 2
@@ -173,7 +173,7 @@ def wait_for_migration(control: Path, seconds: float) -> None:
         time.sleep(0.02)
 
 
-def restore(lab: Lab, state: State) -> None:
+def restore(lab: LabFiles, state: State) -> None:
     """Have a QEMU that was started with `-incoming defer` go on where the saved guest was; raises OSError."""
     control = lab.qmp_control
     qmp_command(control, "migrate-set-capabilities", {"capabilities": SHARED_MEMORY})
@@ -187,7 +187,7 @@ def restore(lab: Lab, state: State) -> None:
     qmp_command(control, "cont")
 
 
-def reason(lab: Lab, process: qemu.Process, problem: Exception) -> StateError:
+def reason(lab: LabFiles, process: qemu.Process, problem: Exception) -> StateError:
     """Why a restore failed; RefusedError when QEMU refused the state, and not the machine what a restore needs."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5)  # it ends over a state that it refuses, and has said then why

@@ -15,14 +15,14 @@ from collections.abc import Callable
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils import kernel_messages
 
-from .lab import GuestError, Lab
+from .lab_files import GuestError, LabFiles
 from .process import lasting_environment
 
 DISKS_SECONDS = 60
 CONSOLE_END = 1 << 20  # bytes; a kernel that died says nothing after that
 
 
-def make_keys(lab: Lab, identity: str) -> None:
+def make_keys(lab: LabFiles, identity: str) -> None:
     """A client key and a host key for this guest alone; the host key is pinned before the guest has it."""
     for path in (lab.key, lab.host_key):
         subprocess.run(
@@ -32,7 +32,7 @@ def make_keys(lab: Lab, identity: str) -> None:
     lab.known_hosts.write_text(f"{identity} {public}\n")
 
 
-def provision(lab: Lab, *, restored: bool, deadline: float, alive: Callable[[], bool]) -> None:
+def provision(lab: LabFiles, *, restored: bool, deadline: float, alive: Callable[[], bool]) -> None:
     """Tell the guest who it is, and wait until it has taken that on; see rootfs/usr/lib/vexlab/provision of the image.
 
     A restored guest has the clock and the random numbers of the moment it was saved: it gets new ones before anything
@@ -46,7 +46,7 @@ def provision(lab: Lab, *, restored: bool, deadline: float, alive: Callable[[], 
     converse(lab, "".join(f"{line}\n" for line in [*lines, "serve"]), "serving", deadline, alive)
 
 
-def converse(lab: Lab, message: str, answer: str, deadline: float, alive: Callable[[], bool]) -> None:
+def converse(lab: LabFiles, message: str, answer: str, deadline: float, alive: Callable[[], bool]) -> None:
     """Send words to the guest's provisioning service and wait for the line that answers them."""
     said = b""
     with socket.socket(socket.AF_UNIX) as port:
@@ -63,7 +63,7 @@ def converse(lab: Lab, message: str, answer: str, deadline: float, alive: Callab
                 continue
 
 
-def see_that_it_lives(lab: Lab, alive: Callable[[], bool]) -> None:
+def see_that_it_lives(lab: LabFiles, alive: Callable[[], bool]) -> None:
     """Raise GuestError when QEMU has ended, or the guest's kernel died, which no deadline need be waited for."""
     if not alive():
         raise GuestError(f"QEMU ended while the guest started; the console's last lines:\n{console_tail(lab)}")
@@ -74,7 +74,7 @@ def see_that_it_lives(lab: Lab, alive: Callable[[], bool]) -> None:
             )
 
 
-def too_late(lab: Lab, why: str) -> GuestError:
+def too_late(lab: LabFiles, why: str) -> GuestError:
     """What is told when the guest misses its deadline."""
     return GuestError(
         f"the guest did not answer ssh within {lab.inputs['boot_deadline']} s ({why}); "
@@ -83,7 +83,7 @@ def too_late(lab: Lab, why: str) -> GuestError:
     )
 
 
-def ssh_options(lab: Lab, identity: str) -> list[str]:
+def ssh_options(lab: LabFiles, identity: str) -> list[str]:
     """THE way to reach the guest; role, Ansible, testinfra and `vexlab ssh` all use these."""
     return [
         "-F", "/dev/null", "-o", f"UserKnownHostsFile={lab.known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null",
@@ -94,12 +94,12 @@ def ssh_options(lab: Lab, identity: str) -> list[str]:
     ]  # fmt: skip
 
 
-def login_command(lab: Lab, identity: str, port: int) -> list[str]:
+def login_command(lab: LabFiles, identity: str, port: int) -> list[str]:
     """The command that logs in to the guest; what it is to do there comes behind."""
     return ["ssh", *ssh_options(lab, identity), "-i", str(lab.key), "-p", str(port), "root@127.0.0.1"]
 
 
-def wait_for_login(lab: Lab, identity: str, port: int, deadline: float, alive: Callable[[], bool]) -> None:
+def wait_for_login(lab: LabFiles, identity: str, port: int, deadline: float, alive: Callable[[], bool]) -> None:
     """Log in until it works, or the deadline (time.monotonic) passes; the connection stays, for all that comes."""
     command = [*login_command(lab, identity, port), "true"]
     said = ""
@@ -123,7 +123,7 @@ def wait_for_login(lab: Lab, identity: str, port: int, deadline: float, alive: C
     raise too_late(lab, said or "no answer")
 
 
-def wait_for_disks(lab: Lab, identity: str, port: int) -> None:
+def wait_for_disks(lab: LabFiles, identity: str, port: int) -> None:
     """Until the guest has found each of its disks, which it is told of while it runs."""
     links = [f"/dev/disk/by-id/virtio-{disk['serial']}" for disk in lab.inputs["disks"]]
     script = f"for disk in {shlex.join(links)}; do until [ -b $disk ]; do sleep 0.1; done; done"
@@ -135,14 +135,14 @@ def wait_for_disks(lab: Lab, identity: str, port: int) -> None:
         raise GuestError(f"the guest did not find its disks within {DISKS_SECONDS} s", f"the console: {lab.console}")
 
 
-def console_end(lab: Lab) -> bytes:
+def console_end(lab: LabFiles) -> bytes:
     """As much of the serial console's end as can matter while the guest starts; raises OSError when there is none."""
     with lab.console.open("rb") as log:
         log.seek(max(0, log.seek(0, os.SEEK_END) - CONSOLE_END))
         return log.read()
 
 
-def console_tail(lab: Lab, lines: int = 15) -> str:
+def console_tail(lab: LabFiles, lines: int = 15) -> str:
     """The last lines of the serial console, without terminal control sequences."""
     try:
         text = console_end(lab).decode(errors="replace")
@@ -152,7 +152,7 @@ def console_tail(lab: Lab, lines: int = 15) -> str:
     return "\n".join(f"  | {line}" for line in kept) or "(nothing was written to the console)"
 
 
-def write_inventory(lab: Lab, identity: str, port: int, chosen: str) -> None:
+def write_inventory(lab: LabFiles, identity: str, port: int, chosen: str) -> None:
     """The guest's inventory entry: literals only, since testinfra sees them unrendered."""
     options = ssh_options(lab, identity)
     entry = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import checkpoint, qemu, saved_state, ssh, warm
 from .accelerator import accelerator, qemu_version, sandbox_problem
-from .lab import SOCKET_PATH_MAXIMUM, GuestError, Lab
+from .lab_files import SOCKET_PATH_MAXIMUM, GuestError, LabFiles
 from .process import end_process, open_guest_process, qmp_command, stop_guest, wait_for_end
 
 
@@ -22,7 +22,7 @@ def wanted_parameters(inputs: dict[str, Any]) -> dict[str, Any]:
     return {name: inputs[name] for name in names}
 
 
-def difference(lab: Lab) -> str:
+def difference(lab: LabFiles) -> str:
     """Why a guest has to be started; empty when the one that is wanted runs."""
     record = lab.record()
     process = open_guest_process(lab, record)
@@ -43,7 +43,7 @@ def difference(lab: Lab) -> str:
     return "QEMU did not answer"
 
 
-def start(lab: Lab) -> dict[str, Any]:
+def start(lab: LabFiles) -> dict[str, Any]:
     """Bring up the guest that is wanted, or find it running."""
     reason = difference(lab)
     if not reason:
@@ -86,7 +86,7 @@ def start(lab: Lab) -> dict[str, Any]:
     return {"changed": True, "started": True, "reason": reason, "guest": record}
 
 
-def boot(lab: Lab, record: dict[str, Any]) -> None:
+def boot(lab: LabFiles, record: dict[str, Any]) -> None:
     """Start the guest from the image, as a machine is switched on."""
     image = Path(lab.inputs["image"])
     lab.console.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def boot(lab: Lab, record: dict[str, Any]) -> None:
     _start_and_reach(lab, record, None, None)
 
 
-def come_back(lab: Lab, record: dict[str, Any]) -> None:
+def come_back(lab: LabFiles, record: dict[str, Any]) -> None:
     """Start the guest from one that has booted and was saved then; it can be saved as a checkpoint later, if wanted.
 
     Raises StateError.
@@ -112,7 +112,7 @@ def come_back(lab: Lab, record: dict[str, Any]) -> None:
     record |= {"warm": True, "warm_reason": "saved by this start" if state.fresh else "saved by an earlier start"}
 
 
-def go_on(lab: Lab, record: dict[str, Any]) -> None:
+def go_on(lab: LabFiles, record: dict[str, Any]) -> None:
     """Start the guest from the checkpoint; raises GuestError when that can't be."""
     image = Path(lab.inputs["image"])
     try:
@@ -126,7 +126,7 @@ def go_on(lab: Lab, record: dict[str, Any]) -> None:
     record |= {"warm": True, "warm_reason": "saved at a checkpoint", "checkpoint": lab.inputs["checkpoint"]}
 
 
-def _go_on_from(lab: Lab, record: dict[str, Any], state: saved_state.State, memory: qemu.Memory) -> None:
+def _go_on_from(lab: LabFiles, record: dict[str, Any], state: saved_state.State, memory: qemu.Memory) -> None:
     """Have a guest go on where a saved one was; raises StateError, with what became of the state in its words."""
     record["saved_state"] = str(state.directory)
     # The console's log has the whole life of the guest in it.
@@ -147,7 +147,7 @@ def _go_on_from(lab: Lab, record: dict[str, Any], state: saved_state.State, memo
 
 
 def _start_and_reach(
-    lab: Lab, record: dict[str, Any], state: saved_state.State | None, memory: qemu.Memory | None
+    lab: LabFiles, record: dict[str, Any], state: saved_state.State | None, memory: qemu.Memory | None
 ) -> None:
     """Start QEMU, tell the guest who it is, and log in; notes port, pid and the seconds that it took."""
     began = time.monotonic()
@@ -176,7 +176,7 @@ def _start_and_reach(
     record["boot_seconds"] = round(time.monotonic() - began, 1)
 
 
-def check_inputs(lab: Lab) -> None:
+def check_inputs(lab: LabFiles) -> None:
     """What would otherwise fail late or with QEMU's words."""
     image, source = Path(lab.inputs["image"]), lab.inputs["source"]
     for path in (lab.directory, lab.runtime, image):  # which the inventory names, where they would be templates

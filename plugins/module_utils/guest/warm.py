@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from . import fingerprint, qemu
-from .lab import GuestError, Lab
+from .lab_files import GuestError, LabFiles
 from .private import private_directory
 from .process import qmp_command
 from .saved_state import FILES, FORMAT, State, StateError, locked, read_manifest, save_devices, whole, write_manifest
@@ -22,10 +22,10 @@ NOBODY = "00000000-0000-0000-0000-000000000000"  # UUID of a guest that is nobod
 SPACE_NEEDED = 1 << 30
 
 
-def key(lab: Lab, version: str, chosen: str) -> str:
+def key(lab: LabFiles, version: str, chosen: str) -> str:
     """Name a state after all it depends on beside its image: QEMU, the CPU if it is the host's, the command line."""
     source = "/source" if lab.inputs["source"] else ""
-    stand_in = Lab(
+    stand_in = LabFiles(
         lab.inputs | {"lab": "warm", "directory": "/lab", "runtime_directory": "/run", "source": source},
     )
     memory = qemu.Memory(Path("/memory"), shared=False, restored=True)
@@ -50,7 +50,7 @@ def _host_cpu() -> str:
     return "\n".join(line for line in lines if line.startswith(names))
 
 
-def find_or_save(lab: Lab, image: Path, version: str, chosen: str) -> State:
+def find_or_save(lab: LabFiles, image: Path, version: str, chosen: str) -> State:
     """The state for this kind of guest; saved now, if there is none that is whole. Raises StateError."""
     base = image / "warm"
     name = key(lab, version, chosen)
@@ -65,7 +65,7 @@ def find_or_save(lab: Lab, image: Path, version: str, chosen: str) -> State:
         raise StateError(f"the state of a booted guest can't be kept in {base}: {problem}") from problem
 
 
-def _save(lab: Lab, image: Path, chosen: str, directory: Path) -> dict[str, str]:
+def _save(lab: LabFiles, image: Path, chosen: str, directory: Path) -> dict[str, str]:
     """Boot a guest that belongs to nobody, let it settle, save it, and end it; its fingerprints. Raises StateError."""
     shutil.rmtree(directory, ignore_errors=True)
     work = directory.with_name(f".{directory.name}.tmp")
@@ -73,7 +73,7 @@ def _save(lab: Lab, image: Path, chosen: str, directory: Path) -> dict[str, str]
     if shutil.disk_usage(directory.parent).free < SPACE_NEEDED:
         raise StateError(f"there is less than 1 GiB free in {directory.parent} for the state of a booted guest")
     source = str(work / "source") if lab.inputs["source"] else ""
-    mould = Lab(
+    mould = LabFiles(
         lab.inputs
         | {"lab": "warm", "directory": str(work), "runtime_directory": str(lab.runtime / "warm"), "source": source}
     )
@@ -107,7 +107,7 @@ def _save(lab: Lab, image: Path, chosen: str, directory: Path) -> dict[str, str]
     return files
 
 
-def _settle_and_save(mould: Lab, process: subprocess.Popen[bytes], devices: Path) -> None:
+def _settle_and_save(mould: LabFiles, process: subprocess.Popen[bytes], devices: Path) -> None:
     deadline = time.monotonic() + float(mould.inputs["boot_deadline"])
     while not (mould.provision_socket.exists() and mould.qmp_control.exists()):
         if process.poll() is not None or time.monotonic() > deadline:

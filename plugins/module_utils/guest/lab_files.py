@@ -22,7 +22,7 @@ class GuestError(Exception):
         self.hint = hint
 
 
-class Lab:
+class LabFiles:
     """The files of one lab; nothing else knows their names."""
 
     def __init__(self, inputs: dict[str, Any]) -> None:
