@@ -107,7 +107,7 @@ class Scratch:
     def create_from(self, master: Master) -> None:
         """Make everything anew, with what mkfs wrote the first time that this was asked for."""
         if master.exists:
-            on_device.make_free(self.guest, self.target)
+            self.make_room()
             self.device = self.call(Filesystem.create, self.size, False, master.path)
         else:
             self.create()
@@ -117,8 +117,13 @@ class Scratch:
 
     def create_blank(self, size: int = 0, *, read_only: bool = False) -> None:
         """Make image, loop device and mount point anew, without a filesystem; of so many bytes, if it is said."""
-        on_device.make_free(self.guest, self.target)
+        self.make_room()
         self.device = self.call(Filesystem.create, size or self.size, read_only)
+
+    def make_room(self) -> None:
+        """Have the lab's own filesystem give way, where this one is to be on the device under test."""
+        if self.on_device:
+            on_device.make_free(self.guest, self.target)
 
     def format_again(self, label: str = "vexlab") -> None:
         """Run the target's mkfs on the device as it is, whatever it carries."""
