@@ -10,6 +10,7 @@ from vexlab.cli import (
     bundle,
     checks,
     config,
+    crash,
     debug,
     device,
     export,
@@ -48,6 +49,7 @@ BY_USE = {
         "bundle",
         "replay",
         "logs",
+        "crash",
         "console",
         "ssh",
     ),
@@ -107,9 +109,9 @@ for command in (
     stages.up, stages.test, watch.watch_command, stages.verify, debug.debug_command, bisect.bisect_command,
     matrix.matrix_command, checks.checks_command, config.config,
     look.doctor_command, status.status, look.ssh,
-    logs.console, logs.logs_command, report.report_command, export.export_command, bundle.bundle_command,
-    bundle.replay_command, runs.runs_group, history.compare_command, history.history_command, image.image_group,
-    kernel.kernel_group, gate.gate_group, device.device_group, recover.recover, target.init,
+    logs.console, logs.logs_command, crash.crash_command, report.report_command, export.export_command,
+    bundle.bundle_command, bundle.replay_command, runs.runs_group, history.compare_command, history.history_command,
+    image.image_group, kernel.kernel_group, gate.gate_group, device.device_group, recover.recover, target.init,
     target.target_group, completion,
 ):  # fmt: skip
     cli.add_command(command)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils import kernel_messages
 
-from vexlab.guest import console_log, watch
+from vexlab.guest import console_log, memory_dump, watch
 from vexlab.guest.failure import GuestFailure
 from vexlab.guest.lab import Lab, qmp
 from vexlab.guest.symbols import FRAME, Symbols
@@ -168,10 +168,11 @@ def _size(path: Path) -> int:
 
 
 def dump_memory(scene: CrashSite) -> None:
-    """Write the guest's memory to `vmcore`, compressed, as crash(8) reads it; a failure is noted beside it."""
+    """Write the guest's memory to `vmcore`, compressed, as drgn reads it; a failure is noted beside it."""
     control, target = Path(scene.lab.record().get("qmp_control", "")), scene.directory / "vmcore"
     arguments: dict[str, Any] = {"paging": False, "protocol": f"file:{target}", "format": "kdump-zlib"}
     try:
         qmp(control, "dump-guest-memory", arguments, seconds=DUMP_SECONDS)
+        memory_dump.assemble(target)
     except (OSError, ValueError) as problem:
         target.with_name("vmcore.failed").write_text(f"the guest's memory could not be dumped: {problem}\n")

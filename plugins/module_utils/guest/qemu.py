@@ -64,6 +64,7 @@ def command_line(
         "-netdev", f"user,id=net0,restrict=on{forward}",
         "-device", "virtio-net-pci,netdev=net0,romfile=", "-device", "virtio-rng-pci",
         "-device", "pvpanic-pci", "-action", "panic=pause,reboot=shutdown",
+        "-device", "vmcoreinfo",  # has the kernel tell a dump of the memory what it is; nothing reads one without
         # A disk that is thrown away need not survive the host: what the guest syncs stays in the host's cache.
         # The port over which the guest is told its keys and its name; see ssh.py.
         "-chardev", f"socket,id=provision,path={option(lab.provision_socket)},server=on,wait=off",
