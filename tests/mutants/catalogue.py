@@ -28,8 +28,9 @@ class Mutant:
 
     `sentence` says what is wrong, `stage` and `verdict` what must come of it, `check` which check must have that
     verdict: its name in results.json, or that without what is in brackets. `options` are further ones for `vexlab
-    test`. `in_test`: `make test` runs it. `example`: the directory under `examples/` that it is a variant of. `debug`:
-    the kind of kernel that it takes (`--debug`); the stock kernel must let it through.
+    test`, such as a second CPU where two processes must be at work at the same moment. `in_test`: `make test` runs it.
+    `example`: the directory under `examples/` that it is a variant of. `debug`: the kind of kernel that it takes
+    (`--debug`); the stock kernel must let it through.
     """
 
     name: str

@@ -23,7 +23,7 @@ def parameters() -> list[ParameterSet]:
 
 @pytest.mark.parametrize("mutant", parameters())
 def test_mutant_is_caught(vexlab: Vexlab, mutant: Mutant, record_property: Callable[[str, object], None]) -> None:
-    judgement = catalogue.become(vexlab.as_usual(), mutant, vexlab.home / "source")
+    judgement = catalogue.become(vexlab, mutant, vexlab.home / "source")
     record_property("mutant", mutant.name)
     record_property("outcome", judgement.outcome)
     record_property("detail", judgement.detail)
