@@ -20,6 +20,8 @@ from .process import lasting_environment
 
 DISKS_SECONDS = 60
 CONSOLE_END = 1 << 20  # bytes; a kernel that died says nothing after that
+# Until a connection is there: two Pythons start and compile, which took over a minute on a busy machine that emulates.
+CONNECT_SECONDS = 180
 
 
 def make_keys(lab: LabFiles, identity: str) -> None:
@@ -161,6 +163,7 @@ def write_inventory(lab: LabFiles, identity: str, port: int, chosen: str) -> Non
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(lab.key),
         "ansible_ssh_common_args": shlex.join(options),
+        "ansible_ssh_timeout": CONNECT_SECONDS,
         # mitogen asks for this alone; without it, it would tell ssh to check nothing, ahead of the arguments above.
         "ansible_host_key_checking": True,
         "ansible_ssh_host_key_checking": True,
