@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from vexlab.config.settings import Settings
 from vexlab.guest.lab import Lab
 from vexlab.report.screen import Screen
 from vexlab.report.terminal import Progress
-from vexlab.run.forks import Forks
+from vexlab.run import reruns
+from vexlab.run.forks import Forks, Order
 from vexlab.run.replan import Choice
 from vexlab.run.shares import Share
 
@@ -60,3 +62,14 @@ def test_those_that_wait_are_not_started_when_the_run_ends(tmp_path: Path, forks
     assert not (tmp_path / "fork-2").exists()
     assert list(forks.answers()) == ["fork-1"]
     assert forks.unjudged() == {"mount"}
+
+
+def test_rerun_that_came_to_nothing_is_no_trial(tmp_path: Path, forks: Forks) -> None:
+    """It is told, and the check neither passed nor failed by it."""
+    screen = Screen(stderr=True)
+    with screen.capture() as said, Progress(screen) as progress:
+        assert list(reruns.in_forks(forks, "mount", "rename.x", progress, times=3, at_once=2)) == []
+    assert "mount/rename.x is run 3 times again, each time in a guest of its own, 2 at once" in said.get()
+    assert "rerun 3: its process ended without an answer" in said.get()
+    order = msgspec.json.decode((tmp_path / "rerun-3" / "order.json").read_bytes(), type=Order)
+    assert (order.share, order.goes_on) == ({"mount": Choice(only=("rename.x",))}, False)
