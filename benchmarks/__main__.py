@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import builders, guest_start, image, machine, many_labs, memory, past, suite, up
+from benchmarks import builders, guest_start, image, jobs, machine, many_labs, memory, past, suite, up
 from benchmarks.labs import Bench, bench
 from benchmarks.measure import BenchmarkError, say
 from benchmarks.table import Row, markdown
@@ -22,6 +22,7 @@ SECTIONS: dict[str, tuple[str, Section, int]] = {
     "builders": ("Build of the module", builders.measure, RUNS),
     "up": ("vexlab up", up.measure, RUNS),
     "test": ("vexlab test", suite.measure, RUNS),
+    "jobs": (jobs.TITLE, jobs.measure, 1),
     "memory": ("Memory", memory.measure, 1),
     "labs": ("Labs at once", many_labs.measure, RUNS),
     "past": ("Looking back", past.measure, RUNS),
@@ -37,7 +38,7 @@ def arguments() -> argparse.Namespace:
         prog="python -m benchmarks", description="Measure vexlab; all sections by default."
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"one or more of: {', '.join(SECTIONS)}")
-    parser.add_argument("--runs", type=int, help=f"default: {RUNS}; one for memory and image")
+    parser.add_argument("--runs", type=int, help=f"default: {RUNS}; one for jobs, memory and image")
     given = parser.parse_args()
     if unknown := [name for name in given.sections if name not in SECTIONS]:
         parser.error(f"unknown section {unknown[0]!r}; known: {', '.join(SECTIONS)}")

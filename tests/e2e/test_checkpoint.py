@@ -1,7 +1,8 @@
-"""Guests that go on from one that was saved with the filesystem mounted: a new lab, and stages beside each other."""
+"""Guests that go on from one that was saved with the filesystem mounted: a new lab, and several guests at once."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import yaml
 from tests.e2e.harness import VEXFS, Done, Vexlab, edit, wait_until
 from tests.faults import leftovers
 from tests.faults.fault_site import small_target
+from vexlab.config import check_list
 
 STAGES = ("structure", "build", "load", "mkfs", "mount")
 
@@ -53,6 +55,16 @@ def first(vexlab: Vexlab, target: Path) -> Done:
 def second(vexlab: Vexlab, target: Path, first: Done) -> Done:
     """Of the same inputs, from another place."""
     return up(vexlab, target, "two")
+
+
+def processes_with(words: str) -> list[int]:
+    """The processes that have these words in their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if words in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"):
+                found.append(int(entry.name))
+    return found
 
 
 def ssh(vexlab: Vexlab, lab: str, script: str) -> str:
@@ -135,10 +147,11 @@ def test_a_later_run_that_fails_ends_what_was_known(vexlab: Vexlab, target: Path
     vexlab("destroy", "--name", "four")
 
 
-class TestStagesBesideEachOther:
-    """Stages `stress` and `errors` in guests of their own."""
+class TestSeveralGuestsAtOnce:
+    """The checks of `mount`, `stress` and `errors` in three guests, of which two go on from the first."""
 
     WORDS = ("--quick", "--jobs", "3", "--name", "jobs")
+    FORKS = ("fork-1", "fork-2")
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -152,7 +165,7 @@ class TestStagesBesideEachOther:
     @pytest.fixture(scope="class")
     @classmethod
     def done(cls, vexlab: Vexlab, broken: Path) -> Done:
-        return vexlab("test", "--target", str(broken), *cls.WORDS, "--json")
+        return vexlab("test", "--target", str(broken), *cls.WORDS, "--rerun", "3", "--json")
 
     def test_each_stage_has_its_verdict(self, done: Done) -> None:
         assert done.code == 1, done.stderr
@@ -161,16 +174,59 @@ class TestStagesBesideEachOther:
         failed = [check["name"] for check in done.stage("errors")["checks"] if check["verdict"] == "failed"]
         assert "superblock.value_that_can_not_be[version 00000000]" in failed
 
+    def test_each_check_is_judged_in_one_guest_and_what_closes_a_stage_in_each(
+        self, vexlab: Vexlab, done: Done
+    ) -> None:
+        run = vexlab.runs / done.document["run"]
+        for stage in ("mount", "stress", "errors"):
+            found = [
+                (run / place / "stages" / stage / "planned").read_text().splitlines()
+                for place in ("", *self.FORKS)
+                if (run / place / "stages" / stage).is_dir()
+            ]
+            closing = {check.name for check in check_list.of_stage(stage) if check.closes}
+            assert all(closing <= set(names) for names in found)
+            assert len(found) > 1
+            once = [name for names in found for name in names if name not in closing]
+            checks = [check["name"] for check in done.stage(stage)["checks"]]
+            assert sorted((*once, *closing)) == sorted(checks)
+            assert checks == check_list.order(stage, checks)
+
     def test_evidence_of_each_guest_is_kept(self, vexlab: Vexlab, done: Done) -> None:
         run = vexlab.runs / done.document["run"]
-        for stage in ("stress", "errors"):
-            assert done.stage(stage)["kernel_log"] == f"fork-{stage}/stages/{stage}/kernel.log"
-            assert (run / done.document["evidence"][f"console, fork {stage}"]).stat().st_size
-        assert "fork errors" in vexlab("logs", "console", "--run", done.document["run"]).stdout
+        for number in (1, 2):
+            assert (run / done.document["evidence"][f"console, fork {number}"]).stat().st_size
+            assert f"fork {number}" in vexlab("logs", "console", "--run", done.document["run"]).stdout
+        assert done.stage("errors")["kernel_log"]
+
+    def test_check_that_failed_is_run_again_in_guests_of_its_own(self, vexlab: Vexlab, done: Done) -> None:
+        reruns = done.document["reruns"]
+        assert (reruns["of"], reruns["failed"]) == (3, 3)
+        assert "; deterministic (3 of 3, a rate of" in done.stage("errors")["reason"]
+        for number in (1, 2, 3):
+            assert (vexlab.runs / done.document["run"] / f"rerun-{number}" / "console.log").stat().st_size
 
     def test_nothing_is_left(self, vexlab: Vexlab, done: Done) -> None:
         assert not list((vexlab.labs / "jobs").glob("forks/*"))
         assert not [line for line in vexlab.processes() if "labs/jobs" in line]
+
+    @pytest.mark.thorough
+    def test_guest_that_dies_costs_the_others_nothing(self, vexlab: Vexlab, broken: Path) -> None:
+        """One check takes its guest down, whichever of the guests it is in; all others have their verdict."""
+        path = vexlab.home / "source" / "kernel" / "super.c"
+        crash = "	if (version != VEXFS_VERSION)\n		*(volatile int *)NULL = 1;\n"
+        before = edit(path, "	if (0)\n", f"{crash}	if (0)\n")
+        try:
+            done = vexlab("test", "--target", str(broken), *self.WORDS, "--json")
+        finally:
+            path.write_text(before)
+        assert done.verdicts() == dict.fromkeys((*STAGES, "stress"), "passed") | {"errors": "panicked"}
+        module = "superblock."
+        found = {check["name"]: check["verdict"] for check in done.stage("errors")["checks"]}
+        assert "panicked" in found.values()
+        assert all(name.startswith(module) for name, verdict in found.items() if verdict in ("panicked", "not_run"))
+        assert {verdict for name, verdict in found.items() if not name.startswith(module)} <= {"passed", "skipped"}
+        assert "NULL pointer dereference" in done.stage("errors")["reason"]
 
     @pytest.mark.thorough
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
@@ -179,10 +235,9 @@ class TestStagesBesideEachOther:
     ) -> None:
         before = set(vexlab.runs.iterdir())
         process = vexlab.start("test", "--target", str(broken), *self.WORDS)
-        began = ("stress", "errors")
         wait_until(
             lambda: any(
-                all((run / f"fork-{stage}" / "stages" / stage / "checks.jsonl").is_file() for stage in began)
+                all(list((run / place).glob("stages/*/checks.jsonl")) for place in self.FORKS)
                 for run in set(vexlab.runs.iterdir()) - before
             ),
             process,
@@ -194,3 +249,25 @@ class TestStagesBesideEachOther:
         assert down.code == 0, down.stderr
         assert not [line for line in vexlab.processes() if "labs/jobs" in line]
         assert not [line for line in leftovers.find(vexlab.home) if "jobs" in line]
+
+    @pytest.mark.thorough
+    def test_share_of_a_process_that_was_killed_is_judged_in_the_labs_own_guest(
+        self, vexlab: Vexlab, broken: Path, done: Done
+    ) -> None:
+        before = set(vexlab.runs.iterdir())
+        process = vexlab.start("test", "--target", str(broken), *self.WORDS, "--json")
+
+        def begun() -> list[int]:
+            """The processes of that fork, once it judges."""
+            runs = [run for run in set(vexlab.runs.iterdir()) - before if list(run.glob("fork-2/**/checks.jsonl"))]
+            return [pid for run in runs for pid in processes_with(f"vexlab.run.fork {run}/fork-2")]
+
+        wait_until(lambda: bool(begun()), process)
+        os.kill(begun()[0], signal.SIGKILL)
+        again = vexlab.finish(process)
+        assert "fork 2: its process ended without an answer" in again.stderr
+        assert again.verdicts() == done.verdicts()
+        for stage in ("mount", "stress", "errors"):
+            assert {check["name"]: check["verdict"] for check in again.stage(stage)["checks"]} == {
+                check["name"]: check["verdict"] for check in done.stage(stage)["checks"]
+            }

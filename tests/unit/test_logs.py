@@ -63,11 +63,15 @@ def test_kernel_logs_come_in_the_order_of_stages_and_executions(tmp_path: Path) 
     """By name, `errors` would come before `load`, and part 10 before part 2."""
     names = ["stages/mount/kernel.log", "stages/load/kernel.log", "stages/errors/kernel.log"]
     later = ["part-10/stages/errors/kernel.log", "part-2/stages/stress/kernel.log", "rerun-1/stages/load/kernel.log"]
+    later += [f"fork-{name}/stages/mount/kernel.log" for name in ("10", "2", "2-part-3")]
     directory = kept(tmp_path, a_run("run-1", GOOD), "one", *names, *later)
     assert [log.title for log in logs.find(directory, "kernel")] == [
         "stage load",
         "stage mount",
         "stage errors",
+        "stage mount, fork 2",
+        "stage mount, fork 2 part 3",
+        "stage mount, fork 10",
         "stage stress, part 2",
         "stage errors, part 10",
         "stage load, rerun 1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vexlab.config import stage_list
-from vexlab.results.judging import judge_run
+from vexlab.results.judging import judge_run, judge_stage
 from vexlab.results.model import Check, Reruns, Run, Stage, Verdict
 from vexlab.run import executions, replan
 from vexlab.run.replan import Choice, ExecutionResult, Plan, next_plan
@@ -178,6 +178,80 @@ def test_merged_stage_has_the_worst_verdict_and_each_check_once() -> None:
     assert [(check.name, str(check.verdict)) for check in merged.checks] == [
         ("a.one", "passed"), ("b.x", "panicked"), ("b.y", "failed"), ("c.z", "passed"),
     ]  # fmt: skip
+
+
+def shared(*parts: Stage) -> Stage:
+    """Stage errors as several guests judged it beside each other."""
+    return replan.merged([ExecutionResult({"errors": part}, False) for part in parts])["errors"]
+
+
+def judged(checks: str, **words: str) -> Stage:
+    """A share of stage errors; `words` are what a module's checks said."""
+    pairs = [word.partition("=") for word in checks.split()]
+    found = [Check(name, Verdict(word), 0.5, words.get(name.partition(".")[0], "")) for name, _, word in pairs]
+    return judge_stage(
+        "errors", began=True, role_ok=None, role_reason="", tests_ok=True, checks=found, interruption=None,
+        interruption_reason="", seconds=1.0,
+    )  # fmt: skip
+
+
+def test_what_guests_judged_beside_each_other_is_as_if_one_had() -> None:
+    """The order is that of the checks, and checks that failed alike are counted together, whoever had them."""
+    words = dict.fromkeys(("module", "damage"), "expected EINVAL, came EIO") | {"mounts": "the list ends early"}
+    one = "contents.x=passed damage.damage=failed module.loaded_twice=failed mounts.x=failed daemon.it_runs=passed"
+    parts = (
+        "mounts.x=failed daemon.it_runs=passed", "contents.x=passed module.loaded_twice=failed",
+        "damage.damage=failed daemon.it_runs=passed",
+    )  # fmt: skip
+    alone = judged(one, **words)
+    for order in (parts, parts[::-1]):
+        found = shared(*(judged(part, **words) for part in order))
+        assert (found.verdict, found.reason) == (alone.verdict, alone.reason)
+        assert {check.name for check in found.checks} == {check.name for check in alone.checks}
+        known = [check.name for check in found.checks if not check.name.endswith(".x")]
+        assert known == ["damage.damage", "module.loaded_twice", "daemon.it_runs"]
+    assert judged("damage.damage=failed", **words).reason != alone.reason
+
+
+def test_what_closes_a_stage_failed_if_it_did_so_in_any_guest() -> None:
+    found = shared(judged("damage.damage=passed kernel.log_has_no_bug=passed"), judged("kernel.log_has_no_bug=failed"))
+    assert [str(check.verdict) for check in found.checks] == ["passed", "failed"]
+    assert found.verdict is Verdict.FAILED
+
+
+def test_deaths_of_several_guests_are_one_cause_and_the_first_of_the_list_is_the_reason() -> None:
+    def dead(check: str, reason: str) -> Stage:
+        died = Check(check, Verdict.PANICKED, 0.5, reason)
+        return Stage("errors", Verdict.PANICKED, 1.0, reason, (died,))
+
+    late, early = dead("mounts.what_is_no_directory", "BUG: late"), dead("damage.damage[noise]", "BUG: early")
+    for parts in ((late, early), (early, late)):
+        assert shared(judged("contents.something_else=passed"), *parts).reason == "BUG: early"
+
+
+def test_stage_that_nobody_judged_all_of_has_not_passed() -> None:
+    assert replan.without_all(judged("damage.damage=passed")).verdict is Verdict.NOT_RUN
+    wrong = judged("damage.damage=failed")
+    assert replan.without_all(wrong) is wrong
+
+
+def test_what_another_guest_did_not_judge_is_judged_here() -> None:
+    """All but what was judged; what closes the stage is, each time. Not where what it brings about isn't there."""
+    checks = "acls.x=passed data.y=failed kernel.log_has_no_bug=passed"
+    found = [seen(stage("mount", Verdict.FAILED, checks), before=BEFORE_MOUNT)]
+    plan = next_plan(SPECS, ("mount", "errors"), found, None, {"mount", "stress"})
+    assert plan == Plan("stages", ("mount", "errors"), choices={"mount": Choice(leave_out=("acls.x", "data.y"))})
+    found = [seen(stage("mount", Verdict.FAILED, achieved=False), before=BEFORE_MOUNT)]
+    assert next_plan(SPECS, ("mount",), found, None, {"mount"}) is None
+
+
+def test_share_stays_a_share_after_a_death() -> None:
+    """On the next guest, what others judge is left out as well."""
+    share = {"mount": Choice(leave_out=("times.",))}
+    died = [seen(stage("mount", Verdict.PANICKED, "acls.x=panicked data.y=not_run"), died=True)]
+    plan = next_plan(SPECS, ("mount",), died, share)
+    assert plan is not None
+    assert plan.choices["mount"].leave_out == ("times.", "acls.x")
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,20 @@ def test_progress_for_programs_is_an_object_per_line(tmp_path: Path, capsys: pyt
     assert (problem["event"], problem["exit_code"]) == ("problem", 2)
 
 
+@pytest.mark.parametrize("for_programs", [False, True])
+def test_part_of_a_stage_is_no_verdict(capsys: pytest.CaptureFixture[str], for_programs: bool) -> None:
+    """Other guests judge the rest: who counts the events of stages has each stage once."""
+    screen = Screen(stderr=True)
+    screen.for_programs = for_programs
+    with Progress(screen) as progress:
+        progress.part(Stage("mount", Verdict.FAILED, 2.0, "why"))
+    said = capsys.readouterr().err
+    if for_programs:
+        assert [json.loads(line)["event"] for line in said.splitlines()] == ["end"]
+    else:
+        assert said.split() == ["✘", "mount", "2.0", "s", "in", "this", "guest:", "failed:", "why"]
+
+
 def test_log_is_shown_while_it_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "ansible.log"
     log.write_text("before\n")

@@ -31,15 +31,25 @@ from vexlab.errors import GuestProblem, Interrupted, StageFailed, UsageProblem, 
 from vexlab.guest import lab as labs
 from vexlab.guest import recovery
 from vexlab.guest.lab import Lab, name_option
-from vexlab.history import index, known_failures
+from vexlab.history import durations, index, known_failures
 from vexlab.report import github, markdown
 from vexlab.report.terminal import Progress
 from vexlab.results import archive, logs, model, results_file
 from vexlab.results.model import DIED, Run, Verdict
-from vexlab.run import brought_about, checked_before, controller, plain_playbooks, scratch, selection, up_to_date
+from vexlab.run import (
+    brought_about,
+    checked_before,
+    controller,
+    plain_playbooks,
+    scratch,
+    selection,
+    shares,
+    up_to_date,
+)
 from vexlab.run.checked_before import Before
 from vexlab.run.control import Control
 from vexlab.run.selection import Selection
+from vexlab.run.shares import Share
 from vexlab.run.up_to_date import Inputs
 
 
@@ -99,17 +109,22 @@ def only(order: Order, failure: Failure) -> Selection:
 
 def run_stages(
     order: Order, selected: Selection, playbook: str, *, apply: bool = True, stays: bool = True, jobs: int = 1,
-    beside: Control | None = None, **how: Any,
+    spread: bool = False, beside: Control | None = None, **how: Any,
 ) -> Run:  # fmt: skip
     """Run stages and show their verdicts; raises StageFailed, which has the exit code, unless the run passed.
 
     `stays`: the guest is not taken down afterwards, so that a person can look at it. `jobs`: how many guests may be at
-    work at once. `beside`: on which what went wrong is run too. `how`: whether everything is built anew, and what is
-    done after a stage that went wrong (RunController.execute).
+    work at once; `spread`: the checks are shared among them. `beside`: on which what went wrong is run too. `how`:
+    whether everything is built anew, and what is done after a stage that went wrong (RunController.execute).
     """
     lab, settings = order.lab, order.settings
     judged = stage_list.applicable(selected.judged, settings.contract)
     applied = stage_list.applicable(selected.applied, settings.contract) if selected.applied else []
+    whole = playbook == "up" and not selected.chosen
+    in_forks = playbook == "up" and how.get("again") and not how.get("until_failure")
+    checkpoint = order.inputs.anywhere if whole or in_forks else ""
+    shared = _shares(settings, judged, jobs) if whole and spread else ()
+    settings = shares.with_one_seed(settings) if shared else settings
     up_to_date.forget(lab)
     end_left(lab)
     known = checked_before.forget(order.inputs)
@@ -124,7 +139,7 @@ def run_stages(
     with Progress(stderr, follows=order.verbose >= WHILE_IT_RUNS) as progress:
         course = controller.RunController(
             lab, settings, judged, progress, applied=applied, choices=selected.choices, chosen=selected.chosen,
-            checkpoint="" if selected.chosen or playbook != "up" else order.inputs.anywhere, jobs=jobs,
+            checkpoint=checkpoint, jobs=jobs, shares=shared,
         )  # fmt: skip
         if beside is not None:
             how["advise"] = functools.partial(beside.judged_beside, progress=progress)
@@ -148,6 +163,14 @@ def run_stages(
     if apply:
         stderr.say(f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already")
     return run
+
+
+def _shares(settings: Settings, judged: Sequence[str], jobs: int) -> tuple[Share, ...]:
+    """What each of so many guests judges, by how long that took before."""
+    if jobs == 1:
+        return ()
+    recorded = index.ask(functools.partial(durations.recorded, settings.target_name))
+    return shares.planned(judged, settings.contract, recorded, jobs)
 
 
 def go_on(order: Order, before: Before) -> bool:

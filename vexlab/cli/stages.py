@@ -188,11 +188,9 @@ def run_test(
             end_guest(order.lab, "stopped")
         with contextlib.nullcontext() if keep else ending(order.lab, unless_failed=leaves):
             alone = fail_fast or leaves
-            how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not alone, "reruns": reruns, "leaves": leaves}
-            how["jobs"] = (
-                1 if alone or until_failure
-                else order.settings.contract["vexlab_jobs"] or forks.most(order.settings.contract)
-            )  # fmt: skip
+            how: dict[str, Any] = {"fail_fast": fail_fast, "keep_going": not alone, "again": reruns, "leaves": leaves}
+            how["jobs"] = order.settings.contract["vexlab_jobs"] or forks.most(order.settings.contract)
+            how["spread"] = not (alone or until_failure)
             how |= {"until_failure": until_failure, "stays": keep or leaves}
             run = run_stages(order, selected, "up", clean=clean, beside=beside, **how)
             if keep:

@@ -6,7 +6,7 @@ The sources are read and nothing of them is run, so that a list takes neither a 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,6 +44,16 @@ class CheckSpec:
         return f"{self.stage}/{self.name}"
 
     @property
+    def module(self) -> str:
+        """What the names of the checks in its file begin with."""
+        return module_name(self.path)
+
+    @property
+    def closes(self) -> bool:
+        """Whether it judges what the others of its stage left, in each guest that judges some of these."""
+        return self.of_every_stage or self.module in stage_list.spec_of(self.stage).closing
+
+    @property
     def of_every_stage(self) -> bool:
         """Whether each stage has this check."""
         return self.path.parent.name == EVERY_STAGE
@@ -74,6 +84,12 @@ def checks() -> tuple[CheckSpec, ...]:
 def of_stage(stage: str) -> tuple[CheckSpec, ...]:
     """The checks of one stage."""
     return tuple(check for check in checks() if check.stage == stage)
+
+
+def order(stage: str, names: Iterable[str]) -> list[str]:
+    """These names of checks in the order of the list; the parameters of one stay in theirs, as do unknown names."""
+    places = {check.name: place for place, check in enumerate(of_stage(stage))}
+    return sorted(names, key=lambda name: places.get(name.partition("[")[0], len(places)))
 
 
 def of_module(path: Path, stage: str) -> Iterator[CheckSpec]:

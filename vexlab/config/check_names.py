@@ -27,6 +27,11 @@ def meant(name: str, checks: Iterable[str]) -> list[str]:
     ]
 
 
+def levels(check: str) -> tuple[str, str, str]:
+    """The names by which a check is left out: its own, that of its function, that of its module with a dot."""
+    return check, check.partition("[")[0], f"{check.partition('.')[0]}."
+
+
 def short_name(nodeid: str) -> str:
     """`mkfs/test_superblock.py::test_magic` becomes `superblock.magic`; parameters stay."""
     path, _, test = nodeid.partition("::")

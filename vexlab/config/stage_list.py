@@ -18,7 +18,9 @@ class StageSpec:
     `role`: whether a role brings the stage about. `up`: whether `vexlab up` runs it. `needs`: the stages without which
     it can't run. `deadline` in seconds. `not_for`: a `variable` of the contract, and the `reasons` for which a target
     with one of these values of it has no such stage; empty for a stage that every target has. `checkpoint`: whether the
-    guest is saved when the stage is brought about.
+    guest is saved when the stage is brought about. `apart`: any two of its checks can be judged in different guests.
+    `closing`: its modules of checks that judge what the others left. `usual`: seconds that one of its test functions
+    takes, where no run has told.
     """
 
     name: str
@@ -29,6 +31,9 @@ class StageSpec:
     deadline: int
     not_for: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: bool = False
+    apart: bool = False
+    closing: tuple[str, ...] = ()
+    usual: float = 0.5
 
     def why_not(self, contract: Mapping[str, Any]) -> str:
         """Why a target of this contract has no such stage; empty when it has."""
@@ -52,7 +57,7 @@ def position(name: str) -> int:
 
 def stage_spec(entry: dict[str, Any]) -> StageSpec:
     """A stage from its entry in the list; raises UsageProblem for a deadline that would end it before it begins."""
-    spec = StageSpec(**entry | {"needs": tuple(entry["needs"])})
+    spec = StageSpec(**entry | {"needs": tuple(entry["needs"]), "closing": tuple(entry.get("closing", ()))})
     if type(spec.deadline) is not int or spec.deadline < 1:
         raise UsageProblem(
             f"the deadline of stage {spec.name} is {spec.deadline!r}",

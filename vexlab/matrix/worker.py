@@ -10,14 +10,14 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from vexlab.run import children
 
 TICK = 0.25  # seconds between two looks at who has ended
 
@@ -133,14 +133,8 @@ def _ended(worker: _Worker) -> Event:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
-    """Interrupt what runs, and kill what of it doesn't heed that."""
-    for number in (signal.SIGINT, signal.SIGKILL):
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(number)
-        deadline = time.monotonic() + grace
-        while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
-            time.sleep(0.05)
+    """End what runs, and listen no more."""
+    children.end(processes, grace)
     for process in processes:
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream:

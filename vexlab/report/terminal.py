@@ -131,6 +131,13 @@ class Progress:
         for line in further(stage):
             self.console.say(line, style="dim", indent=2)
 
+    def part(self, stage: Stage) -> None:
+        """What this guest judges of a stage is judged; other guests judge the rest, and the verdict comes with that."""
+        self._step = ""
+        note = f"in this guest: {summary(stage)}"
+        self.console.event("end", step=stage.name, seconds=stage.seconds, note=note)
+        self._print(*STYLES[stage.verdict], stage.name, stage.seconds, note)
+
     def say(self, text: str) -> None:
         """A remark between steps."""
         self.console.say(text)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from vexlab.config import check_list
 from vexlab.results.causes import HARMLESS, causes, first_line
 from vexlab.results.model import DIED, WRONG, Check, Stage, Verdict
 
@@ -65,21 +66,44 @@ def _judge_finished(
 
 
 def merge_stages(parts: Sequence[Stage]) -> Stage:
-    """One stage as several executions showed it, in their order: the worst verdict with its first cause.
+    """One stage as several executions showed it, beside or after each other: the worst verdict with its first cause.
 
-    Each check is there once: as the first execution showed it that ran it. The last one tells what is achieved.
+    Each check is there once, in the order of the list of checks: as it went wrong, or else as the first execution
+    showed it that ran it. The last execution that brought the stage about tells what is achieved.
     """
-    worst = min(parts, key=lambda stage: _SEVERITY.index(_severity(stage.verdict)))
-    checks: dict[str, Check] = {}
+    if len(parts) == 1:
+        return parts[0]
+    found: dict[str, Check] = {}
     for check in (check for stage in parts for check in stage.checks):
-        known = checks.get(check.name)
-        if known is None or known.verdict is Verdict.NOT_RUN:
-            checks[check.name] = check
-    seconds = round(sum(stage.seconds for stage in parts), 1)
-    left_out = max(stage.left_out for stage in parts)
+        known = found.get(check.name)
+        if known is None or _weight(check) < _weight(known):
+            found[check.name] = check
+    order = check_list.order(parts[0].name, found)
+    worst = min(parts, key=lambda stage: (_SEVERITY.index(_severity(stage.verdict)), _death(stage, order)))
+    checks = tuple(found[name] for name in order)
+    achieved = [stage.achieved for stage in parts if stage.achieved is not None]
     return replace(
-        worst, checks=tuple(checks.values()), seconds=seconds, achieved=parts[-1].achieved, left_out=left_out
-    )
+        worst, checks=checks, reason=_reason(worst, checks), seconds=round(sum(stage.seconds for stage in parts), 1),
+        achieved=achieved[-1] if achieved else None, left_out=max(stage.left_out for stage in parts),
+    )  # fmt: skip
+
+
+def _weight(check: Check) -> int:
+    """How much what an execution showed of a check weighs against what another one did, 0 the most."""
+    if check.verdict in DIED:
+        return 0
+    return {Verdict.FAILED: 1, Verdict.NOT_RUN: 3}.get(check.verdict, 2)
+
+
+def _death(stage: Stage, order: Sequence[str]) -> int:
+    """Where in the order of checks a guest died; beyond its end where none did."""
+    return min((order.index(check.name) for check in stage.checks if check.verdict in DIED), default=len(order))
+
+
+def _reason(worst: Stage, checks: Sequence[Check]) -> str:
+    """The reason of a part; where that is of its checks, it is the one of all checks."""
+    own, all_ = causes(worst.checks), causes(checks)
+    return all_[0].line if own and worst.reason == own[0].line else worst.reason
 
 
 _SEVERITY = ("died", Verdict.FAILED, Verdict.NOT_RUN, Verdict.SKIPPED, Verdict.PASSED)

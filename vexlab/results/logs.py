@@ -69,13 +69,9 @@ def traces(directory: Path) -> dict[str, str]:
 
 def executions(directory: Path) -> list[Path]:
     """The directory of a run, and those in it of what was run beside that or after something went wrong, by number."""
-    kind = re.compile(r"(fork)-([a-z]+)(?:-part-(\d+))?|(part|rerun)-(\d+)")
+    kind = re.compile(r"(fork|part|rerun)-(\d+)(?:-part-(\d+))?")
     later = [(path, kind.fullmatch(path.name)) for path in directory.iterdir() if path.is_dir()]
-    ordered = sorted(
-        (found[1] or found[4], stage_list.position(found[2] or ""), int(found[3] or found[5] or 0), path)
-        for path, found in later
-        if found
-    )
+    ordered = sorted((found[1], int(found[2]), int(found[3] or 0), path) for path, found in later if found)
     return [directory, *(path for *_, path in ordered)]
 
 

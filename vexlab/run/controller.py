@@ -19,24 +19,16 @@ from vexlab.guest.lab import Lab, name_option
 from vexlab.report import junit_file, markdown, page
 from vexlab.report.terminal import Progress
 from vexlab.results import judging, logs, results_file
-from vexlab.results.model import (
-    DIED,
-    WRONG,
-    DeviceRecord,
-    Machine,
-    Reruns,
-    Run,
-    SourceRecord,
-    Stage,
-    Verdict,
-)
-from vexlab.run import replan, run_facts, timeline
+from vexlab.results.model import WRONG, DeviceRecord, Machine, Reruns, Run, SourceRecord, Stage, Verdict
+from vexlab.run import replan, reruns, run_facts, timeline
 from vexlab.run.executions import Executions
 from vexlab.run.forks import Forks
 from vexlab.run.playbook_run import PlaybookRun
 from vexlab.run.replan import Choice, ExecutionResult, Plan
 from vexlab.run.run_directory import new_directory
+from vexlab.run.shares import Share
 
+FORK = "fork-"  # and a number: the directory of what another guest judges, in that of the run
 NOT_TAKEN_DOWN = "its checks passed, and afterwards it could not be taken down; recover.log says why"
 
 
@@ -60,13 +52,15 @@ class RunController:
         chosen: Sequence[str] = (),
         checkpoint: str = "",
         jobs: int = 1,
+        shares: Sequence[Share] = (),
     ) -> None:
         """Prepare the run's directory; nothing is started.
 
         `device`: what is tested, on test hardware, instead of an image in a guest. `applied`: stages that are brought
         about without being judged. `choices`: which checks of a stage are judged, where not all are, and `chosen` the
         names by which they were asked for. `checkpoint` names what is brought about, for the guest to be saved
-        under; empty for a guest that isn't saved. `jobs`: how many guests may be at work at once.
+        under; empty for a guest that isn't saved. `jobs`: how many guests may be at work at once. `shares`: what each
+        of them judges of the stages since then, where that is shared; the first is that of the lab's own guest.
         """
         self.directory = new_directory(lab.name)
         self._lab = lab
@@ -80,11 +74,12 @@ class RunController:
         self._unjudged = tuple(applied)
         self._choices = dict(choices or {})
         self._checkpoint = checkpoint
-        self._executions = Executions(
-            lab, settings, progress, self.directory, checkpoint=checkpoint, choices=self._choices
-        )
+        self._jobs = jobs
+        self._shares = tuple(shares)
+        own = {**self._choices, **(self._shares[0] if self._shares else {})}
+        self._executions = Executions(lab, settings, progress, self.directory, checkpoint=checkpoint, choices=own)
         self._forks = Forks(lab, settings, self.directory, checkpoint)
-        self._beside = replan.beside(self._specs, self._selected, jobs) if checkpoint else ()
+        self._again = Forks(lab, settings, self.directory, checkpoint)
         self._chosen = tuple(chosen)
         self._applied = False
         self._source: SourceRecord | None = None
@@ -113,7 +108,7 @@ class RunController:
 
     def execute(
         self, playbook: str, *, apply: bool = True, clean: bool = False, fail_fast: bool = False,
-        keep_going: bool = False, leaves: bool = False, reruns: int = 0, until_failure: float = 0.0,
+        keep_going: bool = False, leaves: bool = False, again: int = 0, until_failure: float = 0.0,
         take_down: Callable[[], str] | None = None, advise: Callable[[Run], Mapping[str, str]] | None = None,
     ) -> Run:  # fmt: skip
         """Run the playbook, judge what was seen, write the results. Problems before the first stage are raised.
@@ -121,10 +116,10 @@ class RunController:
         Failed checks don't end it, unless `fail_fast`: then the first stage that didn't pass does. `keep_going`: go on
         after a role that failed or a guest that died with what doesn't need it. `leaves`: end at the first check that
         fails, and leave the guest as that has it. `until_failure`: when all has passed, run it again and again, until
-        something goes wrong or so many seconds are over. `reruns`: run the first check that went wrong so many times
-        again. `take_down`: called at the end if a stage began, whatever came of it;
-        tells what could not be taken down, and a run that leaves something has not passed. `advise`: called with the
-        judged run at its end; gives advice on checks, by stage/check.
+        something goes wrong or so many seconds are over. `again`: run the first check that went wrong so many times
+        more. `take_down`: called at the end if a stage began, whatever came of it; tells what could not be taken down,
+        and a run that leaves something has not passed. `advise`: called with the judged run at its end; gives advice on
+        checks, by stage/check.
         """
         self._applied = apply
         if apply:
@@ -133,22 +128,22 @@ class RunController:
         self._write(self._run(None))
         try:
             plan = Plan(
-                playbook, tuple(name for name in self._selected if name not in self._beside), self._unjudged,
-                apply=apply, clean=clean, fail_fast=fail_fast or leaves, choices=self._choices,
-                checkpoint=self._checkpoint, leaves=leaves,
+                playbook, self._own_stages(), self._unjudged, apply=apply, clean=clean, fail_fast=fail_fast or leaves,
+                choices=self._executions.choices, checkpoint=self._checkpoint, leaves=leaves,
+                shared=frozenset(self._stages_in_forks()),
             )  # fmt: skip
             problem = self._executions.first(plan, self._after_stage_of(plan), self._begin_forks)
             if problem is None:
                 self._continue(plan, keep_going=keep_going, until_failure=until_failure)
             self._take_down(take_down)
             run = self._run(None)
-            if reruns and (problem is None or self.began) and not self._machine_failed():
-                self._run_again(run, reruns)
+            if again and (problem is None or self.began) and not self._machine_failed():
+                self._run_again(run, again, beside=not until_failure)
             if advise is not None and self.began and not self._machine_failed():
                 self._advice = advise(run)
         except (Interrupted, KeyboardInterrupt):
             self._executions.left = "interrupted"
-            self._forks.end()
+            self._end_forks()
             if self.left_behind is None:
                 self._take_down(take_down)
             self._write(self._run(datetime.now(UTC), keep_going=keep_going))
@@ -158,7 +153,7 @@ class RunController:
                 self._take_down(take_down)
             raise
         finally:
-            self._forks.end()
+            self._end_forks()
         failed = self._machine_failed()
         run = self._run(datetime.now(UTC), keep_going=keep_going)
         try:
@@ -186,9 +181,24 @@ class RunController:
 
         return write
 
+    def _stages_in_forks(self) -> set[str]:
+        """The stages of which other guests judge something."""
+        return {stage for share in self._shares[1:] for stage in share}
+
+    def _own_stages(self) -> tuple[str, ...]:
+        """The stages of which the lab's own guest judges something."""
+        own = self._shares[0] if self._shares else {}
+        return tuple(name for name in self._selected if name in own or name not in self._stages_in_forks())
+
     def _begin_forks(self) -> None:
-        """Begin the stages that are judged beside the others, now that there is a guest to go on from."""
-        self._forks.begin(self._beside)
+        """Begin what is judged in other guests, now that there is one to go on from."""
+        shares = {f"{FORK}{number}": share for number, share in enumerate(self._shares[1:], 1)}
+        self._forks.begin(shares, len(shares))
+
+    def _end_forks(self) -> None:
+        """End what goes on in other guests."""
+        for forks in (self._forks, self._again):
+            forks.end()
 
     def _continue(self, plan: Plan, *, keep_going: bool, until_failure: float) -> None:
         """Do what comes after the first execution, of what was asked for."""
@@ -198,18 +208,28 @@ class RunController:
             self._run_until_failure(plan, until_failure)
 
     def _go_on(self) -> None:
-        """Execute what is left for this lab's guest, and what the stages beside it did not come to."""
-        if not self._forks.stages and self._beside:  # the guest could not be saved
-            self._beside = ()
-        problem = self._executions.go_on([name for name in self._selected if name not in self._beside])
-        if self._beside:
-            self._forks.wait(self._progress)
-            if problem is None:
-                self._executions.go_on(self._selected, self._forks.results())
+        """Execute what is left for the lab's own guest, and what other guests did not come to."""
+        problem = None
+        if self._forks.begun:
+            problem = self._executions.go_on(self._own_stages())
+            self._forks.wait(self._progress, "forks")
+        if problem is None:
+            self._executions.choose(self._choices)
+            self._executions.go_on(self._selected, self._forks.results(), self._incomplete())
+        if self._forks.begun:
+            known, shared = self._known(), self._stages_in_forks()
+            for name in (name for name in self._selected if name in shared and name in known):
+                self._progress.stage(known[name])
+
+    def _incomplete(self) -> set[str]:
+        """The stages of which a guest was to judge something that nobody has judged."""
+        left = self._forks.unjudged() if self._forks.begun else self._stages_in_forks()
+        return left - self._executions.completed
 
     def _machine_failed(self) -> VexlabError | None:
         """What this machine failed with, which says nothing about the filesystem."""
-        return self._executions.machine_problem or self._forks.machine_problem()
+        forked = self._forks.machine_problem() or self._again.machine_problem()
+        return self._executions.machine_problem or forked
 
     def _take_down(self, take_down: Callable[[], str] | None) -> None:
         """What was refused before its first stage has nothing to be taken down, and what is there is not ours."""
@@ -233,38 +253,36 @@ class RunController:
         elif found is not None and times:
             self._reruns = Reruns(f"{found[0].name}/{found[1].name}", times + 1, 1)
 
-    def _run_again(self, run: Run, times: int) -> None:
-        """Run the first check that went wrong again, on pristine guests if it took its guest down."""
+    def _run_again(self, run: Run, times: int, *, beside: bool) -> None:
+        """Run the first check that went wrong again; `beside`: in guests that go on from the saved one, if one was."""
         found = replan.first_failed_check(run)
         if found is None:
             if run.verdict is not Verdict.PASSED:
                 self._progress.say("nothing is run again: it was no check that went wrong")
             return
         stage, check = found
-        before = self._reruns or Reruns("", 0, 0)
-        failed = before.failed
-        for number in range(1, times + 1):
-            self._progress.say(f"run {number} of {times} of {stage.name}/{check.name} again")
-            fresh = check.verdict in DIED or self._parts[-1].seen().guest_died or not self._lab.is_up()
-            plan = replan.rerun_plan(self._specs, stage.name, check.name, fresh=fresh)
-            problem = self._executions.further(plan, f"rerun-{number}")
-            again = self._parts[-1].seen().stages.get(stage.name)
-            result = next((c.verdict for c in again.checks if c.name == check.name), None) if again else None
-            if problem is not None or result in (None, Verdict.NOT_RUN):
-                why = problem.message if problem else again.reason if again else "its stage was not reached"
-                self._progress.say(f"{check.name} could not be run again: {why}")
-                break
-            failed += result in WRONG
-            self._reruns = Reruns(f"{stage.name}/{check.name}", before.of + number, failed)
+        if beside and self._executions.saved and stage.name in replan.since_checkpoint(self._specs):
+            verdicts = reruns.in_forks(
+                self._again, stage.name, check.name, self._progress, times=times, at_once=self._jobs
+            )
+        else:
+            verdicts = reruns.one_by_one(self._executions, self._lab, stage.name, check, self._progress, times=times)
+        for verdict in verdicts:
+            self._reruns = reruns.counted(self._reruns, f"{stage.name}/{check.name}", verdict in WRONG)
 
     # --- judging and writing
 
     def _seen(self) -> list[ExecutionResult]:
         """What each execution showed, those aside that only ran a check again."""
-        return [*self._forks.results(), *self._executions.seen()]
+        return [*self._executions.seen(), *self._forks.results()]
+
+    def _known(self) -> dict[str, Stage]:
+        """What is known of the stages that began; one of which nobody has judged all has not passed."""
+        known = replan.merged(self._seen())
+        return known | {name: replan.without_all(known[name]) for name in self._incomplete() if name in known}
 
     def _run(self, finished: datetime | None, *, keep_going: bool = False) -> Run:
-        known, guest = replan.merged(self._seen()), run_facts.guest_of(self._lab, self._settings)
+        known, guest = self._known(), run_facts.guest_of(self._lab, self._settings)
         stages = [known.get(spec.name) or self._unreached(spec) for spec in self._specs]
         if failed := self._machine_failed():
             self._executions.left = failed.message
@@ -298,7 +316,7 @@ class RunController:
 
     def _directories(self) -> list[Path]:
         """The directories of all executions, the run's own first."""
-        return [*(part.directory for part in self._parts), *self._forks.directories]
+        return [*(part.directory for part in self._parts), *self._forks.directories, *self._again.directories]
 
     def _unreached(self, spec: StageSpec) -> Stage:
         """A stage that did not begin: skipped when the target has no such stage, else not run."""

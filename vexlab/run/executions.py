@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from vexlab.config import stage_list
@@ -38,6 +38,7 @@ class Executions:
         self.parts: list[PlaybookRun] = []
         self.left = ""  # why what could have been run on another guest was not
         self.failed_again: PlaybookRun | None = None
+        self.completed: set[str] = set()  # stages of which something was judged here that was to be judged elsewhere
         self._died: float | None = None  # when the first guest had to be replaced, by the monotonic clock
         self._lost = 0.0  # seconds that came to no verdict since then
         self._lab = lab
@@ -64,7 +65,7 @@ class Executions:
 
         What went wrong when all was run again comes first: it is worse than what was seen before.
         """
-        parts = [part for part in self.parts if not part.directory.name.startswith((RERUN, AGAIN))]
+        parts = [part for part in self.parts if not self._is_aside(part)]
         return [part.seen() for part in ([self.failed_again] if self.failed_again else []) + parts]
 
     def again(self, plan: Plan, number: int) -> VexlabError | None:
@@ -84,12 +85,24 @@ class Executions:
         self._on_stage, self._on_checkpoint = on_stage, on_checkpoint
         return self._perform(plan, self._root / self._name)
 
-    def go_on(self, selected: Sequence[str], also_seen: Sequence[ExecutionResult] = ()) -> VexlabError | None:
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """Which checks of a stage are judged, where not all are."""
+        return self._choices
+
+    def choose(self, choices: Mapping[str, Choice]) -> None:
+        """From now on, judge these checks."""
+        self._choices = dict(choices)
+
+    def go_on(
+        self, selected: Sequence[str], also_seen: Sequence[ExecutionResult] = (), incomplete: Collection[str] = ()
+    ) -> VexlabError | None:
         """Execute what nothing holds back of these stages until nothing is left; returns what kept one from beginning.
 
-        `also_seen`: what was shown of other stages elsewhere.
+        `also_seen`: what was shown elsewhere. `incomplete`: stages of which some checks were to be judged elsewhere.
         """
-        while plan := replan.next_plan(self._specs, selected, [*also_seen, *self.seen()], self._choices):
+        left = set(incomplete)
+        while plan := replan.next_plan(self._specs, selected, [*also_seen, *self.seen()], self._choices, left):
             if plan.fresh:
                 self._died = self._died or time.monotonic()
                 if why := no_other_guest(self._lost, time.monotonic() - self._died):
@@ -98,7 +111,7 @@ class Executions:
                     return None
             where = "on a pristine guest" if plan.fresh else "on the same guest"
             self._progress.say(f"going on {where} with {', '.join(plan.judged)}")
-            number = sum(not part.directory.name.startswith((RERUN, AGAIN)) for part in self.parts) + 1
+            number = sum(not self._is_aside(part) for part in self.parts) + 1
             prefix = f"{self._name}-" if self._name else ""
             began = time.monotonic()
             problem = self.further(plan, f"{prefix}part-{number}")
@@ -107,6 +120,9 @@ class Executions:
                 self.left = problem.message
                 self._progress.say(f"it is not possible to go on: {problem.message}")
                 return problem
+            done = left & self.parts[-1].seen().stages.keys()
+            self.completed |= done
+            left -= done
         return None
 
     def further(self, plan: Plan, name: str) -> VexlabError | None:
@@ -121,6 +137,10 @@ class Executions:
             self._checkpoint = ""
             self._progress.say(f"{problem.message}; all is brought about anew")
         return self._perform(plan, self._root / name)
+
+    def _is_aside(self, part: PlaybookRun) -> bool:
+        """Whether an execution only ran something again, beside what these executions are for."""
+        return part.directory.name != self._name and part.directory.name.startswith((RERUN, AGAIN))
 
     def _perform(self, plan: Plan, directory: Path) -> VexlabError | None:
         """Execute a plan; returns what kept its first stage from beginning."""

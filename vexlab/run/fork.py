@@ -1,7 +1,7 @@
-"""Judges one stage of a run in a guest of its own: the program that forks.py starts.
+"""Judges a share of a run's checks in a guest of its own: the program that forks.py starts.
 
-Run as: python -m vexlab.run.fork DIRECTORY, that of the stage's execution in that of its run. It finds its order there,
-and leaves its answer.
+Run as: python -m vexlab.run.fork DIRECTORY, that of its execution in that of the run. It finds its order there, and
+leaves its answer.
 """
 
 from __future__ import annotations
@@ -30,19 +30,24 @@ INTERRUPTED = 130  # exit code
 
 
 def judge(order: Order, directory: Path, progress: Progress) -> Answer:
-    """Judge the stage, whatever happens to its guest; returns what was seen. The guest is gone afterwards."""
+    """Judge the share, whatever happens to its guest; returns what was seen. The guest is gone afterwards."""
     lab = Lab(order.lab, Path(order.contract["vexlab_lab_directory"]))
     settings = Settings(order.lab, lab.directory, order.contract)
     root = Path(order.root)
-    executions = Executions(lab, settings, progress, root, name=directory.name, checkpoint=order.checkpoint)
-    plan = Plan("up", (order.stage,), apply=False, fresh=True, checkpoint=order.checkpoint, goes_on=True)
+    choices = order.share
+    executions = Executions(
+        lab, settings, progress, root, name=directory.name, checkpoint=order.checkpoint, choices=choices
+    )
+    plan = Plan(
+        "up", tuple(choices), apply=False, fresh=True, choices=choices, checkpoint=order.checkpoint, goes_on=True
+    )
     problem: VexlabError | None = None
     with lab.held():
         try:
             plain_playbooks.prepare(lab, settings)
             problem = executions.first(plan, lambda: None)
-            if problem is None:
-                problem = executions.go_on((order.stage,))
+            if problem is None and order.goes_on:
+                problem = executions.go_on(plan.judged)
         except VexlabError as raised:
             problem = raised
         except KeyboardInterrupt:
@@ -65,7 +70,7 @@ def end_with_the_run() -> None:
 
 
 def main() -> int:
-    """Judge the stage that the order names."""
+    """Judge what the order names."""
     directory = Path(sys.argv[1])
     interrupt.listen()
     threading.Thread(target=end_with_the_run, daemon=True).start()

@@ -201,7 +201,7 @@ class PlaybookRun:
         """Show a stage that ended, and tell whoever writes the results."""
         stage = self._judge.judge(self._state, name)
         if self._judge.tells(self._state, stage):
-            self._progress.stage(stage)
+            (self._progress.part if name in self.plan.shared else self._progress.stage)(stage)
         else:
             self._progress.end(name, "brought about on the new guest")
         self._on_stage()

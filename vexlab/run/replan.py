@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from vexlab.config import stage_list
+from vexlab.config import check_list, stage_list
 from vexlab.config.stage_list import StageSpec
 from vexlab.history.statistics import interval
 from vexlab.results.causes import causes
@@ -16,13 +16,15 @@ from vexlab.results.judging import merge_stages
 from vexlab.results.model import DIED, WRONG, Check, Reruns, Run, Stage, Verdict
 from vexlab.run.tracker import PlannedStage
 
+NOT_ALL = "not all of its checks were run, since the guest that was to judge them did not come to that"
+
 
 @dataclass(frozen=True)
 class Choice:
     """Which checks of a stage: only these, or all but those.
 
-    What is left out has the name of a check, or that of a module of checks and a dot. `only` has names as a person
-    gives them (vexlab/config/check_names.py).
+    What is left out has the name of a check, of a function that may be several, or of a module of checks and a dot.
+    `only` has names as a person gives them (vexlab/config/check_names.py).
     """
 
     only: tuple[str, ...] = ()
@@ -38,6 +40,7 @@ class Plan:
     everything built anew, `fail_fast` ends it at the first stage in which a check failed, `choices` are of the checks
     of a stage, `leaves` has the guest left as the first check that failed has it. `checkpoint` names what is brought
     about, for the guest to be saved under; `goes_on`: it is there already, in the guest that was saved under that name.
+    Of the `shared` stages, other guests judge a part meanwhile.
     """
 
     playbook: str
@@ -51,6 +54,7 @@ class Plan:
     checkpoint: str = ""
     goes_on: bool = False
     leaves: bool = False
+    shared: frozenset[str] = frozenset()
 
 
 def planned_stages(plan: Plan, slower: int) -> tuple[PlannedStage, ...]:
@@ -78,18 +82,22 @@ def merged(seen: Sequence[ExecutionResult]) -> dict[str, Stage]:
 
 def next_plan(
     specs: Sequence[StageSpec], selected: Iterable[str], seen: Sequence[ExecutionResult],
-    chosen: Mapping[str, Choice] | None = None,
+    chosen: Mapping[str, Choice] | None = None, incomplete: Collection[str] = (),
 ) -> Plan | None:  # fmt: skip
     """What can still be run: stages that nothing holds back, and what a dead guest left of its stage.
 
-    `chosen`: of these stages, only some checks were asked for.
+    `chosen`: of these stages, only some checks were asked for. `incomplete`: of these, some were to be judged
+    elsewhere, and were not.
     """
     known, choices = merged(seen), dict(chosen or {})
-    open_ = [name for name in selected if name not in known and not blockers(specs, name, known)]
+    left = [name for name in incomplete if name in known and known[name].achieved is not False]
+    open_ = [name for name in selected if (name not in known or name in left) and not blockers(specs, name, known)]
+    for name in left:
+        choices[name] = _also(choices.get(name), _judged(known[name]))
     died = next((name for name, stage in seen[-1].stages.items() if stage.verdict in DIED), None)
     if died is not None and (choice := _rest(seen, died)):
         open_ = [died, *open_]
-        choices[died] = Choice(choices[died].only if died in choices else (), choice.leave_out)
+        choices[died] = _also((chosen or {}).get(died), choice.leave_out)
     if not open_:
         return None
     judged = tuple(spec.name for spec in specs if spec.name in open_)
@@ -112,16 +120,6 @@ def from_checkpoint(specs: Sequence[StageSpec], plan: Plan, checkpoint: str) -> 
     if not checkpoint or not plan.fresh or not set(plan.judged).issubset(since_checkpoint(specs)):
         return None
     return dataclasses.replace(plan, applied=(), apply=False, checkpoint=checkpoint, goes_on=True)
-
-
-def beside(specs: Sequence[StageSpec], selected: Sequence[str], jobs: int) -> tuple[str, ...]:
-    """Those of the selected stages that are judged beside the others, with so many guests at once.
-
-    They need no more than what is there when the guest is saved, which is while an earlier one goes on.
-    """
-    at, *later = since_checkpoint(specs) or [""]
-    found = [name for name in selected if name in later] if at in selected else []
-    return tuple(found[: max(0, jobs - 1)])
 
 
 def since_checkpoint(specs: Sequence[StageSpec]) -> list[str]:
@@ -173,6 +171,13 @@ def never_failed(times: int, seconds: float) -> str:
     return f"{often}; what still fails does so in less than {rate:.0f} % of runs, with 95 % confidence"
 
 
+def without_all(stage: Stage) -> Stage:
+    """The stage when some of its checks were judged by nobody: it has not passed."""
+    if stage.verdict not in (Verdict.PASSED, Verdict.SKIPPED):
+        return stage
+    return replace(stage, verdict=Verdict.NOT_RUN, reason=NOT_ALL)
+
+
 def with_advice(stage: Stage, advice: Mapping[str, str]) -> Stage:
     """The stage with this advice, by stage/check, beside what its checks gave themselves."""
 
@@ -203,10 +208,29 @@ def _rest(seen: Sequence[ExecutionResult], name: str) -> Choice | None:
     if not deaths or times > len(deaths):
         return None
     out = {module for module in map(_module, deaths) if _is_deadly(module, stage.checks)}
-    done = [check.name for check in stage.checks if check.verdict is not Verdict.NOT_RUN]
     not_run = [check.name for check in stage.checks if check.verdict is Verdict.NOT_RUN]
     left = [name for name in not_run if _module(name) not in out]
-    return Choice(leave_out=(*done, *sorted(out))) if left else None
+    return Choice(leave_out=(*_judged(stage), *sorted(out))) if left else None
+
+
+def _judged(stage: Stage) -> tuple[str, ...]:
+    """The checks of a stage that need not be run again.
+
+    Those that judge what the others left are not among them, as long as they take no guest down: each guest ends so.
+    """
+    closing = {check.name for check in check_list.of_stage(stage.name) if check.closes}
+    return tuple(
+        check.name
+        for check in stage.checks
+        if check.verdict is not Verdict.NOT_RUN
+        and (check.verdict in DIED or check.name.partition("[")[0] not in closing)
+    )
+
+
+def _also(choice: Choice | None, leave_out: Iterable[str]) -> Choice:
+    """The choice with more that is left out."""
+    known = choice or Choice()
+    return dataclasses.replace(known, leave_out=tuple(dict.fromkeys((*known.leave_out, *leave_out))))
 
 
 def _module(check: str) -> str:

@@ -16,7 +16,8 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the checks that the run has chosen, if it did: after a crash, or to run one again.
 
     `choice.json` in the stage's directory says `only` which, by names as check_names.py reads them, or which to
-    `leave_out`; there, a name that ends in a dot is a whole module. How many `only` leaves out is written down.
+    `leave_out`; there, a name that ends in a dot is a whole module, and one without its parameters each check of that
+    function. How many `only` leaves out is written down.
     """
     recorder = recorder_of(config)
     path = recorder.path.with_name("choice.json")
@@ -24,7 +25,7 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
         return
     choice = json.loads(path.read_text())
     names = {item: short_name(item.nodeid) for item in items}
-    out = {name for name in names.values() if {name, name.partition(".")[0] + "."} & set(choice["leave_out"])}
+    out = {name for name in names.values() if set(check_names.levels(name)) & set(choice["leave_out"])}
     if choice["only"]:
         others = set(names.values()) - only(choice["only"], names.values(), config.getoption("--stage"), recorder)
         recorder.keep(path.with_name("left_out"), f"{len(others)}\n", "w")
