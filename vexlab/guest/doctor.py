@@ -121,9 +121,22 @@ def _accelerator() -> Finding:
     except GuestError as problem:
         return Finding("QEMU", False, problem.message, problem.hint)
     if chosen != "kvm":
-        return Finding("accelerator", None, f"emulation, about 10 times slower: {reason}; QEMU {version}")
+        said = f"emulation, about 10 times slower: {reason}; QEMU {version}"
+        return Finding("accelerator", None, said, _way_to_kvm())
     untried = "" if image else "; without an image, no guest's kernel was tried"
     return Finding("accelerator", True, f"KVM ({reason}{untried}); QEMU {version}")
+
+
+def _way_to_kvm() -> str:
+    """What lets this user open /dev/kvm, where nothing but its mode is in the way; else empty."""
+    kvm = Path("/dev/kvm")
+    try:
+        belongs_to = kvm.group() if kvm.stat().st_mode & 0o060 == 0o060 else ""
+    except (OSError, KeyError):
+        return ""
+    if not belongs_to or os.access(kvm, os.R_OK | os.W_OK):
+        return ""
+    return f"sudo usermod -aG {belongs_to} {getpass.getuser()}, then log in again"
 
 
 def _image_to_try() -> str:
