@@ -190,6 +190,33 @@ def test_step_that_takes_long_says_what_it_does(
         assert capsys.readouterr().err == "ending the guest: 0.6 s, Unmount the filesystem, it needs no input\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [
+        ("Unpacking udev (257.13-1)", 25, "Unpacking udev (257.13-1)"),
+        ("Unpacking udev (257.13-1)", 24, "Unpacking udev …"),
+        ("/a/path/that/is/too/long", 10, "/a/path/t…"),
+        ("", 10, ""),
+    ],
+)
+def test_what_is_too_long_is_cut_between_words(text: str, columns: int, shown: str) -> None:
+    assert terminal.fitting(text, columns) == shown
+
+
+def test_detail_gives_way_to_that_nobody_has_to_type_anything(tmp_path: Path) -> None:
+    waits = """
+import time
+from vexlab.report import terminal
+from vexlab.report.screen import Screen
+terminal.LONG = 0.2
+with terminal.Progress(Screen(stderr=True)) as progress:
+    progress.begin("build", lambda: "Build " + "a very large module " * 5)
+    time.sleep(1)
+"""
+    shown = plain(at_a_terminal(tmp_path, sys.executable, "-c", waits, columns=60))
+    assert re.search(r"a very …, it needs no input$", shown, re.M)
+
+
 def test_quiet_is_for_all_but_what_went_wrong(tmp_path: Path) -> None:
     """And the exit code, of course."""
     loud = vexlab(tmp_path, "up", "--target", "/nowhere.yml")

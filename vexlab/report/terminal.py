@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -47,6 +48,12 @@ def age(moment: str) -> str:
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(0, int(seconds))} s"
+
+
+def fitting(text: str, columns: int) -> str:
+    """A text in so many columns at most; the cut is between two words, if there are any, and … marks it."""
+    between_words = textwrap.shorten(text, max(1, columns), placeholder=" …")
+    return between_words if between_words.strip(" …") or not text else f"{text[: max(0, columns - 1)]}…"
 
 
 class Progress:
@@ -140,13 +147,18 @@ class Progress:
         if not self.console.for_programs:
             self.console.print(_line(sign, style, step, seconds, note), no_wrap=True, overflow="ellipsis")
 
-    def _told(self, now: float) -> str:
-        """How far the step is; that it waits for nobody, where it has had nothing new to say for long."""
+    def _told(self, now: float, room: int = 0) -> str:
+        """How far the step is; that it waits for nobody, where it has had nothing new to say for long.
+
+        `room`: columns that there are for it. How far the step is gives way.
+        """
         detail = self._detail()
         if detail != self._known:
             self._known, self._since = detail, now
-        silent = now - self._since >= LONG
-        return ", ".join(filter(None, (detail, "it needs no input" if silent else "")))
+        end = "it needs no input" if now - self._since >= LONG else ""
+        if room and detail:
+            detail = fitting(detail, room - (len(end) + 2 if end else 0))
+        return ", ".join(filter(None, (detail, end)))
 
     def _show_log(self) -> None:
         """Show what was written to the log meanwhile."""
@@ -164,8 +176,9 @@ class Progress:
             return Text("")
         now = time.monotonic()
         line = Text(f"{self._step:<10} {clock(now - self._began):>8}  ")
-        line.append(self._told(now), style="dim")
-        line.truncate(max(20, self.console.width - 3), overflow="ellipsis")
+        columns = max(20, self.console.width - 3)
+        line.append(self._told(now, max(1, columns - len(line))), style="dim")
+        line.truncate(columns, overflow="ellipsis")
         return Spinner("line", line)
 
 
