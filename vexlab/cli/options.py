@@ -176,7 +176,7 @@ class FromFile:
 
 def by_name() -> dict[str, click.Option]:
     """The options that a settings file may give, by their long names."""
-    collected: list[click.Option] = with_all(TARGET, lambda: None).__click_params__  # type: ignore[attr-defined]
+    collected: list[click.Option] = with_all((*TARGET, JOBS), lambda: None).__click_params__  # type: ignore[attr-defined]
     return {each.opts[0].lstrip("-"): each for each in reversed(collected)}
 
 
