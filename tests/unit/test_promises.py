@@ -105,8 +105,8 @@ def test_renames(fs: Filesystem) -> None:
     seen = renaming.odd(fs)
     assert not [name for name, (_, wanted) in renaming.ODD.items() if seen[name] not in wanted.split()], seen
     os.chdir(fs.point)
-    assert renaming.atomic(fs, 20)["how the other process ended"] == 0
-    assert renaming.crossing(fs, 10)["how they ended"] == [0, 0]
+    assert renaming.atomic(fs, 20)["what came of the other process"] == "done"
+    assert renaming.crossing(fs, 10)["what came of them"] == ["done", "done"]
 
 
 def test_listings(fs: Filesystem) -> None:
