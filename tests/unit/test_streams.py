@@ -143,6 +143,29 @@ def test_reason_is_cut_where_the_screen_ends(tmp_path: Path) -> None:
     assert REASON.strip() in vexlab(tmp_path, "report", run).stdout.replace("\\", "")
 
 
+ENDS = """
+import sys
+from pathlib import Path
+from vexlab.cli.common import stderr
+from vexlab.report import terminal
+from vexlab.results import results_file
+for stage in results_file.read(Path(sys.argv[1])).stages:
+    if stage.name == "mount":
+        terminal.Progress(stderr).stage(stage)
+"""
+
+
+def test_first_cause_of_a_stage_is_not_cut(tmp_path: Path) -> None:
+    """It has lines of its own where the stage's line has no room; the counts alone would be no help."""
+    path = tmp_path / "state/vexlab/runs" / a_run(tmp_path) / "results.json"
+    shown = plain(at_a_terminal(tmp_path, sys.executable, "-c", ENDS, str(path)))
+    assert REASON.strip() in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+    wide = plain(at_a_terminal(tmp_path, sys.executable, "-c", ENDS, str(path), columns=400))
+    [line] = [line for line in wide.splitlines() if "✘" in line]
+    assert REASON.strip() in line
+
+
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_colours_are_left_out_where_nobody_wants_them(tmp_path: Path, name: str, value: str) -> None:
     command = (sys.executable, "-m", "vexlab", "up", "--target", "/nowhere.yml")

@@ -126,7 +126,7 @@ class Progress:
         seconds = time.monotonic() - self._began
         self._step = ""
         self.console.event("end", step=step, seconds=round(seconds, 1), note=note)
-        self._print("✔", "green", step, seconds, note)
+        self._print(_line("✔", "green", step, seconds, note))
 
     def stage(self, stage: Stage) -> None:
         """A stage ended, with its verdict."""
@@ -134,18 +134,23 @@ class Progress:
         facts = {"verdict": stage.verdict, "seconds": stage.seconds, "reason": stage.reason}
         self.console.event("stage", stage=stage.name, **facts)
         sign, style = STYLES[stage.verdict]
-        self._print(sign, style, stage.name, stage.seconds, summary(stage))
-        for line in further(stage):
-            self.console.say(line, style="dim", indent=2)
+        line = _line(sign, style, stage.name, stage.seconds, summary(stage))
+        if self.console.for_programs or line.cell_len <= self.console.width:
+            self._print(line)
+        else:  # the cause is what people wait for, so the end of the line must not take it
+            self._print(_line(sign, style, stage.name, stage.seconds, outcome(stage)))
+            self.console.say(reason(stage), indent=2)
+        for cause in further(stage):
+            self.console.say(cause, style="dim", indent=2)
 
     def say(self, text: str) -> None:
         """A remark between steps."""
         self.console.say(text)
 
-    def _print(self, sign: str, style: str, step: str, seconds: float, note: str) -> None:
+    def _print(self, line: Text) -> None:
         """Print the line of a step that is over; where the screen ends, it is cut."""
         if not self.console.for_programs:
-            self.console.print(_line(sign, style, step, seconds, note), no_wrap=True, overflow="ellipsis")
+            self.console.print(line, no_wrap=True, overflow="ellipsis")
 
     def _told(self, now: float, room: int = 0) -> str:
         """How far the step is; that it waits for nobody, where it has had nothing new to say for long.
@@ -184,9 +189,14 @@ class Progress:
 
 def summary(stage: Stage) -> str:
     """A stage in a few words: its counts and, when it didn't pass, why."""
-    verdict = "" if stage.verdict is Verdict.PASSED else str(stage.verdict)
     why = reason(stage)
-    return ", ".join(filter(None, (verdict, counts(stage)))) + (f": {why}" if why else "")
+    return outcome(stage) + (f": {why}" if why else "")
+
+
+def outcome(stage: Stage) -> str:
+    """The verdict of a stage, if it didn't pass, and its counts."""
+    verdict = "" if stage.verdict is Verdict.PASSED else str(stage.verdict)
+    return ", ".join(filter(None, (verdict, counts(stage))))
 
 
 def reason(stage: Stage) -> str:

@@ -40,7 +40,7 @@ def test_module_is_loaded_and_unloaded(guest: Guest, target: Target, part: Scrat
 
 
 def test_filesystem_is_mounted_and_unmounted(guest: Guest, target: Target, part: Scratch, mounts: int) -> None:
-    """Mounts by turns, read-only and writable: in the end no slab cache has grown."""
+    """No slab cache has grown after mounts, read-only and writable by turns."""
     part.unmount()
     options = [target.mount_options_ro, target.mount_options()]
     keeps = "persistent" in target.capabilities
@@ -55,7 +55,7 @@ def test_filesystem_is_mounted_and_unmounted(guest: Guest, target: Target, part:
 
 @pytest.mark.requires("read-write", "remount")
 def test_filesystem_is_remounted(guest: Guest, target: Target, part: Scratch, remounts: int) -> None:
-    """Remounts to read-only and back: what is written in between is kept."""
+    """What is written between remounts, to read-only and back, is kept."""
     arguments = (remounts, target.mount_options_ro, target.mount_options_rw)
     part.call(inside_cycles.remount, *arguments, seconds=30 + 5 * remounts)
     part.remount()

@@ -29,7 +29,7 @@ def test_full_and_empty_again(guest: Guest, target: Target, part: Scratch) -> No
 
 
 def test_many_small_files(target: Target, part: Scratch) -> None:
-    """Many files in one directory: each is listed once, holds its content after a remount, and can be removed."""
+    """Each of many files in a directory is listed once, holds its content after a remount, and can be removed."""
     count = 250 if target.quick else 1000
     made = part.call(limits.make_small_files, count, seconds=150)
     part.remount()
