@@ -192,7 +192,7 @@ def uses(kernel: Kernel, number: str) -> list[str]:
     if kernel.text(number, "size") in ("", "0"):
         found.append("it has no medium")
     if partitions := len(list(directory.glob("*/partition"))):
-        found.append(f"it has {partitions} partitions")
+        found.append("it has a partition" if partitions == 1 else f"it has {partitions} partitions")
     if holders := sorted(path.name for path in directory.glob("holders/*")):
         found.append(f"it is held by {', '.join(holders)}")
     family = kernel.above(number)

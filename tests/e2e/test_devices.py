@@ -101,7 +101,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("serial", "more", "said"),
         [
-            ("PARTED", (), "it has 1 partitions"),
+            ("PARTED", (), "it has a partition"),
             ("SIGNED", (), "it carries a signature (ext4); if that may be destroyed, name it"),
             ("SIGNED", ("--overwrite", "xfs"), "it carries a signature (ext4)"),
             ("MOUNTED", ("--overwrite", "ext4"), "it is mounted at /mnt/held"),
