@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,10 @@ from vexlab.config import installation, settings, source_tree, target
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import Interrupted, UsageProblem, VexlabError
 from vexlab.report.screen import Screen
-from vexlab.report.terminal import Progress
+from vexlab.report.terminal import MOST, Progress
 from vexlab.results import measured
-from vexlab.results.model import WRONG
+from vexlab.results.causes import causes
+from vexlab.results.model import WRONG, Check
 from vexlab.run import measure as run_measure
 from vexlab.run import scratch
 
@@ -100,8 +101,7 @@ def _measured(proposed: Proposal, root: str) -> Proposal:
             _tell(stderr, f"nothing was measured: {problem.message}{f'; {problem.hint}' if problem.hint else ''}")
             return proposed
     found = measured.of_run(run, asked)
-    for check, words in found.demanded.items():
-        _tell(stderr, f"{check} fails, and is demanded of every target: {words.partition(chr(10))[0]}")
+    _tell_demanded(found.demanded, run.run)
     broken = next((stage for stage in run.stages if stage.verdict in WRONG and stage.achieved is False), None)
     if broken or not found.claims:
         _tell(stderr, f"nothing was measured: {f'stage {broken.name}: {broken.reason}' if broken else 'nothing works'}")
@@ -109,6 +109,19 @@ def _measured(proposed: Proposal, root: str) -> Proposal:
     stderr.say(f"measured in run {run.run}: {len(found.claims)} of {len(asked)} capabilities")
     above = f"Measured on kernel {run.kernel}: each check of these passed. Look whether the others are meant to work."
     return proposed.with_measured(found.claims, found.limits, found.why_not, above)
+
+
+def _tell_demanded(checks: Sequence[Check], run: str) -> None:
+    """What fails though it is demanded of every target: as many causes as a screen has room for."""
+    found = causes(checks)
+    if not found:
+        return
+    number = "1 check fails that is" if len(checks) == 1 else f"{len(checks)} checks fail that are"
+    _tell(stderr, f"{number} demanded of every target:")
+    for cause in found[:MOST]:
+        stderr.say(cause.line, indent=2)
+    if len(found) > MOST:
+        stderr.say(f"and {len(found) - MOST} further causes: vexlab report {run}", indent=2)
 
 
 @click.group("target", cls=WholeSentences)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vexlab.config import installation
+from vexlab.config import limits as config_limits
 from vexlab.source import build, c_text, programs
 from vexlab.source.build import Build
 from vexlab.source.facts import Facts
@@ -95,14 +96,21 @@ class Proposal:
         lasting = "persistent" in claims
         kept = [name for name in claims if lasting or name not in LASTING]
         own = [Field("vexlab_capabilities", kept, above=(above,))]
-        if limits:
-            own.insert(0, Field("vexlab_limits", dict(limits), "met in a guest"))
+        if met := _without_contradiction(limits, kept):
+            own.insert(0, Field("vexlab_limits", met, "met in a guest"))
         others = [each for each in self.fields if each.name not in ("vexlab_capabilities", "vexlab_limits")]
         return replace(self, fields=(*others, *own), measured=dict(why_not))
 
     def values(self) -> dict[str, object]:
         """The fields that have a value."""
         return {each.name: each.value for each in self.fields if each.value is not None}
+
+
+def _without_contradiction(met: Mapping[str, int], claims: Sequence[str]) -> dict[str, int]:
+    """The limits that a target with these claims can have: what isn't claimed has none, whatever was met."""
+    told = config_limits.problems({"vexlab_limits": dict(met), "vexlab_capabilities": list(claims)})
+    wrong = {problem.partition(":")[0].removeprefix("vexlab_limits.") for problem in told}
+    return {name: number for name, number in met.items() if name not in wrong}
 
 
 def propose(facts: Facts, source: str) -> Proposal:
