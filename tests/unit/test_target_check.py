@@ -231,7 +231,7 @@ def test_command_ends_with_0_and_says_what_it_could_not_look_at(tmp_path: Path) 
     findings(tmp_path, {"vexlab_mkfs_command": 'mkfs.toyfs "$DEVICE"'}, {})
     done = vexlab(tmp_path, "toy.yml")
     assert done.returncode == 0, done.stderr
-    assert "nothing found" in done.stdout
+    assert "nothing contradicts the source\n" in done.stdout
     assert "not looked at: whether the guest has mkfs.toyfs" in done.stdout
 
 
@@ -244,7 +244,7 @@ def test_command_ends_with_2_for_a_contradiction_and_0_for_a_doubt(tmp_path: Pat
     doubtful = vexlab(tmp_path, "toy.yml")
     assert doubtful.returncode == 0
     assert "! vexlab_superblock_magic_offset" in doubtful.stdout
-    assert "nothing found" not in doubtful.stdout
+    assert "nothing contradicts the source; see the notes\n" in doubtful.stdout
 
 
 def test_command_compares_with_the_source_that_is_named(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def init(directory: str, output: str, module: str | None, force: bool, no_guest:
     stderr.say(f"{found.module.file} registers the filesystem {found.filesystem.type or '(name not found)'}")
     if unsure:
         stderr.say(f"look at what is not found or guessed: {', '.join(unsure)}")
+    if not proposed.measured:
+        stderr.say("claim what it can do: a check of what vexlab_capabilities doesn't name is skipped")
     if where:
         stderr.say(f"written: {output}; next: vexlab up --target {output}")
 
@@ -165,7 +167,7 @@ def _show(findings: list[Finding], gaps: Iterable[str]) -> None:
     for gap in gaps:
         stdout.say(f"not looked at: {gap}")
     if not any(finding.wrong for finding in findings):
-        stdout.say("nothing that contradicts the source; see the notes" if findings else "nothing found")
+        stdout.say(f"nothing contradicts the source{'; see the notes' if findings else ''}")
 
 
 def _readable(directory: Path, how: str = "") -> Path:

@@ -252,7 +252,7 @@ def _claimed(facts: Facts) -> list[str]:
 
 
 def _capabilities(facts: Facts) -> Field:
-    above = ("What it can do, its source doesn't tell. Claim what you are sure of: what isn't claimed is skipped.",)
+    above = ("What it can do, its source doesn't tell. Take away the # of what you are sure of; the rest is skipped.",)
     return Field("vexlab_capabilities", _claimed(facts), above=above)
 
 
