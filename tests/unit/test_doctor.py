@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 from pathlib import Path
@@ -57,6 +58,19 @@ def test_answer_is_kept_for_the_start_that_follows(tmp_path: Path) -> None:
     image(tmp_path, "aa", 1)
     finding()
     assert len(list((tmp_path / "RUNTIME_DIR/vexlab").glob("kvm-probe-*"))) == 1
+
+
+def test_user_who_may_not_open_kvm_is_told_how(tmp_path: Path) -> None:
+    """By the group of the device, if its mode lets that group in."""
+    kvm = tmp_path / "kvm"
+    assert doctor.way_to_kvm(kvm) == ""
+    kvm.touch()
+    assert doctor.way_to_kvm(kvm) == ""
+    kvm.chmod(0o060)  # its owner is one of those who may not
+    told = f"sudo usermod -aG {kvm.group()} {getpass.getuser()}, then log in again"
+    assert doctor.way_to_kvm(kvm) == ("" if os.geteuid() == 0 else told)
+    kvm.chmod(0o000)
+    assert doctor.way_to_kvm(kvm) == ""
 
 
 def test_image_of_the_lab_that_was_used_last(tmp_path: Path) -> None:

@@ -122,14 +122,13 @@ def _accelerator() -> Finding:
         return Finding("QEMU", False, problem.message, problem.hint)
     if chosen != "kvm":
         said = f"emulation, about 10 times slower: {reason}; QEMU {version}"
-        return Finding("accelerator", None, said, _way_to_kvm())
+        return Finding("accelerator", None, said, way_to_kvm())
     untried = "" if image else "; without an image, no guest's kernel was tried"
     return Finding("accelerator", True, f"KVM ({reason}{untried}); QEMU {version}")
 
 
-def _way_to_kvm() -> str:
-    """What lets this user open /dev/kvm, where nothing but its mode is in the way; else empty."""
-    kvm = Path("/dev/kvm")
+def way_to_kvm(kvm: Path = Path("/dev/kvm")) -> str:
+    """What lets this user open the device, where nothing but its mode is in the way; else empty."""
     try:
         belongs_to = kvm.group() if kvm.stat().st_mode & 0o060 == 0o060 else ""
     except (OSError, KeyError):
