@@ -67,7 +67,7 @@ def test_user_who_may_not_open_kvm_is_told_how(tmp_path: Path) -> None:
     kvm.touch()
     assert doctor.way_to_kvm(kvm) == ""
     kvm.chmod(0o060)  # its owner is one of those who may not
-    told = f"sudo usermod -aG {kvm.group()} {getpass.getuser()}, then log in again"
+    told = f"sudo usermod -aG {kvm.group()} {getpass.getuser()} (and log in again)"
     assert doctor.way_to_kvm(kvm) == ("" if os.geteuid() == 0 else told)
     kvm.chmod(0o000)
     assert doctor.way_to_kvm(kvm) == ""

@@ -135,7 +135,7 @@ def way_to_kvm(kvm: Path = Path("/dev/kvm")) -> str:
         return ""
     if not belongs_to or os.access(kvm, os.R_OK | os.W_OK):
         return ""
-    return f"sudo usermod -aG {belongs_to} {getpass.getuser()}, then log in again"
+    return f"sudo usermod -aG {belongs_to} {getpass.getuser()} (and log in again)"
 
 
 def _image_to_try() -> str:
