@@ -192,7 +192,7 @@ def test_verdict_and_reason_are_of_one_execution(verdicts: str, worst: str) -> N
 
 def test_not_reached_stage_says_why() -> None:
     known = passed("structure") | {"build": stage("build", Verdict.FAILED, achieved=False)}
-    said = "it needs what isn't there: the result of stage build, which is failed"
+    said = "stage build failed, and it needs its result"
     assert replan.why_not_run(SPECS, "mount", known, "x") == said
     assert replan.why_not_run(SPECS, "mount", passed("build"), "no guest") == "no guest"
 

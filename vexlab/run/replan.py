@@ -16,6 +16,9 @@ from vexlab.results.judging import merge_stages
 from vexlab.results.model import DIED, WRONG, Check, Reruns, Run, Stage, Verdict
 from vexlab.run.tracker import PlannedStage
 
+ENDED = {Verdict.LOST: "was lost", Verdict.NOT_RUN: "was not run"}
+"""How a sentence says of a stage that it came to this; the other verdicts say so by themselves."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -146,8 +149,10 @@ def blockers(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage]) 
 
 def why_not_run(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage], otherwise: str) -> str:
     """Why a stage was not run although others were, after one that went wrong."""
-    words = [f"stage {need}, which is {known[need].verdict}" for need in blockers(specs, name, known)]
-    return f"it needs what isn't there: the result of {' and of '.join(words)}" if words else otherwise
+    verdicts = {need: known[need].verdict for need in blockers(specs, name, known)}
+    words = [f"stage {need} {ENDED.get(verdict, verdict)}" for need, verdict in verdicts.items()]
+    result = "its result" if len(words) == 1 else "their results"
+    return f"{' and '.join(words)}, and it needs {result}" if words else otherwise
 
 
 def first_failed_check(run: Run) -> tuple[Stage, Check] | None:
