@@ -227,6 +227,12 @@ def test_module_of_the_target_is_the_one_that_is_compared(tmp_path: Path) -> Non
     assert not findings(tmp_path, {}, files)
 
 
+def test_what_the_kernel_does_itself_is_no_doubt() -> None:
+    """tinyfs has no word of remounts, as the VFS does them; every pull request of it began with a doubt."""
+    done = vexlab(ROOT / "examples/tinyfs", "vexlab.yml")
+    assert (done.returncode, "!" in done.stdout) == (0, False), done.stdout
+
+
 def test_command_ends_with_0_and_says_what_it_could_not_look_at(tmp_path: Path) -> None:
     findings(tmp_path, {"vexlab_mkfs_command": 'mkfs.toyfs "$DEVICE"'}, {})
     done = vexlab(tmp_path, "toy.yml")

@@ -41,6 +41,7 @@ SIGNS = {
     "sync": r"\.fsync\s*=",
 }
 
+BY_THE_KERNEL = ("permissions", "truncate", "remount")  # what it does itself where a filesystem has no word for it
 LASTING = ("sync-mounts", "crash-recovery")  # which nobody has who isn't persistent
 
 
@@ -123,8 +124,9 @@ def propose(facts: Facts, source: str) -> Proposal:
 
 
 def signs(facts: Facts) -> dict[str, str]:
-    """For each capability that a source can speak for, where it does; empty where nothing does."""
-    return {name: _sign(facts, pattern) for name, pattern in SIGNS.items()}
+    """For each capability that a source can speak for, where it does; empty where one must, and nothing does."""
+    found = {name: _sign(facts, pattern) for name, pattern in SIGNS.items()}
+    return {name: place for name, place in found.items() if place or name not in BY_THE_KERNEL}
 
 
 def _identity(facts: Facts, source: str, plan: Build) -> Iterator[Field]:
