@@ -24,6 +24,16 @@ def test_compiler_error_is_at_its_place_in_the_repository(tmp_path: Path) -> Non
     assert github.step_summary(run).count(reason) == 1
 
 
+def test_each_error_of_the_compiler_is_at_its_place(tmp_path: Path) -> None:
+    (tmp_path / "super.c").touch()
+    errors = [f"{tmp_path}/super.c:{line}:5: error: '{name}' undeclared" for line, name in ((7, "one"), (90, "two"))]
+    details = f"{tmp_path}/super.c: In function 'f':\n{errors[0]}\n    7 | one\n{errors[1]}\n   90 | two"
+    lines = github.commands(failed(Stage("build", Verdict.FAILED, 2.0, errors[0], details=details)), str(tmp_path))
+    assert [line.partition(",title")[0] for line in lines] == [
+        "::error file=super.c,line=7", "::error file=super.c,line=90",
+    ]  # fmt: skip
+
+
 def test_check_that_failed_tells_its_reason(tmp_path: Path) -> None:
     """And its place, where that is in the repository: a filesystem's own has no checks of vexlab in it."""
     place = "tests/stages/mount/test_names.py:31"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -74,11 +75,14 @@ def step_summary(run: Run) -> str:
 
 
 def _of_stage(stage: Stage) -> list[_Told]:
-    """What is told of a stage: each cause by the check that tells most of it, or the stage itself."""
+    """What is told of a stage: each cause by its most telling check, each error of a compiler, or the stage itself."""
     bad = [check for check in stage.checks if check.verdict not in _QUIET]
     if not bad or stage.verdict not in {check.verdict for check in bad} | {Verdict.FAILED}:
+        title = f"stage {stage.name} {stage.verdict}"
+        if errors := [line for line in stage.details.splitlines() if re.search(": (?:fatal )?error: ", line)]:
+            return [_Told(stage.verdict, title, line, place_of("", line)) for line in errors]
         place = place_in_source(stage.reason) or place_of("", stage.reason)
-        return [_Told(stage.verdict, f"stage {stage.name} {stage.verdict}", stage.reason, place)]
+        return [_Told(stage.verdict, title, stage.reason, place)]
     return [_of_cause(stage, cause) for cause in causes(bad)]
 
 
