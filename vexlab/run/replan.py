@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
-from vexlab.config import stage_list
+from vexlab.config import debug_kinds, stage_list
 from vexlab.config.stage_list import StageSpec
 from vexlab.history.statistics import interval
 from vexlab.results.causes import causes
@@ -56,12 +57,13 @@ class Plan:
     leaves: bool = False
 
 
-def planned_stages(plan: Plan, slower: int) -> tuple[PlannedStage, ...]:
-    """The stages of a plan, in the order of the list; each may take so many times what the list says."""
+def planned_stages(plan: Plan, contract: Mapping[str, Any]) -> tuple[PlannedStage, ...]:
+    """The stages of a plan that the playbook begins, in the order of the list: those that the target has."""
+    slower = debug_kinds.slower(contract)
     return tuple(
         PlannedStage(spec.name, spec.deadline * slower, spec.role, spec.name in plan.judged)
         for spec in stage_list.stages()
-        if spec.name in (*plan.judged, *plan.applied)
+        if spec.name in (*plan.judged, *plan.applied) and not spec.why_not(contract)
     )
 
 
