@@ -134,12 +134,17 @@ class Progress:
         facts = {"verdict": stage.verdict, "seconds": stage.seconds, "reason": stage.reason}
         self.console.event("stage", stage=stage.name, **facts)
         sign, style = STYLES[stage.verdict]
-        line = _line(sign, style, stage.name, stage.seconds, summary(stage))
-        if self.console.for_programs or line.cell_len <= self.console.width:
-            self._print(line)
-        else:  # the cause is what people wait for, so the end of the line must not take it
-            self._print(_line(sign, style, stage.name, stage.seconds, outcome(stage)))
-            self.console.say(reason(stage), indent=2)
+        whole, short, shortest = (
+            _line(sign, style, stage.name, stage.seconds, note)
+            for note in (summary(stage), outcome(stage), str(stage.verdict))
+        )
+        below = []  # the cause is what people wait for, so the end of the line must not take it
+        if not self.console.for_programs and whole.cell_len > self.console.width:
+            below = [reason(stage)] if short.cell_len <= self.console.width else [counts(stage), reason(stage)]
+            whole = short if len(below) == 1 else shortest
+        self._print(whole)
+        for line in below:
+            self.console.say(line, indent=2)
         for cause in further(stage):
             self.console.say(cause, style="dim", indent=2)
 
