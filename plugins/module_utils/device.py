@@ -282,7 +282,7 @@ def refusal(device: Device, overwrite: list[str]) -> str:
     """Why the device may not be written, as one sentence; empty if it may. `overwrite` names signatures that may go."""
     found = list(device.refusals)
     if kept := [kind for kind in device.signatures if kind not in overwrite]:
-        found.append(f"it carries a signature ({', '.join(kept)}); if that may be destroyed, name it")
+        found.append(f"it carries a signature ({', '.join(kept)}); to destroy that, name it in vexfs_mkfs_overwrite")
     return "; ".join(found)
 
 

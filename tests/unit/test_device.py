@@ -224,7 +224,7 @@ def test_identity(told: str, wanted: str, said: str) -> None:
     ("carries", "overwrite", "said"),
     [
         ([], [], ""),
-        (["ext4"], [], "it carries a signature (ext4); if that may be destroyed, name it"),
+        (["ext4"], [], "it carries a signature (ext4); to destroy that, name it in vexfs_mkfs_overwrite"),
         (["ext4"], ["xfs"], "it carries a signature (ext4)"),
         (["dos", "ext4"], ["ext4"], "it carries a signature (dos)"),
         (["ext4"], ["ext4"], ""),

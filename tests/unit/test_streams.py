@@ -312,6 +312,7 @@ def test_question_at_the_end_of_the_input_is_told(tmp_path: Path) -> None:
         ("listing is damaged; build with vexfs_build_clean", "listing is damaged; build with --clean"),
         ("a running guest needs vexlab_guest_memory_mb", "a running guest needs --memory"),
         ("its serial number in vexfs_mkfs_serial", "its serial number in --serial"),
+        ("to destroy that, name it in vexfs_mkfs_overwrite", "to destroy that, name it in --overwrite"),
         ("unknown kernel in vexlab_image_kernel", "unknown kernel in --kernel"),
         ("vexlab_known_failures: it passed", "vexlab_known_failures: it passed"),
         ("vexfs_mkfs needs a device", "vexfs_mkfs needs a device"),

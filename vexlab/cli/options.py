@@ -247,8 +247,8 @@ def _beside(file: SettingsFile, options: Options) -> Options:
 
 _OF_COMMANDS = {
     "vexlab_clean": "--clean", "vexlab_device": "--device", "vexlab_device_serial": "--serial",
-    "vexlab_device_overwrite": "--overwrite", "vexlab_device_backup": "--backup", "vexlab_readiness": "--readiness",
-    "vexlab_backups": "--to",
+    "vexlab_device_overwrite": "--overwrite", "vexfs_mkfs_overwrite": "--overwrite",
+    "vexlab_device_backup": "--backup", "vexlab_readiness": "--readiness", "vexlab_backups": "--to",
 }  # fmt: skip
 """Options of single commands, by the variable of the contract that they give."""
 
