@@ -27,9 +27,12 @@ $(INSTALLED): pyproject.toml .ci/venv
 	@sh .ci/venv '$(PYTHON)' '$(VENV)'
 	@touch $@
 
+# What it prints names the command as `vexlab`, whatever came of it.
 up: $(INSTALLED)
 	@$(BIN)/vexlab doctor --install
-	@$(BIN)/vexlab up
+	@$(BIN)/vexlab up || code=$$?; \
+	command -v vexlab >/dev/null || echo 'vexlab is $(BIN)/vexlab; to have it in PATH: . $(BIN)/activate' >&2; \
+	exit $${code:-0}
 
 down: $(INSTALLED)
 	@$(BIN)/vexlab down

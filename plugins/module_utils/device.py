@@ -192,7 +192,7 @@ def uses(kernel: Kernel, number: str) -> list[str]:
     if kernel.text(number, "size") in ("", "0"):
         found.append("it has no medium")
     if partitions := len(list(directory.glob("*/partition"))):
-        found.append(f"it has {partitions} partitions")
+        found.append("it has a partition" if partitions == 1 else f"it has {partitions} partitions")
     if holders := sorted(path.name for path in directory.glob("holders/*")):
         found.append(f"it is held by {', '.join(holders)}")
     family = kernel.above(number)
@@ -282,7 +282,7 @@ def refusal(device: Device, overwrite: list[str]) -> str:
     """Why the device may not be written, as one sentence; empty if it may. `overwrite` names signatures that may go."""
     found = list(device.refusals)
     if kept := [kind for kind in device.signatures if kind not in overwrite]:
-        found.append(f"it carries a signature ({', '.join(kept)}); if that may be destroyed, name it")
+        found.append(f"it carries a signature ({', '.join(kept)}); to destroy that, name it in vexfs_mkfs_overwrite")
     return "; ".join(found)
 
 

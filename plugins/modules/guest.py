@@ -55,7 +55,7 @@ options:
     type: int
     default: 2
   accelerator:
-    description: V(auto) takes KVM when a boot sector was seen to run on it, else emulation (TCG).
+    description: V(auto) takes KVM when it was seen to run the guest's kernel, else emulation (TCG).
     type: str
     choices: [auto, kvm, tcg]
     default: auto

@@ -82,9 +82,10 @@ def let_in(machine: Machine) -> None:
     words = f"authorized_keys\n{public}\n.\nhost_key\n{private.strip()}\n.\nserve\n"
     with socket.socket(socket.AF_UNIX) as port:
         port.settimeout(DEADLINE)
-        while not (machine.directory / "keys").exists():
+        end = time.monotonic() + DEADLINE
+        while port.connect_ex(os.fspath(machine.directory / "keys")):  # QEMU makes the file before it listens
+            assert time.monotonic() < end, "QEMU doesn't listen"
             time.sleep(0.1)
-        port.connect(os.fspath(machine.directory / "keys"))
         port.sendall(words.encode())
         said = b""
         while b"serving\n" not in said:

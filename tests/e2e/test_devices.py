@@ -101,8 +101,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("serial", "more", "said"),
         [
-            ("PARTED", (), "it has 1 partitions"),
-            ("SIGNED", (), "it carries a signature (ext4); if that may be destroyed, name it"),
+            ("PARTED", (), "it has a partition"),
+            ("SIGNED", (), "it carries a signature (ext4); to destroy that, name it in --overwrite"),
             ("SIGNED", ("--overwrite", "xfs"), "it carries a signature (ext4)"),
             ("MOUNTED", ("--overwrite", "ext4"), "it is mounted at /mnt/held"),
             ("SWAPPED", ("--overwrite", "swap"), "it is used as swap"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -105,6 +106,7 @@ def test_life_of_a_lab(vexlab: Vexlab, environment: dict[str, str]) -> None:
     assert "make up" in readme
     code, said = Typed("make up", "README.md", terminal=True, activated=False).run(environment)
     assert code == 0, said
+    assert shutil.which("vexlab", path=environment["PATH"]) or "to have it in PATH: . " in said
     for number, words in enumerate(LOOKS):
         assert f"vexlab {words.split()[0]}" in readme + (ROOT / "docs/commands.md").read_text(encoding="utf-8")
         for terminal in (True, False):

@@ -40,6 +40,13 @@ def test_every_check_has_a_promise() -> None:
     assert [each.full_name for each in check_list.checks() if not each.promise] == []
 
 
+def test_promise_is_a_sentence_of_its_own() -> None:
+    """It stands alone in messages and lists, so it can't go on from a name, a check before it, or a word left out."""
+    goes_on = ("And", "Also", "But", "Or", "Such", "The same", "It ", "Its ", "Where it")
+    told = [f"{each.full_name}: {each.promise}" for each in check_list.checks() if each.promise.startswith(goes_on)]
+    assert told == []
+
+
 def test_marks_of_module_and_function_are_both_read() -> None:
     assert check("mount/rename.parent_follows").requires == ("read-write", "directories", "rename")
     assert check("mount/links.loop_of_symbolic_links_is_told").requires == ("read-write", "symbolic-links")

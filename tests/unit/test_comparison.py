@@ -15,7 +15,7 @@ from vexlab.history import comparison, index, references, statistics
 from vexlab.history.changes import Class
 from vexlab.history.comparison import Comparison
 from vexlab.history.past_runs import PastRuns
-from vexlab.results.model import Amounts, Reruns, Verdict
+from vexlab.results.model import Amounts, Reruns, Stage, Verdict
 
 FLAKY, BROKEN, CRASHES = "mount/times.utime", "mount/rename.over", "errors/damage.noise"
 
@@ -162,6 +162,11 @@ def test_nothing_in_common_is_said() -> None:
     with pytest.raises(UsageProblem, match="have nothing in common: no check was judged in both") as raised:
         compared(0, 1)
     assert "stages mount" in raised.value.hint
+    broken = Stage("build", Verdict.FAILED, reason="no such file")
+    keep(2, Made(checks={}, changes={"stages": (broken,), "selected": ("mount",)}))
+    with pytest.raises(UsageProblem) as raised:
+        compared(0, 2)
+    assert "judged no check, since stage build failed" in raised.value.hint
 
 
 def test_checks_that_were_not_chosen_have_not_disappeared() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vexlab.config import stage_list
+from vexlab.config.installation import contract_defaults
 from vexlab.run import debugging, replan
 from vexlab.run.replan import Plan
 
@@ -34,4 +35,5 @@ def test_the_way_brings_about_what_the_stage_stands_on_and_judges_nothing(stage:
 
 def test_no_stage_of_the_way_is_judged() -> None:
     for spec in stage_list.stages():
-        assert not any(planned.judged for planned in replan.planned_stages(debugging.way_to(spec.name, ""), 1))
+        way = debugging.way_to(spec.name, "")
+        assert not any(planned.judged for planned in replan.planned_stages(way, contract_defaults()))

@@ -71,6 +71,13 @@ def test_lines_fit_a_screen(path: Path) -> None:
     assert not too_long, f"lines of more than {WIDTH} columns in {by_name(path)}: {too_long}"
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=by_name)
+def test_lines_that_are_typed_fit_a_screen(path: Path) -> None:
+    """Code is copied as it stands. What a command prints is in other blocks."""
+    blocks = re.findall(r"^```(?:sh|yaml|toml|python)\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
+    assert [line for block in blocks for line in block.splitlines() if len(line) > WIDTH] == []
+
+
 @pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "galaxy.yml", ROOT / "pyproject.toml"], ids=by_name)
 def test_nothing_is_left_to_be_filled_in(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

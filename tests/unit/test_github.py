@@ -24,6 +24,16 @@ def test_compiler_error_is_at_its_place_in_the_repository(tmp_path: Path) -> Non
     assert github.step_summary(run).count(reason) == 1
 
 
+def test_each_error_of_the_compiler_is_at_its_place(tmp_path: Path) -> None:
+    (tmp_path / "super.c").touch()
+    errors = [f"{tmp_path}/super.c:{line}:5: error: '{name}' undeclared" for line, name in ((7, "one"), (90, "two"))]
+    details = f"{tmp_path}/super.c: In function 'f':\n{errors[0]}\n    7 | one\n{errors[1]}\n   90 | two"
+    lines = github.commands(failed(Stage("build", Verdict.FAILED, 2.0, errors[0], details=details)), str(tmp_path))
+    assert [line.partition(",title")[0] for line in lines] == [
+        "::error file=super.c,line=7", "::error file=super.c,line=90",
+    ]  # fmt: skip
+
+
 def test_check_that_failed_tells_its_reason(tmp_path: Path) -> None:
     """And its place, where that is in the repository: a filesystem's own has no checks of vexlab in it."""
     place = "tests/stages/mount/test_names.py:31"
@@ -62,6 +72,18 @@ def test_step_has_its_summary_and_nothing_is_said_elsewhere(tmp_path: Path) -> N
 
 
 def test_no_more_than_github_shows(tmp_path: Path) -> None:
-    checks = tuple(Check(f"names.n{number}", Verdict.FAILED, 0.5, "gone") for number in range(30))
+    checks = tuple(Check(f"names.n{number}", Verdict.FAILED, 0.5, "gone" * number) for number in range(30))
     lines = github.commands(failed(Stage("mount", Verdict.FAILED, 2.0, "", checks)), str(tmp_path))
     assert (len(lines), "names.n0 " in lines[0]) == (10, True)
+
+
+def test_what_died_is_first_and_each_cause_is_told_once(tmp_path: Path) -> None:
+    """A crash that comes after ten failed checks would be shown by nobody."""
+    small = tuple(Check(f"files.n{number}", Verdict.FAILED, 0.5, "gone" * (number + 1)) for number in range(12))
+    died = tuple(Check(f"names.lookup[{case}]", Verdict.PANICKED, 0.5, "BUG: it died") for case in "abc")
+    mkfs = Stage("mkfs", Verdict.FAILED, 2.0, "", small[:3])
+    stages = (mkfs, Stage("mount", Verdict.PANICKED, 2.0, "", small + died))
+    lines = github.commands(a_run({}, stages=stages, verdict=Verdict.PANICKED), str(tmp_path))
+    assert lines[0] == "::error title=mount/names.lookup[a] panicked (and of 2 more checks)::BUG: it died"
+    assert len(lines) == 10
+    assert sum("lookup" in line for line in lines) == 1

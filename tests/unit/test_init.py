@@ -106,6 +106,22 @@ def test_what_was_measured_takes_the_place_of_what_was_read() -> None:
     assert "Nothing of it was built" not in text
 
 
+def test_what_is_claimed_by_hand_is_claimed() -> None:
+    """To take the sign of the comment away is all that it takes, whatever is noted beside the name."""
+    found = proposed(ROOT / "examples/vexfs").with_measured(["read-write"], {}, {"sync": "it: failed [x]"}, "Measured.")
+    text = re.sub(r"^#  - (?!\{)", "  - ", target_file.render(found, "x"), flags=re.MULTILINE)
+    assert set(yaml.safe_load(text)["vexlab_capabilities"]) == set(found.possible(target.not_claimed([])))
+
+
+def test_limit_of_what_does_not_work_is_left_out() -> None:
+    """A filesystem can have met a limit of links before its links failed; the file is a target all the same."""
+    met = {"symbolic_link_bytes": 31, "hard_links": 8, "name_bytes": 28, "time_latest": 100, "name_characters": 50}
+    found = proposed(ROOT / "examples/vexfs").with_measured(["read-write", "timestamps"], met, {}, "Measured.")
+    parsed = yaml.safe_load(target_file.render(found, "x"))
+    assert parsed["vexlab_limits"] == {"name_bytes": 28}
+    assert target.problems_of(parsed) == []
+
+
 @pytest.mark.parametrize("files", [TOYFS, APFS], ids=["toyfs", "apfs"])
 def test_what_is_written_passes_the_schema(tmp_path: Path, files: dict[str, str]) -> None:
     assert not target.problems_of(dict(values(write(tmp_path, files))))

@@ -196,7 +196,7 @@ def test_writer_that_fails_is_told(fs: Filesystem) -> None:
     Path("2-3").mkdir()
     assert writers.write_at_once(fs, 3, 7, 10000) == [
         "writer 2: [Errno 21] Is a directory: '2-3'",
-        "writer 2 ended with status 256",
+        "writer 2 ended with 1",
     ]
 
 

@@ -30,8 +30,8 @@ def test_suite_per_stage_and_case_per_check(tmp_path: Path) -> None:
     assert [suite.get("name") for suite in root] == list(run_criteria.CATEGORIES)
     stress, errors = root[-2], root[-1]
     cases = [(case.get("classname"), case.get("name")) for case in stress.iter("testcase")]
-    assert cases == [("vexfs.stress.stress", name) for name in ("one", "two", "three")]
-    assert [result.tag for result in stress.findall("testcase/*")] == ["skipped", "failure"]
+    assert cases == [("vexfs.stress.stress", name) for name in ("three", "one", "two")]  # the one that failed is first
+    assert [result.tag for result in stress.findall("testcase/*")] == ["failure", "skipped"]
     assert list(errors.iter("testcase")) == []
     assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
         "tests": "13", "failures": "1", "errors": "0", "skipped": "6",
@@ -58,7 +58,7 @@ def test_stage_without_a_failed_check_gets_a_case_of_its_own(
     checks = (Check("a.b", Verdict.PASSED, 1.0),)
     bad = Stage("build", Verdict(verdict), 1.0, "make: *** error", checks, achieved=achieved)
     root = junit(a_run({}, stages=(bad,), selected=("build",), verdict=Verdict(verdict)), tmp_path)
-    own = root.findall("testsuite/testcase")[-1]
+    own = root.findall("testsuite/testcase")[0]
     assert f"{own.get('classname')}.{own.get('name')}" == f"vexfs.{name}"
     assert (own[0].tag, own[0].get("message")) == (tag, "make: *** error")
 
@@ -87,6 +87,28 @@ def test_red_case_has_its_place_its_cause_and_what_the_kernel_said(tmp_path: Pat
     assert "kernel messages of stage mount, the last 200 of 500 lines:\n[300.0] line 300\n" in told
     assert told.endswith("line 499")
     assert case_of(root, "names.long").find("system-out") is None
+
+
+def test_most_telling_case_is_first_and_alone_has_the_kernels_messages(tmp_path: Path) -> None:
+    """Of eighty red cases each had the same 200 lines, and the crash was somewhere among them."""
+    files = tmp_path / "stages" / "mount"
+    files.mkdir(parents=True)
+    (files / "trace.txt").write_text("BUG: it died\n")
+    (files / "kernel.log").write_text("[1.0] a message\n")
+    checks = (
+        Check("files.small", Verdict.FAILED, 0.5, "it reads otherwise"),
+        Check("files.ok", Verdict.PASSED, 0.5),
+        Check("names.lookup", Verdict.PANICKED, 2.0, "BUG: it died"),
+    )
+    bad = Stage("mount", Verdict.PANICKED, 9.0, "BUG: it died", checks, "stages/mount/kernel.log")
+    root = junit(a_run({}, stages=(bad,), selected=("mount",), verdict=Verdict.PANICKED), tmp_path)
+    assert [case.get("name") for case in root.iter("testcase")] == ["lookup", "small", "ok"]
+    said = [case.findtext("system-out") for case in root.iter("testcase")]
+    assert said == [
+        "trace:\nBUG: it died\n\nkernel messages of stage mount:\n[1.0] a message",
+        "kernel messages of stage mount: see names.lookup, the first case of this stage",
+        None,
+    ]
 
 
 @pytest.mark.parametrize("path", ["../secret.log", "{outside}/secret.log", "link.log", "\0"])

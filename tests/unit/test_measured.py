@@ -46,14 +46,14 @@ def test_one_failure_costs_the_rarest_claim_alone() -> None:
         "directories.parent_and_self_are_right": PASSED,
     })  # fmt: skip
     found = measured.of_run(run, CLAIMED)
-    assert (found.claims, list(found.demanded)) == (("read-write", "directories"), [])
+    assert (found.claims, found.demanded) == (("read-write", "directories"), ())
 
 
 def test_what_is_demanded_of_all_costs_no_claim_and_is_told() -> None:
     run = run_of({"files.error_is_told[x]": PASSED, "files.deleted_file_stays_deleted": FAILED})
     found = measured.of_run(run, CLAIMED)
     assert found.claims == ("read-write",)
-    assert found.demanded == {"mount/files.deleted_file_stays_deleted": "files.deleted_file_stays_deleted said so"}
+    assert [check.name for check in found.demanded] == ["files.deleted_file_stays_deleted"]
 
 
 def test_checks_that_demand_more_of_a_claim_are_there() -> None:

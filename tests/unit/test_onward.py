@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vexlab.config import stage_list
+from vexlab.config.installation import contract_defaults
 from vexlab.results.judging import judge_run, judge_stage
 from vexlab.results.model import Check, Reruns, Run, Stage, Verdict
 from vexlab.run import executions, replan
@@ -264,9 +265,23 @@ def test_verdict_and_reason_are_of_one_execution(verdicts: str, worst: str) -> N
     assert (merged.verdict, merged.reason) == (worst, f"load {worst}")
 
 
+@pytest.mark.parametrize(
+    ("of_target", "lacks"),
+    [({"vexlab_device_kind": "none"}, {"mkfs"}), ({"vexlab_module_source": "kernel"}, {"structure", "build"})],
+)
+def test_what_goes_on_expects_no_stage_that_the_target_lacks(of_target: dict[str, str], lacks: set[str]) -> None:
+    """The playbook doesn't begin one: a filesystem in memory that crashed had its run end without a verdict."""
+    mount = stage("mount", Verdict.PANICKED, "a.b=panicked a.c=not_run")
+    plan = next_plan(SPECS, NAMES, [seen(mount, died=True)])
+    assert plan is not None
+    assert lacks <= {*plan.applied, *plan.judged}
+    planned = replan.planned_stages(plan, contract_defaults() | of_target)
+    assert [each.name for each in planned] == [name for name in NAMES if name not in lacks]
+
+
 def test_not_reached_stage_says_why() -> None:
     known = passed("structure") | {"build": stage("build", Verdict.FAILED, achieved=False)}
-    said = "it needs what isn't there: the result of stage build, which is failed"
+    said = "stage build failed, and it needs its result"
     assert replan.why_not_run(SPECS, "mount", known, "x") == said
     assert replan.why_not_run(SPECS, "mount", passed("build"), "no guest") == "no guest"
 

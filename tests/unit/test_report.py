@@ -45,6 +45,14 @@ def test_first_lines_say_what_was_not_claimed() -> None:
     assert "**Not claimed, so not tested**: not known: an earlier vexlab" in markdown.render_markdown(ALL_PASSED)
 
 
+def test_run_that_was_interrupted_says_where() -> None:
+    """Though checks of that stage had failed by then: a stage that didn't end has no verdict."""
+    checks = (Check("files.small", Verdict.FAILED, 1.0, "gone"), Check("files.big", Verdict.NOT_RUN, 0.0))
+    cut = Stage("mount", Verdict.NOT_RUN, 9.0, "interrupted", checks)
+    text = markdown.render_markdown(a_run({}, stages=(cut,), selected=("mount", "stress"), verdict=Verdict.NOT_RUN))
+    assert "stage mount did not end: interrupted; not every selected stage passed: mount, stress" in text
+
+
 def test_report_has_the_shape_of_the_seed() -> None:
     text = markdown.render_markdown(with_last(Verdict.FAILED))
     headings = re.findall(r"^## (.*)$", text, re.M)

@@ -20,13 +20,15 @@ STEP = re.compile(r"^(?:\d+\.|- \[[ x]\]) (.*?)(?=^\S|\n\n|\Z)", re.M | re.S)
 # What a person does with their hands or eyes; every other step has a command.
 BY_HAND = ("Stop what uses", "Keep the kernel's log", "After an oops", "What was learned")
 
+DISK = re.findall(r'`disk="(.*)"`', (ROOT / "docs/safety/testing-plan.md").read_text())
+
 
 def commands(text: str) -> list[str]:
     """The commands in a document: what is in code spans and code blocks and begins with the name of a tool."""
-    blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S))
+    blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)).replace("\\\n", "")
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
     found = [line.partition("  #")[0].strip() for line in blocks.splitlines()] + spans
-    return [command for command in found if command.split(" ")[0] in TOOLS]
+    return [command.replace("$disk", DISK[0]) for command in found if command.split(" ")[0] in TOOLS]
 
 
 def problem(command: str) -> str:

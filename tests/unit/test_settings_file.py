@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from vexlab.cli import options
 from vexlab.config import settings_file
 from vexlab.config.settings import Options
 from vexlab.guest.lab import Lab
@@ -86,6 +88,24 @@ def test_what_is_nearer_counts(tree: Path) -> None:
     assert found["ssh-port"] == (4000, "lab default, which was given it before")
     assert found["kernel"] == ("trixie", f"{tree}/vexlab.toml:3")
     assert known(tree, VEXLAB_NAME="other")["name"] == ("other", "variable VEXLAB_NAME")
+
+
+def test_number_of_guests_is_a_setting_too(tree: Path) -> None:
+    (tree / "vexlab.toml").write_text("jobs = 3\n")
+    assert known(tree)["jobs"] == (3, f"{tree}/vexlab.toml:1")
+    assert known(tree, VEXLAB_JOBS="2")["jobs"] == (2, "variable VEXLAB_JOBS")
+
+
+def test_numbers_are_shown_as_numbers(tree: Path) -> None:
+    shown = vexlab(tree, "config", VEXLAB_CPUS="1").stdout
+    assert "cpus           1  (variable VEXLAB_CPUS)\n" in shown
+    assert "warm           true  (default)\n" in shown
+
+
+def test_page_of_commands_lists_each_setting() -> None:
+    page = (ROOT / "docs/commands.md").read_text()
+    listed = page[page.index("The settings have the names") : page.index("What is known to fail stands")]
+    assert set(re.findall(r"`([a-z-]+)`", listed)) == {options.LAB, *options.by_name()}
 
 
 def test_lab_goes_by_the_settings_that_it_was_brought_up_with_elsewhere(tmp_path: Path) -> None:

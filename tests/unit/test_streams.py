@@ -143,6 +143,29 @@ def test_reason_is_cut_where_the_screen_ends(tmp_path: Path) -> None:
     assert REASON.strip() in vexlab(tmp_path, "report", run).stdout.replace("\\", "")
 
 
+ENDS = """
+import sys
+from pathlib import Path
+from vexlab.cli.common import stderr
+from vexlab.report import terminal
+from vexlab.results import results_file
+for stage in results_file.read(Path(sys.argv[1])).stages:
+    if stage.name == "mount":
+        terminal.Progress(stderr).stage(stage)
+"""
+
+
+def test_first_cause_of_a_stage_is_not_cut(tmp_path: Path) -> None:
+    """It has lines of its own where the stage's line has no room; the counts alone would be no help."""
+    path = tmp_path / "state/vexlab/runs" / a_run(tmp_path) / "results.json"
+    shown = plain(at_a_terminal(tmp_path, sys.executable, "-c", ENDS, str(path)))
+    assert REASON.strip() in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+    wide = plain(at_a_terminal(tmp_path, sys.executable, "-c", ENDS, str(path), columns=400))
+    [line] = [line for line in wide.splitlines() if "✘" in line]
+    assert REASON.strip() in line
+
+
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_colours_are_left_out_where_nobody_wants_them(tmp_path: Path, name: str, value: str) -> None:
     command = (sys.executable, "-m", "vexlab", "up", "--target", "/nowhere.yml")
@@ -188,6 +211,33 @@ def test_step_that_takes_long_says_what_it_does(
         time.sleep(0.35)
         progress.tick()
         assert capsys.readouterr().err == "ending the guest: 0.6 s, Unmount the filesystem, it needs no input\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [
+        ("Unpacking udev (257.13-1)", 25, "Unpacking udev (257.13-1)"),
+        ("Unpacking udev (257.13-1)", 24, "Unpacking udev …"),
+        ("/a/path/that/is/too/long", 10, "/a/path/t…"),
+        ("", 10, ""),
+    ],
+)
+def test_what_is_too_long_is_cut_between_words(text: str, columns: int, shown: str) -> None:
+    assert terminal.fitting(text, columns) == shown
+
+
+def test_detail_gives_way_to_that_nobody_has_to_type_anything(tmp_path: Path) -> None:
+    waits = """
+import time
+from vexlab.report import terminal
+from vexlab.report.screen import Screen
+terminal.LONG = 0.2
+with terminal.Progress(Screen(stderr=True)) as progress:
+    progress.begin("build", lambda: "Build " + "a very large module " * 5)
+    time.sleep(1)
+"""
+    shown = plain(at_a_terminal(tmp_path, sys.executable, "-c", waits, columns=60))
+    assert re.search(r"a very …, it needs no input$", shown, re.M)
 
 
 def test_quiet_is_for_all_but_what_went_wrong(tmp_path: Path) -> None:
@@ -276,6 +326,7 @@ def test_question_at_the_end_of_the_input_is_told(tmp_path: Path) -> None:
         ("listing is damaged; build with vexfs_build_clean", "listing is damaged; build with --clean"),
         ("a running guest needs vexlab_guest_memory_mb", "a running guest needs --memory"),
         ("its serial number in vexfs_mkfs_serial", "its serial number in --serial"),
+        ("to destroy that, name it in vexfs_mkfs_overwrite", "to destroy that, name it in --overwrite"),
         ("unknown kernel in vexlab_image_kernel", "unknown kernel in --kernel"),
         ("vexlab_known_failures: it passed", "vexlab_known_failures: it passed"),
         ("vexfs_mkfs needs a device", "vexfs_mkfs needs a device"),

@@ -118,7 +118,7 @@ def test_missing_field_is_named_with_its_meaning(tmp_path: Path, field: str) -> 
         ({"vexlab_packages": ["fio", "fio; rm"]}, "vexlab_packages[1]: 'fio; rm' doesn't fit"),
         ({"vexlab_packages": ["fio", "fio"]}, "vexlab_packages: names something twice"),
         ({"vexlab_packages": [7]}, "vexlab_packages[0]: must be text, not a number (7)"),
-        ({"vexlab_capabilities": ["read-wrte"]}, "vexlab_capabilities[0]: 'read-wrte' is none of read-write, persist"),
+        ({"vexlab_capabilities": ["read-wrte"]}, "vexlab_capabilities[0]: 'read-wrte' is unknown; did"),
         ({"vexlab_capabilities": ["read-wrte"]}, "did you mean read-write?"),
         ({"vexlab_capabilities": {"rename": True}}, "vexlab_capabilities: must be a list, not a mapping"),
         ({"vexlab_variants": ["a b"]}, "vexlab_variants[0]: 'a b' doesn't fit. What the build command can build"),

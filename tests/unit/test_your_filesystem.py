@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.source_trees import TOYFS, write
+from vexlab.guest.inside import edges
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "your-filesystem.md").read_text(encoding="utf-8")
@@ -47,3 +48,9 @@ def test_command_prints_what_the_page_shows(command: str, printed: str, tree: Pa
 
 def test_page_shows_each_command_that_it_explains() -> None:
     assert {" ".join(command.split()[1:3]) for command, _ in SHOWN} >= {"target check", "checks --target"}
+
+
+def test_page_tells_the_largest_files_as_the_checks_have_them() -> None:
+    [big] = re.findall(r"^BIG = (\d+)  # MiB", (ROOT / "tests/stages/mount/test_files.py").read_text(), re.M)
+    assert f"| a file that is written through | {big} MiB," in PAGE
+    assert f"| {edges.WRITTEN >> 20} MiB, and never more than half of the free room |" in PAGE

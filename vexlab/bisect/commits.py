@@ -121,7 +121,7 @@ def _refuse_no_way(tree: Path, good: str, bad: str) -> None:
     if base == bad:
         raise UsageProblem(
             f"good, {good[:12]}, comes after bad, {bad[:12]}: the two are swapped",
-            "to find what mended something, look for what broke its opposite",
+            "give --good the older one; vexlab bisect finds where a check began to fail, not where it was mended",
         )
     if base != good:
         told = f"their last common commit is {base[:12]}: is it good?" if base else "they have no common commit"

@@ -141,17 +141,20 @@ keep_on_failure_option = click.option(
 fail_fast_option = click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first stage that isn't passed.")
 
 
-def verdict_table(run: Run) -> Table:
-    """The verdict of each stage that was asked for, or that came to something all the same."""
+def verdict_table(run: Run, *, of_the_past: bool = False) -> Table:
+    """The verdict of each stage that was asked for, or that came to something all the same.
+
+    `of_the_past`: nothing follows that shows the errors of a build.
+    """
     table = Table(box=None, pad_edge=False)
     for heading in ("stage", "verdict", "checks", "time"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, no_wrap=heading != "checks")  # a long count goes on below: no word is cut for it
     table.add_column("")
     for stage in model.asked_for(run):
         sign, style = STYLES[stage.verdict]
         seconds = clock(stage.seconds) if stage.verdict is not Verdict.NOT_RUN else ""
         verdict = f"[{style}]{sign} {stage.verdict}[/]"
-        table.add_row(stage.name, verdict, counts(stage), seconds, cut(reason(stage)))
+        table.add_row(stage.name, verdict, counts(stage), seconds, cut(stage.reason if of_the_past else reason(stage)))
     return table
 
 

@@ -33,6 +33,7 @@ class Value:
 @lab_option
 @json_option
 @with_options
+@the_options.JOBS
 @click.pass_context
 def config(context: click.Context, name: str, as_json: bool, options: Options) -> None:
     """Show each setting of a lab, and where it comes from.
@@ -46,8 +47,14 @@ def config(context: click.Context, name: str, as_json: bool, options: Options) -
         click.echo(json.dumps([dataclasses.asdict(value) for value in values], indent=2, ensure_ascii=False))
         return
     for value in values:
-        shown = {True: "true", False: "false", "": "-"}.get(value.value, str(value.value))
-        stdout.say(f"{value.setting:<14} {shown}  ({value.source})", hang=15)
+        stdout.say(f"{value.setting:<14} {_shown(value.value)}  ({value.source})", hang=15)
+
+
+def _shown(value: Any) -> str:
+    """A value as a settings file has it; - for none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "-" if value == "" else str(value)
 
 
 def _of_lab(context: click.Context, found: FromFile) -> str:

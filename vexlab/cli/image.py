@@ -88,8 +88,9 @@ def _mib(directory: Path) -> int:
 @click.option(
     "--all", "everything", is_flag=True, help="Remove images that a lab used last as well, if no guest is up on them."
 )
+@click.option("--dry-run", is_flag=True, help="Tell what would be removed, and remove nothing.")
 @json_option
-def image_prune(everything: bool, as_json: bool) -> None:
+def image_prune(everything: bool, dry_run: bool, as_json: bool) -> None:
     """Remove the images that no lab used last.
 
     The same goes for what no cell of a matrix was built in last. What a guest runs on, or somebody builds, stays.
@@ -102,13 +103,14 @@ def image_prune(everything: bool, as_json: bool) -> None:
             "vexlab_cache_directory": str(user_directories.cache_directory())
         }
         plain_playbooks.prepare(stand_in, Settings("prune", directory, contract))
-        answer = plain_playbooks.prune_images(stand_in, keep, directory / "ansible.log")
+        answer = plain_playbooks.prune_images(stand_in, keep, directory / "ansible.log", check=dry_run)
     if as_json:
-        click.echo(json.dumps({name: answer[name] for name in ("removed", "kept")}, indent=2))
+        done, would = ({}, answer["removed"]) if dry_run else (answer["removed"], {})
+        click.echo(json.dumps({"removed": done, "would_remove": would, "kept": answer["kept"]}, indent=2))
         return
     for key, mib in answer["removed"].items():
-        stdout.say(f"removed {key}, {mib} MiB")
+        stdout.say(f"{'would remove' if dry_run else 'removed'} {key}, {mib} MiB")
     for key, reason in answer["kept"].items():
         stdout.say(f"kept {key}: {reason}")
     if not answer["removed"]:
-        stdout.say("there was nothing to remove")
+        stdout.say("there is nothing to remove")

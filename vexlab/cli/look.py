@@ -33,7 +33,7 @@ def doctor_command(install: bool, as_json: bool) -> None:
     for finding in [] if as_json else findings:
         sign, style = {True: ("✔", ""), False: ("✘", "red"), None: ("!", "yellow")}[finding.ok]
         stdout.say(f"{sign} {finding.what:<20} {finding.detail}", style, hang=23)
-        if finding.ok is False:
+        if not finding.ok and finding.remedy:
             stdout.say(f"→ {finding.remedy}", indent=2)
     wrong = [finding for finding in findings if finding.ok is False]
     if wrong:

@@ -100,7 +100,7 @@ def matrix_command(
 
 def _tier(tier: str | None, form: str) -> Tier:
     if tier is None and form != "github":
-        raise UsageProblem("how far is each cell taken?", "give one of --build, --load and --test")
+        raise UsageProblem("nothing says how far each cell is taken", "give one of --build, --load and --test")
     return Tier(tier or Tier.BUILD)
 
 

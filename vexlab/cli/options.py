@@ -176,7 +176,7 @@ class FromFile:
 
 def by_name() -> dict[str, click.Option]:
     """The options that a settings file may give, by their long names."""
-    collected: list[click.Option] = with_all(TARGET, lambda: None).__click_params__  # type: ignore[attr-defined]
+    collected: list[click.Option] = with_all((*TARGET, JOBS), lambda: None).__click_params__  # type: ignore[attr-defined]
     return {each.opts[0].lstrip("-"): each for each in reversed(collected)}
 
 
@@ -247,8 +247,8 @@ def _beside(file: SettingsFile, options: Options) -> Options:
 
 _OF_COMMANDS = {
     "vexlab_clean": "--clean", "vexlab_device": "--device", "vexlab_device_serial": "--serial",
-    "vexlab_device_overwrite": "--overwrite", "vexlab_device_backup": "--backup", "vexlab_readiness": "--readiness",
-    "vexlab_backups": "--to",
+    "vexlab_device_overwrite": "--overwrite", "vexfs_mkfs_overwrite": "--overwrite",
+    "vexlab_device_backup": "--backup", "vexlab_readiness": "--readiness", "vexlab_backups": "--to",
 }  # fmt: skip
 """Options of single commands, by the variable of the contract that they give."""
 

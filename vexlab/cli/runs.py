@@ -37,7 +37,8 @@ def _cells(run: PastRun, word: str) -> list[Text]:
     sign, style = ("…", "cyan") if word else STYLES[run.verdict]
     wrong = sum(max(0, count) for count in run.wrong.values())
     bars = sparkline.bars(run.wrong.values())
-    texts = [run.name, age(run.started), run.target, f"{sign} {word or run.verdict}", str(wrong or ""), bars, run.cause]
+    cause = run.cause.replace(f": {run.verdict}: ", ": ", 1)  # which the line has already, and the screen is narrow
+    texts = [run.name, age(run.started), run.target, f"{sign} {word or run.verdict}", str(wrong or ""), bars, cause]
     styles = ["", "", "", style, "", style if wrong else "dim", ""]
     return [Text(" ".join(_clean(text).split()), style) for text, style in zip(texts, styles, strict=True)]
 

@@ -69,7 +69,7 @@ def _show(output: Screen, lab: Lab, document: dict[str, Any]) -> None:
         run = results_file.from_document(document["run"])
         goes_on = run.finished is None and run_directory.is_running(archive.find(run.run))
         output.say(f"last run {run.run}, {age(run.started)} ago: {'running' if goes_on else run.verdict}")
-        output.table(verdict_table(run))
+        output.table(verdict_table(run, of_the_past=True))
 
 
 def _rows_of_tests(tests: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -79,7 +79,8 @@ def _rows_of_tests(tests: dict[str, Any] | None) -> list[tuple[str, str]]:
     if not tests["source"]:
         return [target, ("source", "the kernel's own module")]
     module = tests["module"]
-    built = f"sha256 {module['sha256'][:12]}…, srcversion {module['srcversion']}" if module else "none yet"
+    version = f", srcversion {module['srcversion']}" if module and module["srcversion"] else ""
+    built = f"sha256 {module['sha256'][:12]}…{version}" if module else "none yet"
     return [target, ("variant", tests["variant"]), ("source", tests["source"]), ("build", built)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,10 @@ from vexlab.config import installation, settings, source_tree, target
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import Interrupted, UsageProblem, VexlabError
 from vexlab.report.screen import Screen
-from vexlab.report.terminal import Progress
+from vexlab.report.terminal import MOST, Progress
 from vexlab.results import measured
-from vexlab.results.model import WRONG
+from vexlab.results.causes import causes
+from vexlab.results.model import WRONG, Check
 from vexlab.run import measure as run_measure
 from vexlab.run import scratch
 
@@ -73,6 +74,8 @@ def init(directory: str, output: str, module: str | None, force: bool, no_guest:
     stderr.say(f"{found.module.file} registers the filesystem {found.filesystem.type or '(name not found)'}")
     if unsure:
         stderr.say(f"look at what is not found or guessed: {', '.join(unsure)}")
+    if not proposed.measured:
+        stderr.say("claim what it can do: a check of what vexlab_capabilities doesn't name is skipped")
     if where:
         stderr.say(f"written: {output}; next: vexlab up --target {output}")
 
@@ -100,8 +103,7 @@ def _measured(proposed: Proposal, root: str) -> Proposal:
             _tell(stderr, f"nothing was measured: {problem.message}{f'; {problem.hint}' if problem.hint else ''}")
             return proposed
     found = measured.of_run(run, asked)
-    for check, words in found.demanded.items():
-        _tell(stderr, f"{check} fails, and is demanded of every target: {words.partition(chr(10))[0]}")
+    _tell_demanded(found.demanded, run.run)
     broken = next((stage for stage in run.stages if stage.verdict in WRONG and stage.achieved is False), None)
     if broken or not found.claims:
         _tell(stderr, f"nothing was measured: {f'stage {broken.name}: {broken.reason}' if broken else 'nothing works'}")
@@ -109,6 +111,19 @@ def _measured(proposed: Proposal, root: str) -> Proposal:
     stderr.say(f"measured in run {run.run}: {len(found.claims)} of {len(asked)} capabilities")
     above = f"Measured on kernel {run.kernel}: each check of these passed. Look whether the others are meant to work."
     return proposed.with_measured(found.claims, found.limits, found.why_not, above)
+
+
+def _tell_demanded(checks: Sequence[Check], run: str) -> None:
+    """What fails though it is demanded of every target: as many causes as a screen has room for."""
+    found = causes(checks)
+    if not found:
+        return
+    number = "1 check fails that is" if len(checks) == 1 else f"{len(checks)} checks fail that are"
+    _tell(stderr, f"{number} demanded of every target:")
+    for cause in found[:MOST]:
+        stderr.say(cause.line, indent=2)
+    if len(found) > MOST:
+        stderr.say(f"and {len(found) - MOST} further causes: vexlab report {run}", indent=2)
 
 
 @click.group("target", cls=WholeSentences)
@@ -152,7 +167,7 @@ def _show(findings: list[Finding], gaps: Iterable[str]) -> None:
     for gap in gaps:
         stdout.say(f"not looked at: {gap}")
     if not any(finding.wrong for finding in findings):
-        stdout.say("nothing that contradicts the source; see the notes" if findings else "nothing found")
+        stdout.say(f"nothing contradicts the source{'; see the notes' if findings else ''}")
 
 
 def _readable(directory: Path, how: str = "") -> Path:

@@ -21,6 +21,7 @@ SURELY = 0.8  # how like a name is to the one that was meant, so that it counts 
 UNKNOWN = "additionalProperties"  # the rule of the schema that unknown fields break
 HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
 VERSION = 1  # of the format of target files; a file that doesn't say has this one
+FEW = 12  # words of which one is to be chosen that are all named, though one of them seems to be meant
 # JSON schema takes 256.0 for an integer; a shell command would not.
 _EXACT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
 _Validator = validators.extend(Draft202012Validator, type_checker=_EXACT)  # type: ignore[no-untyped-call]
@@ -220,7 +221,9 @@ def _misfit(error: ValidationError, found: object, meaning: str) -> str:
         problem = f"must be {_TYPES[limit]}, not {_found(found)}{quotes}"
     elif error.validator in ("enum", "oneOf"):
         words = [choice["const"] if error.validator == "oneOf" else choice for choice in limit]
-        return f"{found!r} is none of {', '.join(words)}{did_you_mean(str(found), words)}"
+        near = did_you_mean(str(found), words)
+        known = "unknown" if near and len(words) > FEW else f"none of {', '.join(words)}"
+        return f"{found!r} is {known}{near}"
     elif error.validator in ("minimum", "maximum", "maxLength"):
         problem = f"{found!r} is out of range ({error.validator} {limit})"
     elif error.validator == "uniqueItems":

@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import accelerator
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import GuestError, LabFiles
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import (
+    GuestError,
+    LabFiles,
+    runtime_directory,
+)
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.private import private_directory
 
 from vexlab.config import user_directories
+from vexlab.guest import lab as labs
 
 # Programs that the roles vexlab_image and vexlab_guest start, and the Debian package of each.
 TOOLS = {
@@ -108,15 +113,38 @@ def _user_namespaces() -> Finding:
 
 
 def _accelerator() -> Finding:
-    """Try a boot sector on KVM, as a guest's start does."""
-    with tempfile.TemporaryDirectory() as scratch:
-        lab = LabFiles({"lab": "doctor", "directory": scratch, "runtime_directory": f"{scratch}/run/lab"})
-        try:
-            private_directory(lab.runtime)
+    """What would run a guest, as a guest's start finds out: what one of them was told, the other is told as well."""
+    image = _image_to_try()
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            sockets = runtime_directory("", Path(scratch))
+            private_directory(sockets.parent)
+            inputs = {"lab": "doctor", "directory": scratch, "runtime_directory": str(sockets), "image": image}
             version = accelerator.qemu_version()
-            chosen, reason = accelerator.accelerator("auto", lab, version)
-        except GuestError as problem:
-            return Finding("QEMU", False, problem.message, problem.hint)
-    kvm = chosen == "kvm"
-    detail = f"KVM ({reason})" if kvm else f"emulation, about 10 times slower: {reason}"
-    return Finding("accelerator", True if kvm else None, f"{detail}; QEMU {version}")
+            chosen, reason = accelerator.accelerator("auto", LabFiles(inputs), version)
+    except GuestError as problem:
+        return Finding("QEMU", False, problem.message, problem.hint)
+    if chosen != "kvm":
+        said = f"emulation, about 10 times slower: {reason}; QEMU {version}"
+        return Finding("accelerator", None, said, way_to_kvm())
+    untried = "" if image else "; without an image, no guest's kernel was tried"
+    return Finding("accelerator", True, f"KVM ({reason}{untried}); QEMU {version}")
+
+
+def way_to_kvm(kvm: Path = Path("/dev/kvm")) -> str:
+    """What lets this user open the device, where nothing but its mode is in the way; else empty."""
+    try:
+        belongs_to = kvm.group() if kvm.stat().st_mode & 0o060 == 0o060 else ""
+    except (OSError, KeyError):
+        return ""
+    if not belongs_to or os.access(kvm, os.R_OK | os.W_OK):
+        return ""
+    return f"sudo usermod -aG {belongs_to} {getpass.getuser()} (and log in again)"
+
+
+def _image_to_try() -> str:
+    """The image that a lab used last, or else the newest that is cached; empty when there is none."""
+    cache = user_directories.cache_directory()
+    whole = sorted(cache.glob("*/manifest.json"), key=lambda manifest: -manifest.stat().st_mtime)
+    keys = [key for key in (labs.image_used_last(), *(manifest.parent.name for manifest in whole)) if key]
+    return next((str(cache / key) for key in keys if (cache / key / "vmlinuz").is_file()), "")

@@ -64,6 +64,11 @@ class Lab:
         """The module that was built last, symbols included, as role vexfs_build keeps it for reading crashes."""
         return self.directory / "module.ko"
 
+    @property
+    def image_record(self) -> Path:
+        """Where the key of the image is that the lab used last."""
+        return self.directory / "image.json"
+
     def exists(self) -> bool:
         """Whether anything of the lab is there."""
         return self.directory.is_dir()
@@ -102,11 +107,11 @@ class Lab:
 
     def image(self) -> str:
         """Key of the image that the lab used last; empty before its first guest."""
-        return str(_read_json(self.directory / "image.json").get("key", ""))
+        return str(_read_json(self.image_record).get("key", ""))
 
     def remember_image(self, key: str) -> None:
         """Keep the key of the image that the lab uses."""
-        replace_file(self.directory / "image.json", json.dumps({"key": key}) + "\n")
+        replace_file(self.image_record, json.dumps({"key": key}) + "\n")
 
     def write_inventory(self, settings: Settings, python: str) -> None:
         """Write the hypervisor's entry and the contract; the guest's entry is role vexlab_guest's."""
@@ -236,6 +241,12 @@ def all_labs() -> list[Lab]:
     """Every lab that has a directory."""
     base = user_directories.labs_directory()
     return [Lab(path.name, path) for path in sorted(base.iterdir()) if path.is_dir()] if base.is_dir() else []
+
+
+def image_used_last() -> str:
+    """Key of the image that was used last by any lab; empty when none used one."""
+    used = [(lab.image_record.stat().st_mtime, lab.image()) for lab in all_labs() if lab.image_record.is_file()]
+    return max(used, default=(0.0, ""))[1]
 
 
 def started(pid: int) -> str:

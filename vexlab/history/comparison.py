@@ -17,7 +17,7 @@ from vexlab.history.outcomes import ITSELF, JUDGED, outcomes
 from vexlab.history.past_runs import PastRun, PastRuns, Tally
 from vexlab.history.statistics import DOUBT, LEAST_RUNS, by_chance, interval, is_slower, pace
 from vexlab.results import archive, results_file
-from vexlab.results.model import Check, Run
+from vexlab.results.model import WRONG, Check, Run, Verdict
 
 RECENT = 20  # runs whose times tell what is usual
 
@@ -108,10 +108,20 @@ def _of_choice(run: Run, other: Run, names: Collection[str]) -> list[str]:
 
 
 def _nothing_in_common(old: Run, new: Run) -> UsageProblem:
-    told = [f"{run.run} is of target {run.target}, stages {', '.join(run.selected) or 'none'}" for run in (old, new)]
     return UsageProblem(
-        f"{old.run} and {new.run} have nothing in common: no check was judged in both", f"{told[0]}; {told[1]}"
+        f"{old.run} and {new.run} have nothing in common: no check was judged in both",
+        "; ".join(_what_it_judged(run) for run in (old, new)),
     )
+
+
+def _what_it_judged(run: Run) -> str:
+    """Of which target a run is and what it judged; of one that judged nothing, what kept it."""
+    wrong = next((stage for stage in run.stages if stage.verdict in WRONG), None)
+    if wrong is not None and not any(
+        check.verdict is not Verdict.NOT_RUN for stage in run.stages for check in stage.checks
+    ):
+        return f"{run.run} judged no check, since stage {wrong.name} {wrong.verdict}"
+    return f"{run.run} is of target {run.target}, stages {', '.join(run.selected) or 'none'}"
 
 
 def _remarks(old: Run, new: Run) -> list[str]:

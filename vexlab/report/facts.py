@@ -82,7 +82,9 @@ def summary(run: Run) -> str:
     wrong = next((stage for stage in run.stages if stage.verdict not in _QUIET), None)
     if wrong is not None:
         return f"stage {wrong.name} {word(wrong.verdict)}: {wrong.reason}"
-    return f"no stage went wrong, but not every selected stage passed; not passed: {', '.join(_not_passed(run))}"
+    cut_off = [stage for stage in run.stages if stage.verdict is Verdict.NOT_RUN and stage.checks and stage.reason]
+    began = f"stage {cut_off[0].name} did not end: {cut_off[0].reason}" if cut_off else "no stage went wrong"
+    return f"{began}; not every selected stage passed: {', '.join(_not_passed(run))}"
 
 
 def _not_passed(run: Run) -> list[str]:

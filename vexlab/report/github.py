@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from vexlab.report.terminal import summary as stage_summary
 from vexlab.report.text import _QUIET, _clean, cell, fence, place_in_source, place_of
-from vexlab.results.model import Run, Stage, Verdict, asked_for
+from vexlab.results.causes import Cause, causes
+from vexlab.results.model import DIED, Run, Stage, Verdict, asked_for
 
 SHOWN = 10
 """Annotations that GitHub shows of one step."""
+
+
+class _Told(NamedTuple):
+    """One annotation, before it is known which files are in the repository."""
+
+    verdict: Verdict
+    title: str
+    message: str
+    place: tuple[str, int] | None
 
 
 def tell(run: Run, environment: Mapping[str, str], source: str = "") -> str:
@@ -29,10 +41,13 @@ def tell(run: Run, environment: Mapping[str, str], source: str = "") -> str:
 
 
 def commands(run: Run, workspace: str, source: str = "") -> list[str]:
-    """Return the commands that make GitHub show what went wrong; `workspace` is the directory of the repository."""
-    bad = [stage for stage in run.stages if stage.verdict not in _QUIET]
-    lines = [line for stage in bad for line in _of_stage(stage, workspace, source)]
-    return lines[:SHOWN]
+    """Return the commands that make GitHub show what went wrong; `workspace` is the directory of the repository.
+
+    What died is first, and then each stage's causes as reports order them: no more are shown than ten.
+    """
+    told = [each for stage in run.stages if stage.verdict not in _QUIET for each in _of_stage(stage)]
+    told.sort(key=lambda each: each.verdict not in DIED)
+    return [error(each.title, each.message, each.place, workspace, source) for each in told[:SHOWN]]
 
 
 def error(title: str, message: str, place: tuple[str, int] | None, workspace: str, source: str = "") -> str:
@@ -59,17 +74,24 @@ def step_summary(run: Run) -> str:
     return "\n".join([*lines, "", f"Run `{run.run}`", "", ""])
 
 
-def _of_stage(stage: Stage, workspace: str, source: str) -> list[str]:
-    """Return the commands for a stage: one per check that went wrong, or one for the stage itself."""
+def _of_stage(stage: Stage) -> list[_Told]:
+    """What is told of a stage: each cause by its most telling check, each error of a compiler, or the stage itself."""
     bad = [check for check in stage.checks if check.verdict not in _QUIET]
     if not bad or stage.verdict not in {check.verdict for check in bad} | {Verdict.FAILED}:
+        title = f"stage {stage.name} {stage.verdict}"
+        if errors := [line for line in stage.details.splitlines() if re.search(": (?:fatal )?error: ", line)]:
+            return [_Told(stage.verdict, title, line, place_of("", line)) for line in errors]
         place = place_in_source(stage.reason) or place_of("", stage.reason)
-        return [error(f"stage {stage.name} {stage.verdict}", stage.reason, place, workspace, source)]
-    titles = {f"{stage.name}/{check.name} {check.verdict}": check for check in bad}
-    return [
-        error(title, check.message, place_in_source(check.message) or place_of(check.place, ""), workspace, source)
-        for title, check in titles.items()
-    ]
+        return [_Told(stage.verdict, title, stage.reason, place)]
+    return [_of_cause(stage, cause) for cause in causes(bad)]
+
+
+def _of_cause(stage: Stage, cause: Cause) -> _Told:
+    """What is told of a cause: the words and the place of its first check, and how many others share it."""
+    check, others = cause.lead, len(cause.others)
+    shared = f" (and of {others} more check{'s' if others > 1 else ''})" if others else ""
+    title = f"{stage.name}/{check.name} {check.verdict}{shared}"
+    return _Told(check.verdict, title, check.message, place_in_source(check.message) or place_of(check.place, ""))
 
 
 def _escaped(text: str, more: str = "") -> str:

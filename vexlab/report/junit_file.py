@@ -12,6 +12,7 @@ from vexlab.report import cases
 from vexlab.report.cases import Case, Outcome
 from vexlab.report.text import _clean
 from vexlab.results import model
+from vexlab.results.causes import causes
 from vexlab.results.model import DIED, Run
 
 _KERNEL_LINES = 200
@@ -41,7 +42,7 @@ def render(run: Run, directory: Path) -> str:
     """Return a run as a JUnit document; `directory` is that of the run."""
     document = JUnitXml(f"vexlab {_clean(run.target)}")
     for name, found in cases.of_run(run):
-        document.add_testsuite(_suite(run, name, [_case(run, case, directory) for case in found]))
+        document.add_testsuite(_suite(run, name, _cases(run, found, directory)))
     document.update_statistics()  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     document.write(buffer, pretty=True)
@@ -63,8 +64,33 @@ def _suite(run: Run, name: str, found: list[TestCase]) -> TestSuite:
     return suite
 
 
-def _case(run: Run, case: Case, directory: Path) -> TestCase:
-    """Return a check as a case: failure for what failed, error for what died, skipped for what did not run."""
+def _cases(run: Run, found: list[Case], directory: Path) -> list[TestCase]:
+    """Return the cases of a stage, the most telling first, which alone has the kernel's messages: they are the stage's.
+
+    With dozens of red cases, a viewer would show the same messages dozens of times.
+    """
+    told = ""
+    made = []
+    for case in _most_telling_first(found):
+        made.append(_case(run, case, directory, told))
+        if not told and case.outcome in cases.RED:
+            told = case.check.name
+    return made
+
+
+def _most_telling_first(found: list[Case]) -> list[Case]:
+    """The red cases as reports order their causes, and then the others as they were run."""
+    red = causes(case.check for case in found if case.outcome in cases.RED)
+    order = [check for cause in red for check in (cause.lead, *cause.others)]
+    ranks = {id(check): rank for rank, check in enumerate(order)}
+    return sorted(found, key=lambda case: ranks.get(id(case.check), len(ranks)))
+
+
+def _case(run: Run, case: Case, directory: Path, told: str) -> TestCase:
+    """Return a check as a case: failure for what failed, error for what died, skipped for what did not run.
+
+    `told` names the case that has what the kernel said in the stage.
+    """
     module, name = case.parts
     place = f"{run.target}.{case.stage.name}{f'.{module}' if module else ''}"
     made = _Case(name, _clean(place), case.check.seconds)
@@ -77,18 +103,20 @@ def _case(run: Run, case: Case, directory: Path) -> TestCase:
     result = _RESULTS[case.outcome](case.title, case.check.verdict)
     result.text = case.text
     made.result = [result]
-    if case.outcome in cases.RED and (told := _told(case, directory)):
-        made.system_out = _clean(told)
+    if case.outcome in cases.RED and (said := _said(case, directory, told)):
+        made.system_out = _clean(said)
     return made
 
 
-def _told(case: Case, directory: Path) -> str:
+def _said(case: Case, directory: Path, told: str) -> str:
     """Return what the kernel said in the stage of a red case: the trace of a death, and the last of its messages."""
     parts = []
     log, trace = case.kernel_log(directory), case.trace(directory)
     if case.check.verdict in DIED and trace is not None:
         parts += ["trace:", trace.read_text(encoding="utf-8", errors="replace").rstrip(), ""]
-    if log is not None:
+    if log is not None and told:
+        parts.append(f"kernel messages of stage {case.stage.name}: see {told}, the first case of this stage")
+    elif log is not None:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         cut = f", the last {_KERNEL_LINES} of {len(lines)} lines" if len(lines) > _KERNEL_LINES else ""
         parts += [f"kernel messages of stage {case.stage.name}{cut}:", *lines[-_KERNEL_LINES:]]

@@ -65,7 +65,10 @@ def _field(field: Field) -> Iterator[str]:
 
 
 def _not_claimed(proposal: Proposal, field: Field) -> Iterator[str]:
-    """Yield a comment for each capability that isn't claimed, with what was seen of it, or what speaks for it."""
+    """Yield a comment for each capability that isn't claimed, with what was seen of it, or what speaks for it.
+
+    Without the sign that makes a comment of it, each line is one of the list.
+    """
     claimed = field.value if isinstance(field.value, list) else []
     if not claimed:
         yield "# Put the first of these in the place of [] and the others below it:"
@@ -75,7 +78,7 @@ def _not_claimed(proposal: Proposal, field: Field) -> Iterator[str]:
         place = proposal.signs.get(name)
         said = f"for it: {place}" if place else "nothing in the source for it" if name in proposal.signs else ""
         said = proposal.measured.get(name, said)
-        line = f"#  - {name:<{widest}}  {said}".rstrip()
+        line = f"#  - {name:<{widest}}  # {said}" if said else f"#  - {name}"
         yield line if len(line) <= WIDTH else f"{line[: WIDTH - 1].rstrip()}…"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -47,6 +48,12 @@ def age(moment: str) -> str:
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(0, int(seconds))} s"
+
+
+def fitting(text: str, columns: int) -> str:
+    """A text in so many columns at most; the cut is between two words, if there are any, and … marks it."""
+    between_words = textwrap.shorten(text, max(1, columns), placeholder=" …")
+    return between_words if between_words.strip(" …") or not text else f"{text[: max(0, columns - 1)]}…"
 
 
 class Progress:
@@ -119,7 +126,7 @@ class Progress:
         seconds = time.monotonic() - self._began
         self._step = ""
         self.console.event("end", step=step, seconds=round(seconds, 1), note=note)
-        self._print("✔", "green", step, seconds, note)
+        self._print(_line("✔", "green", step, seconds, note))
 
     def stage(self, stage: Stage) -> None:
         """A stage ended, with its verdict."""
@@ -127,9 +134,19 @@ class Progress:
         facts = {"verdict": stage.verdict, "seconds": stage.seconds, "reason": stage.reason}
         self.console.event("stage", stage=stage.name, **facts)
         sign, style = STYLES[stage.verdict]
-        self._print(sign, style, stage.name, stage.seconds, summary(stage))
-        for line in further(stage):
-            self.console.say(line, style="dim", indent=2)
+        whole, short, shortest = (
+            _line(sign, style, stage.name, stage.seconds, note)
+            for note in (summary(stage), outcome(stage), str(stage.verdict))
+        )
+        below = []  # the cause is what people wait for, so the end of the line must not take it
+        if not self.console.for_programs and whole.cell_len > self.console.width:
+            below = [reason(stage)] if short.cell_len <= self.console.width else [counts(stage), reason(stage)]
+            whole = short if len(below) == 1 else shortest
+        self._print(whole)
+        for line in below:
+            self.console.say(line, indent=2)
+        for cause in further(stage):
+            self.console.say(cause, style="dim", indent=2)
 
     def part(self, stage: Stage) -> None:
         """What this guest judges of a stage is judged; other guests judge the rest, and the verdict comes with that."""
@@ -142,18 +159,23 @@ class Progress:
         """A remark between steps."""
         self.console.say(text)
 
-    def _print(self, sign: str, style: str, step: str, seconds: float, note: str) -> None:
+    def _print(self, line: Text) -> None:
         """Print the line of a step that is over; where the screen ends, it is cut."""
         if not self.console.for_programs:
-            self.console.print(_line(sign, style, step, seconds, note), no_wrap=True, overflow="ellipsis")
+            self.console.print(line, no_wrap=True, overflow="ellipsis")
 
-    def _told(self, now: float) -> str:
-        """How far the step is; that it waits for nobody, where it has had nothing new to say for long."""
+    def _told(self, now: float, room: int = 0) -> str:
+        """How far the step is; that it waits for nobody, where it has had nothing new to say for long.
+
+        `room`: columns that there are for it. How far the step is gives way.
+        """
         detail = self._detail()
         if detail != self._known:
             self._known, self._since = detail, now
-        silent = now - self._since >= LONG
-        return ", ".join(filter(None, (detail, "it needs no input" if silent else "")))
+        end = "it needs no input" if now - self._since >= LONG else ""
+        if room and detail:
+            detail = fitting(detail, room - (len(end) + 2 if end else 0))
+        return ", ".join(filter(None, (detail, end)))
 
     def _show_log(self) -> None:
         """Show what was written to the log meanwhile."""
@@ -171,16 +193,22 @@ class Progress:
             return Text("")
         now = time.monotonic()
         line = Text(f"{self._step:<10} {clock(now - self._began):>8}  ")
-        line.append(self._told(now), style="dim")
-        line.truncate(max(20, self.console.width - 3), overflow="ellipsis")
+        columns = max(20, self.console.width - 3)
+        line.append(self._told(now, max(1, columns - len(line))), style="dim")
+        line.truncate(columns, overflow="ellipsis")
         return Spinner("line", line)
 
 
 def summary(stage: Stage) -> str:
     """A stage in a few words: its counts and, when it didn't pass, why."""
-    verdict = "" if stage.verdict is Verdict.PASSED else str(stage.verdict)
     why = reason(stage)
-    return ", ".join(filter(None, (verdict, counts(stage)))) + (f": {why}" if why else "")
+    return outcome(stage) + (f": {why}" if why else "")
+
+
+def outcome(stage: Stage) -> str:
+    """The verdict of a stage, if it didn't pass, and its counts."""
+    verdict = "" if stage.verdict is Verdict.PASSED else str(stage.verdict)
+    return ", ".join(filter(None, (verdict, counts(stage))))
 
 
 def reason(stage: Stage) -> str:

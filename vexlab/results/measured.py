@@ -26,13 +26,12 @@ _ALWAYS = {"read-write"}  # a check that needs nothing else is demanded of whoev
 class Measured:
     """The capabilities that every check bears out, and why each other one is not among them.
 
-    `demanded` are the checks that went wrong and that no capability explains, each with its words; `limits` are those
-    that were met.
+    `demanded` are the checks that went wrong and that no capability explains; `limits` are those that were met.
     """
 
     claims: tuple[str, ...]
     why_not: Mapping[str, str]
-    demanded: Mapping[str, str]
+    demanded: tuple[Check, ...]
     limits: Mapping[str, int]
 
 
@@ -47,7 +46,7 @@ def of_run(run: Run, claimed: Collection[str]) -> Measured:
     }
     why_not = {name: "no check that was run is about it" for name, verdicts in tally.items() if not verdicts}
     absent = {name for name, verdicts in tally.items() if verdicts and not any(verdicts)}
-    demanded = {}
+    demanded = list[Check]()
     for full_name, requires, check in judged:
         if check.verdict is Verdict.PASSED:
             continue
@@ -57,10 +56,10 @@ def of_run(run: Run, claimed: Collection[str]) -> Measured:
             for name in guilty:
                 why_not.setdefault(name, said)
         else:
-            demanded[full_name] = check.message
+            demanded.append(check)
     claims = tuple(name for name in claimed if name not in why_not)
     limits = {limit: int(most) for _, _, check in judged for limit, most in _LIMIT.findall(check.advice)}
-    return Measured(claims, why_not, demanded, limits)
+    return Measured(claims, why_not, tuple(demanded), limits)
 
 
 def _judged(run: Run) -> Iterator[tuple[str, tuple[str, ...], Check]]:

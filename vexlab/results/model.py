@@ -211,7 +211,8 @@ def source_in_words(source: SourceRecord | None) -> str:
     if not source.commit:
         return f"tree {source.tree[:HASH]}, no commit is known"
     branch = f" of branch {source.branch}" if source.branch else ""
-    edited = f", {source.edited} files edited: tree {source.tree[:HASH]}" if source.edited else ""
+    files = "1 file" if source.edited == 1 else f"{source.edited} files"
+    edited = f", {files} edited: tree {source.tree[:HASH]}" if source.edited else ""
     return f"commit {source.commit[:HASH]}{branch}{edited}"
 
 

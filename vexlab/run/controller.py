@@ -98,6 +98,11 @@ class RunController:
         return self._executions.saved
 
     @property
+    def _seen_so_far(self) -> str:
+        """Where a person reads what was seen before the run was cut off."""
+        return f"vexlab report {self.directory.name} tells what was seen so far"
+
+    @property
     def _parts(self) -> list[PlaybookRun]:
         return self._executions.parts
 
@@ -147,7 +152,7 @@ class RunController:
             if self.left_behind is None:
                 self._take_down(take_down)
             self._write(self._run(datetime.now(UTC), keep_going=keep_going))
-            raise Interrupted("interrupted", f"what was seen so far: {self.directory}") from None
+            raise Interrupted("interrupted", self._seen_so_far) from None
         except Exception:
             if self.left_behind is None:  # whatever went wrong here, what was brought about there is taken down
                 self._take_down(take_down)
@@ -161,7 +166,7 @@ class RunController:
         except HostProblem as unwritten:
             raise failed or unwritten from None
         if failed is not None:
-            raise HostProblem(failed.message, f"{failed.hint}; what was seen so far: {self.directory}")
+            raise HostProblem(failed.message, f"{failed.hint}; {self._seen_so_far}")
         if problem is not None and not self.began:
             raise problem
         return run

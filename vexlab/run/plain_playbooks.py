@@ -52,8 +52,11 @@ def build_image(lab: Lab, progress: Progress, log: Path) -> None:
     progress.end("image", "built" if outcome.changed else "there already")
 
 
-def prune_images(lab: Lab, keep: Sequence[str], log: Path) -> dict[str, Any]:
-    """Remove the images that nobody uses; what was removed (key and MiB), and what was kept and why."""
+def prune_images(lab: Lab, keep: Sequence[str], log: Path, *, check: bool) -> dict[str, Any]:
+    """Remove the images that nobody uses; what was removed (key and MiB), and what was kept and why.
+
+    With `check` nothing is removed, and told is what would be.
+    """
     answers: list[dict[str, Any]] = []
 
     def listen(event: Event) -> bool:
@@ -62,7 +65,7 @@ def prune_images(lab: Lab, keep: Sequence[str], log: Path) -> dict[str, Any]:
         return False
 
     variables = {"vexlab_image_state": "pruned", "vexlab_image_keep": list(keep)}
-    outcome = Playbook("image", lab, variables, log).run(listen)
+    outcome = Playbook("image", lab, variables, log, check=check).run(listen)
     if not outcome.ok or not answers:
         raise HostProblem(outcome.failure.message if outcome.failure else f"Ansible failed; its output is in {log}")
     return answers[-1]

@@ -53,11 +53,12 @@ class Playbook:
 
     def __init__(
         self, name: str, lab: Lab, variables: Mapping[str, Any], log: Path, *, inventory: Path | None = None,
-        remote_tmp: str = "",
+        remote_tmp: str = "", check: bool = False,
     ) -> None:  # fmt: skip
         """Keep what to run; nothing starts yet. Raises UsageProblem for variables that would be templates.
 
-        `inventory`: another one than the lab's own. `remote_tmp`: where Ansible's own files go on the hosts.
+        `inventory`: another one than the lab's own. `remote_tmp`: where Ansible's own files go on the hosts. `check`:
+        in check mode, which changes nothing.
         """
         if mark := literals.mark_in(dict(variables)):
             text = next(text for text in literals.texts(dict(variables)) if mark in text)
@@ -70,6 +71,7 @@ class Playbook:
         self._log = log
         self._inventory = inventory
         self._remote_tmp = {"ANSIBLE_REMOTE_TMP": remote_tmp} if remote_tmp else {}
+        self._mode = "--check" if check else None
         self._events = Events()
         self._take: Take = pass_by
         self._ticked = time.monotonic()
@@ -200,7 +202,7 @@ class Playbook:
         runner = init_runner(  # type: ignore[no-untyped-call]
             private_data_dir=str(private), project_dir=str(installation.root() / "playbooks"),
             playbook=str(installation.playbook(self._name)), inventory=[str(path) for path in inventories],
-            limit=self._lab.name if self._lab.theirs else None, extravars=self._variables,
+            limit=self._lab.name if self._lab.theirs else None, extravars=self._variables, cmdline=self._mode,
             envvars=environment, quiet=True, suppress_env_files=True, fact_cache_type="memory", event_handler=keep,
             status_handler=forget_command, cancel_callback=lambda: self._cancel,
         )  # fmt: skip

@@ -10,7 +10,6 @@ from typing import IO, Any
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils import image_copy
 
-from vexlab.config import debug_kinds
 from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError, write_problem
 from vexlab.guest import console_log, forensics, symbols
@@ -50,7 +49,7 @@ class PlaybookRun:
         self._progress = progress
         self._on_stage: Callable[[], None] = lambda: None
         self._on_checkpoint = self._on_stage
-        self._state = State(planned_stages(plan, debug_kinds.slower(settings.contract)), guest_is_new=plan.fresh)
+        self._state = State(planned_stages(plan, settings.contract), guest_is_new=plan.fresh)
         self._queue = Events()
         self._watch: Watch | None = None
         self._log: IO[bytes] | None = None

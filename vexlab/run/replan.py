@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
-from vexlab.config import check_list, stage_list
+from vexlab.config import check_list, debug_kinds, stage_list
 from vexlab.config.stage_list import StageSpec
 from vexlab.history.statistics import interval
 from vexlab.results.causes import causes
@@ -16,6 +17,8 @@ from vexlab.results.judging import merge_stages
 from vexlab.results.model import DIED, WRONG, Check, Reruns, Run, Stage, Verdict
 from vexlab.run.tracker import PlannedStage
 
+ENDED = {Verdict.LOST: "was lost", Verdict.NOT_RUN: "was not run"}
+"""How a sentence says of a stage that it came to this; the other verdicts say so by themselves."""
 NOT_ALL = "not all of its checks were run, since the guest that was to judge them did not come to that"
 
 
@@ -57,12 +60,13 @@ class Plan:
     shared: frozenset[str] = frozenset()
 
 
-def planned_stages(plan: Plan, slower: int) -> tuple[PlannedStage, ...]:
-    """The stages of a plan, in the order of the list; each may take so many times what the list says."""
+def planned_stages(plan: Plan, contract: Mapping[str, Any]) -> tuple[PlannedStage, ...]:
+    """The stages of a plan that the playbook begins, in the order of the list: those that the target has."""
+    slower = debug_kinds.slower(contract)
     return tuple(
         PlannedStage(spec.name, spec.deadline * slower, spec.role, spec.name in plan.judged)
         for spec in stage_list.stages()
-        if spec.name in (*plan.judged, *plan.applied)
+        if spec.name in (*plan.judged, *plan.applied) and not spec.why_not(contract)
     )
 
 
@@ -144,8 +148,10 @@ def blockers(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage]) 
 
 def why_not_run(specs: Sequence[StageSpec], name: str, known: Mapping[str, Stage], otherwise: str) -> str:
     """Why a stage was not run although others were, after one that went wrong."""
-    words = [f"stage {need}, which is {known[need].verdict}" for need in blockers(specs, name, known)]
-    return f"it needs what isn't there: the result of {' and of '.join(words)}" if words else otherwise
+    verdicts = {need: known[need].verdict for need in blockers(specs, name, known)}
+    words = [f"stage {need} {ENDED.get(verdict, verdict)}" for need, verdict in verdicts.items()]
+    result = "its result" if len(words) == 1 else "their results"
+    return f"{' and '.join(words)}, and it needs {result}" if words else otherwise
 
 
 def first_failed_check(run: Run) -> tuple[Stage, Check] | None:

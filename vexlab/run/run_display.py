@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
 from vexlab.results.stage_record import StageRecord
 from vexlab.run.tracker import State
+
+WRITTEN_AT = re.compile(r"^\d{4}-\d\d-\d\dT\S+ ")  # with which the build of an image begins each line of its log
 
 
 class RunDisplay:
@@ -72,7 +75,8 @@ def image_detail(since: float) -> str:
     cache = user_directories.cache_directory()
     every = [*cache.glob("*.log"), *(cache / kernels.DIRECTORY).glob("*.log")]
     logs = [path for path in every if path.stat().st_mtime >= since]
-    return _last_line(max(logs, key=lambda path: path.stat().st_mtime)) if logs else ""
+    line = _last_line(max(logs, key=lambda path: path.stat().st_mtime)) if logs else ""
+    return WRITTEN_AT.sub("", line)
 
 
 def _last_line(path: Path) -> str:

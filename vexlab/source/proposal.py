@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vexlab.config import installation
+from vexlab.config import limits as config_limits
 from vexlab.source import build, c_text, programs
 from vexlab.source.build import Build
 from vexlab.source.facts import Facts
@@ -40,6 +41,7 @@ SIGNS = {
     "sync": r"\.fsync\s*=",
 }
 
+BY_THE_KERNEL = ("permissions", "truncate", "remount")  # what it does itself where a filesystem has no word for it
 LASTING = ("sync-mounts", "crash-recovery")  # which nobody has who isn't persistent
 
 
@@ -95,14 +97,21 @@ class Proposal:
         lasting = "persistent" in claims
         kept = [name for name in claims if lasting or name not in LASTING]
         own = [Field("vexlab_capabilities", kept, above=(above,))]
-        if limits:
-            own.insert(0, Field("vexlab_limits", dict(limits), "met in a guest"))
+        if met := _without_contradiction(limits, kept):
+            own.insert(0, Field("vexlab_limits", met, "met in a guest"))
         others = [each for each in self.fields if each.name not in ("vexlab_capabilities", "vexlab_limits")]
         return replace(self, fields=(*others, *own), measured=dict(why_not))
 
     def values(self) -> dict[str, object]:
         """The fields that have a value."""
         return {each.name: each.value for each in self.fields if each.value is not None}
+
+
+def _without_contradiction(met: Mapping[str, int], claims: Sequence[str]) -> dict[str, int]:
+    """The limits that a target with these claims can have: what isn't claimed has none, whatever was met."""
+    told = config_limits.problems({"vexlab_limits": dict(met), "vexlab_capabilities": list(claims)})
+    wrong = {problem.partition(":")[0].removeprefix("vexlab_limits.") for problem in told}
+    return {name: number for name, number in met.items() if name not in wrong}
 
 
 def propose(facts: Facts, source: str) -> Proposal:
@@ -115,8 +124,9 @@ def propose(facts: Facts, source: str) -> Proposal:
 
 
 def signs(facts: Facts) -> dict[str, str]:
-    """For each capability that a source can speak for, where it does; empty where nothing does."""
-    return {name: _sign(facts, pattern) for name, pattern in SIGNS.items()}
+    """For each capability that a source can speak for, where it does; empty where one must, and nothing does."""
+    found = {name: _sign(facts, pattern) for name, pattern in SIGNS.items()}
+    return {name: place for name, place in found.items() if place or name not in BY_THE_KERNEL}
 
 
 def _identity(facts: Facts, source: str, plan: Build) -> Iterator[Field]:
@@ -244,7 +254,7 @@ def _claimed(facts: Facts) -> list[str]:
 
 
 def _capabilities(facts: Facts) -> Field:
-    above = ("What it can do, its source doesn't tell. Claim what you are sure of: what isn't claimed is skipped.",)
+    above = ("What it can do, its source doesn't tell. Take away the # of what you are sure of; the rest is skipped.",)
     return Field("vexlab_capabilities", _claimed(facts), above=above)
 
 

@@ -41,7 +41,7 @@ def accelerator(wanted: str, lab: LabFiles, version: str) -> tuple[str, str]:
         return "tcg", "asked for"
     problem = kvm_problem(lab, version)
     if not problem:
-        return "kvm", "a guest ran on it"
+        return "kvm", "it ran the guest's kernel" if lab.inputs.get("image") else "it ran a boot sector"
     if wanted == "kvm":
         raise GuestError(f"KVM was asked for, but {problem}", "use accelerator auto or tcg")
     return "tcg", problem
@@ -96,8 +96,8 @@ def boot_sector_problem() -> str:
         arguments = ["-m", "16", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
         code, said = try_kvm([*arguments, "-drive", f"file={image.name},format=raw,if=ide"], seconds=5)
     if code is None:
-        return "a boot sector didn't run on it within 5 s"
-    return "" if code == 0x31 * 2 + 1 else f"QEMU can't run a boot sector on it ({said or code})"
+        return "KVM didn't run a boot sector within 5 s"
+    return "" if code == 0x31 * 2 + 1 else f"KVM doesn't run a boot sector: {said or code}"
 
 
 def kernel_problem(image: Path) -> str:
@@ -107,7 +107,7 @@ def kernel_problem(image: Path) -> str:
         code, said = try_kvm([*arguments, "-serial", f"file:{console.name}"], seconds=20)
         if b"Kernel panic" in Path(console.name).read_bytes():
             return ""
-    return f"the guest's kernel doesn't run on it ({said or ('no answer within 20 s' if code is None else code)})"
+    return f"KVM doesn't run the guest's kernel: {said or ('no answer within 20 s' if code is None else code)}"
 
 
 def try_kvm(arguments: list[str], seconds: float) -> tuple[int | None, str]:

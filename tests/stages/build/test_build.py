@@ -68,7 +68,7 @@ def test_module_states_its_licence(modinfo: dict[str, list[str]]) -> None:
 
 
 def test_module_states_a_description(modinfo: dict[str, list[str]], claim: Claim) -> None:
-    """It is what modinfo shows to somebody who wonders what this module is."""
+    """A description is what modinfo shows to somebody who wonders what this module is."""
     described = bool(modinfo.get("description", [""])[0])
     claim("module-description", described, "the module states no description (MODULE_DESCRIPTION)")
 

@@ -34,7 +34,7 @@ def test_symbol(target: Target, symbols: set[str], symbol: tuple[str, str]) -> N
 
 
 def test_string(guest: Guest, target: Target, string: tuple[str, str]) -> None:
-    """What a compiler leaves of itself, say."""
+    """The module file has the texts of its variant and not those of another: what a compiler leaves, say."""
     kind, text = string
     result = guest.run(f"LC_ALL=C grep -q -a -F -e {shlex.quote(text)} {shlex.quote(target.module_path)}")
     assert result.code in (0, 1), f"{result.command} failed with {result.code}: {result.said}"

@@ -55,7 +55,7 @@ def test_part_of_the_filesystem_is_overwritten(corruptible: Corruptible, content
 
 
 def test_filesystem_that_starts_a_sector_late(corruptible: Corruptible) -> None:
-    """As on a disk whose partition table was written anew, with another alignment."""
+    """A filesystem that starts a sector late, as after a wrong partition table, is refused."""
     blocks = f"bs=64k count={min(128, corruptible.size // 65536 - 1)} seek=512 oflag=seek_bytes"
     shift = f"dd if={corruptible.master} of=$DEVICE {blocks} conv=notrunc,fsync status=none"
     corruptible.trial("shifted", commands=[shift]).must_be_refused()
@@ -63,7 +63,7 @@ def test_filesystem_that_starts_a_sector_late(corruptible: Corruptible) -> None:
 
 @pytest.mark.parametrize("length", SIZES)
 def test_device_that_is_tiny(corruptible: Corruptible, cut: Callable[[int], str], length: str) -> None:
-    """The superblock isn't there to be read, or it is and nothing else."""
+    """A device that holds no superblock is refused; one that holds nothing else does no harm."""
     outcome = corruptible.trial(f"device of {length}", device=cut(SIZES[length]))
     target = corruptible.target
     there = target.superblock_magic_offset + len(target.superblock_magic) // 2 <= SIZES[length]

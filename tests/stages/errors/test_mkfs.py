@@ -33,7 +33,7 @@ def test_mounted_device(target: Target, whole: Corruptible, force: bool) -> None
 @pytest.mark.requires("mkfs-refuses-signature")
 @pytest.mark.parametrize("kind", ["own", "ext4"])
 def test_device_with_a_signature(target: Target, whole: Corruptible, kind: str) -> None:
-    """Not a byte changes, and what was there can be used."""
+    """mkfs refuses it, not a byte changes, and what was there can be used."""
     mkfs = target.mkfs(whole.device)
     if kind == "own":
         there = ("", target.filesystem_type, target.mount_options())
@@ -56,7 +56,7 @@ def test_small_device(target: Target, corruptible: Corruptible, size: int) -> No
 
 
 def test_directory(guest: Guest, target: Target, whole: Corruptible) -> None:
-    """Such as the mount point, when the two are mixed up."""
+    """mkfs refuses a directory, such as the mount point when the two are mixed up."""
     mkfs = target.mkfs(whole.point, second_of=whole.device)
     done, same = whole.call(inside_mkfs.on_the_mount_point, mkfs)
     target.mkfs_refused(mkfs, done)

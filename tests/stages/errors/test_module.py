@@ -39,7 +39,7 @@ def must_be_refused_under_a_mount(target: Target, corruptible: Corruptible, comm
 
 
 def test_loaded_twice(target: Target, corruptible: Corruptible) -> None:
-    """EEXIST, and what is mounted goes on."""
+    """A second insmod is refused with EEXIST, and what is mounted goes on."""
     insmod = f"insmod {shlex.quote(target.module_path)} {target.module_parameters}"
     must_be_refused_under_a_mount(target, corruptible, insmod, "exists")
 
@@ -57,7 +57,7 @@ def unloaded(guest: Guest, target: Target, lab_down: None) -> None:
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_file_that_is_no_module(guest: Guest, target: Target, unloaded: None, how: str) -> None:
-    """Refused, with nothing of it left in the kernel."""
+    """A file that is no module is refused, and leaves nothing in the kernel."""
     make = BROKEN[how].format(module=shlex.quote(target.module_path))
     done, there = guest.call(modules.load_broken, make, f"{target.work_directory}/broken.ko", target.module_name)
     refused(Result(f"insmod of a file that is {how}", *done))

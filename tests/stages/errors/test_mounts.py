@@ -50,14 +50,14 @@ def test_option_that_nobody_knows(corruptible: Corruptible, option: str) -> None
 @pytest.mark.needs("device")
 @pytest.mark.parametrize("kind", NO_DEVICE)
 def test_what_is_no_device(corruptible: Corruptible, kind: str) -> None:
-    """With the errno that says so."""
+    """What is no device is refused, with the errno that says so."""
     must_be_told(corruptible, kind, *NO_DEVICE[kind])
 
 
 @pytest.mark.needs("directory")
 @pytest.mark.parametrize("kind", NO_DIRECTORY)
 def test_what_is_no_directory(corruptible: Corruptible, kind: str) -> None:
-    """There is nothing to lie over; the errno says what is wrong with it."""
+    """What is no directory can't be lain over: it is refused, and the errno says why."""
     must_be_told(corruptible, kind, *NO_DIRECTORY[kind])
 
 
@@ -85,7 +85,7 @@ def test_read_only_device_mounted_for_writing(target: Target, corruptible: Corru
 @pytest.mark.needs("device")
 @pytest.mark.requires("read-write", "remount")
 def test_read_only_device_made_writable_by_a_remount(corruptible: Corruptible, read_only_device: str) -> None:
-    """The other way to the same: refused too, and the mount stays as it was."""
+    """A remount of a read-only device for writing is refused, and the mount stays as it was."""
     came, wrote = corruptible.call(refused_mounts.read_only_device_remounted, read_only_device)
     assert came in ("EACCES", "EROFS"), f"remount of a read-only device for writing: {came}, expected EACCES or EROFS"
     assert wrote == "EROFS", f"the remount was refused, and a file made after it: {wrote}, expected EROFS"

@@ -11,7 +11,7 @@ from vexlab.guest.testing.target import Target
 
 
 def test_what_is_whole_still_mounts(corruptible: Corruptible) -> None:
-    """And can be read, written and unmounted."""
+    """A filesystem that wasn't damaged mounts, and can be read, written and unmounted."""
     corruptible.is_whole()
 
 

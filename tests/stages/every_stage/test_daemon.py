@@ -12,7 +12,7 @@ BEFORE = ("structure", "build")  # it is started when the module is loaded
 
 @pytest.mark.needs("daemon")
 def test_it_runs(guest: Guest, stage: str) -> None:
-    """What a filesystem does whose daemon died says nothing of the filesystem."""
+    """The target's program still runs: what a filesystem does without it says nothing of the filesystem."""
     if stage in BEFORE:
         pytest.skip("the daemon is started in stage load")
     found = guest.call(daemon.state)

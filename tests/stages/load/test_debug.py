@@ -13,7 +13,7 @@ from vexlab.guest.testing.target import Target
 
 @pytest.mark.needs("slab-debugging")
 def test_kernel_looks_harder(guest: Guest, target: Target, advise: Callable[[str], None]) -> None:
-    """A kernel that doesn't would pass what it is there to catch."""
+    """The kernel that --debug asks for looks at each object; another one would pass what it is there to catch."""
     seen = guest.call(slabs.asked)
     wanted = target.debug_kinds[target.debug]["arguments"].split()
     missing = [word for word in wanted if word not in seen["arguments"]]

@@ -35,7 +35,7 @@ def test_module_is_live(target: Target, seen: dict[str, Any]) -> None:
 
 @pytest.mark.needs("loadable")
 def test_initstate_is_live(seen: dict[str, Any]) -> None:
-    """/sys/module has it too."""
+    """/sys/module says that the module is live, as /proc/modules does."""
     assert seen["initstate"] == "live", f"/sys/module/…/initstate reads {seen['initstate']}, expected live"
 
 

@@ -12,14 +12,14 @@ from vexlab.guest.testing.target import Target
 
 
 def test_it_is_live_and_the_built_one(guest: Guest, target: Target, first_module: dict[str, str]) -> None:
-    """What the module under test calls is judged with it; an earlier build of it would be another filesystem."""
+    """Each module that the one under test calls is live, and of this build: an earlier one is another filesystem."""
     seen = look(guest, target, first_module)
     assert seen["initstate"] == "live", f"{first_module['name']} is {seen['initstate'] or 'not loaded'}"
     assert seen["is the built one"], f"the {first_module['name']} that is loaded is another build than the file's"
 
 
 def test_its_parameters_are_the_given_ones(guest: Guest, target: Target, first_module: dict[str, str]) -> None:
-    """Where it lets them be read."""
+    """Each parameter that the target gives such a module reads back, where the module lets it be read."""
     given = parameters(first_module)
     if not given:
         pytest.skip(f"{first_module['name']} is given no parameters")
@@ -32,7 +32,7 @@ def test_its_parameters_are_the_given_ones(guest: Guest, target: Target, first_m
 
 @pytest.mark.needs("module")
 def test_all_unload_and_load_again(guest: Guest, target: Target, lab_taken_down: None) -> None:
-    """The last one first: one that the others leave a reference to can never be replaced by its next build."""
+    """They unload, the last one first: one to which a reference is left can't be replaced by its next build."""
     built = [one for one in target.modules if "file" in one]
     if not built:
         pytest.skip(f"target {target.target_name} has no built modules beside its own (vexlab_modules)")

@@ -10,7 +10,7 @@ from vexlab.guest.testing.words import quoted
 
 
 def test_sysfs_file(guest: Guest, target: Target, sysfs_file: tuple[str, str]) -> None:
-    """What is in the module file need not be what is used; the implementation that runs is asked itself."""
+    """The loaded module says of which variant it is: what is in its file need not be what is used."""
     name, expected = sysfs_file
     shown = guest.ok(f"cat {shlex.quote(f'/sys/module/{target.module_name}/{name}')}")
     assert shown == expected.strip(), f"the module was built as {target.variant}, but its {name} reads {quoted(shown)}"

@@ -37,7 +37,7 @@ def test_magic_is_on_disk(guest: Guest, target: Target) -> None:
 
 @pytest.mark.requires("label")
 def test_label_is_on_disk(guest: Guest, target: Target) -> None:
-    """It is how people tell disks apart; a byte more than the label would be somebody else's memory."""
+    """People tell disks apart by the label; a byte more than it would be somebody else's memory."""
     found = guest.call(images.bytes_at, target.device_image, target.superblock_label_offset, 7)
     wanted = b"vexlab\0".hex()
     assert found == wanted, (

@@ -32,7 +32,7 @@ def blank(guest: Guest, target: Target) -> Iterator[Scratch]:
 @pytest.mark.requires("mkfs-refuses-signature")
 @pytest.mark.parametrize("kind", signatures.CARRIED)
 def test_device_that_somebody_uses(blank: Scratch, kind: str) -> None:
-    """It is refused, unless forced, and not a byte changes: the data behind a header is lost with it (wipefs(8))."""
+    """A used device is refused, unless forced, without a changed byte: data is lost with its header (wipefs(8))."""
     blank.create_blank()
     blank.call(signatures.carry, kind)
     blank.mkfs_is_refused()

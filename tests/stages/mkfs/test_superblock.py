@@ -14,13 +14,13 @@ LABELS = ["it's $(id)", "größere"]  # with room for a zero byte where a label 
 
 
 def test_magic_is_on_the_device(target: Target, scratch: Scratch) -> None:
-    """Through the block device, the way the kernel will read it."""
+    """The magic number is read through the block device, as the kernel reads it at a mount."""
     found, wanted = scratch.magic(), target.superblock_magic.lower()
     assert found == wanted, f"at byte {target.superblock_magic_offset} is {found}, the target's magic is {wanted}"
 
 
 def test_size_of_the_image_is_kept(scratch: Scratch) -> None:
-    """mkfs works inside the device."""
+    """mkfs works inside the device: an image is as long as before."""
     image, device = scratch.call(mkfs.sizes)
     assert image == scratch.size, f"after mkfs the image has {image} bytes, it was made with {scratch.size}"
     assert device == scratch.size, f"after mkfs the device has {device} bytes, it was made with {scratch.size}"

@@ -19,7 +19,7 @@ def outcome(mounted: Scratch) -> dict[str, str]:
 
 @pytest.mark.parametrize("attempt", acls.ERRORS)
 def test_what_cannot_be_is_refused(mounted: Scratch, outcome: dict[str, str], attempt: str) -> None:
-    """It is refused, and the file keeps what it had (acl(5), "VALID ACLs")."""
+    """An ACL that can't be is refused, and the file keeps what it had (acl(5), "VALID ACLs")."""
     wanted = acls.ERRORS[attempt][1]
     assert outcome[attempt] in wanted.split(" or "), f"{attempt}: expected {wanted}, came {outcome[attempt]}"
     left = mounted.call(acls.left_by_errors)

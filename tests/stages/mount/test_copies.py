@@ -33,7 +33,7 @@ def test_synced_change_is_on_the_device(shown: dict[str, str], case: str) -> Non
 
 @pytest.mark.requires("statfs", "crash-recovery")
 def test_file_without_a_name_is_freed_after_a_power_cut(mounted: Scratch) -> None:
-    """It was open when the power failed; the next mount gives back its room and its inode (unlink(2))."""
+    """The mount after a power cut gives back room and inode of a file that was open without a name (unlink(2))."""
     room, inodes, room_after, inodes_after = mounted.call(copies.without_a_name)
     lost = room - room_after
     assert lost < 2 << 20, f"a file of 4 MiB was open without a name: in a mount of the copy, {lost} bytes are lost"

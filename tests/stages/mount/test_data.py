@@ -13,7 +13,7 @@ pytestmark = pytest.mark.requires("read-write")
 
 @pytest.mark.requires("mmap")
 def test_mapped_memory_reaches_the_disk(mounted: Scratch) -> None:
-    """Databases and linkers write that way."""
+    """What is stored through a shared mapping is in the file: databases and linkers write that way."""
     seen = mounted.call(data.mapped_memory)
     at_once = seen["read at once"]
     assert at_once == "across pages", f"stored through a mapping and synced by msync: read(2) gives {quoted(at_once)}"

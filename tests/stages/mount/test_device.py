@@ -27,6 +27,6 @@ def test_reading_writes_nothing(guest: Guest, target: Target) -> None:
 
 @pytest.mark.requires("read-write", "persistent")
 def test_files_are_kept(guest: Guest, target: Target) -> None:
-    """On the device itself, not on a part of it."""
+    """Files on the device itself, not on a part of it, are there after a remount."""
     arguments = (target.device, target.mount_point, target.filesystem_type, target.mount_options())
     assert guest.call(whole_device.files_that_change, *arguments, seconds=120) == [], "files changed over a remount"

@@ -22,7 +22,7 @@ def outcome(mounted: Scratch) -> dict[str, str]:
 
 @pytest.mark.parametrize("attempt", directories.ERRORS)
 def test_error_is_told(outcome: dict[str, str], attempt: str) -> None:
-    """What would tear a tree apart is refused."""
+    """A call that would tear a tree apart is refused, and the errno says why."""
     wanted = directories.ERRORS[attempt][1]
     assert outcome[attempt] in wanted.split(" or "), f"{attempt}: {outcome[attempt]}, expected {wanted}"
 
@@ -38,7 +38,7 @@ def test_refused_removals_left_the_content(mounted: Scratch, outcome: dict[str, 
 
 
 def test_nested_directories_are_kept(mounted: Scratch) -> None:
-    """Forty levels deep."""
+    """Directories in directories, forty levels deep, are there after a remount."""
     content, is_left = mounted.call(directories.nested)
     assert content == "bottom", f"the file in the innermost directory reads {quoted(content)} after a remount"
     assert not is_left, "each directory was removed, and the outermost is still there"
@@ -67,7 +67,7 @@ def test_links_count_the_subdirectories(mounted: Scratch) -> None:
 
 
 def test_removed_directory_stays_away(mounted: Scratch) -> None:
-    """And its name can be given again, to a file."""
+    """A removed directory is gone after a remount too, and a file can have its name."""
     content = mounted.call(directories.name_of_a_removed_one)
     assert content == "file", f"a file with the name of a removed directory reads {quoted(content)} after a remount"
 

@@ -25,7 +25,7 @@ def outcome(mounted: Scratch) -> dict[str, str]:
 
 @pytest.mark.parametrize("attempt", files.ERRORS)
 def test_error_is_told(outcome: dict[str, str], attempt: str) -> None:
-    """Programs decide by the errno."""
+    """A call that fails says so by the errno that is documented: programs decide by it."""
     wanted = files.ERRORS[attempt][1]
     assert outcome[attempt] == wanted, f"{attempt}: {outcome[attempt]}, expected {wanted}"
 
@@ -38,7 +38,7 @@ def reread(mounted: Scratch) -> dict[str, dict[str, list[Any]]]:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_content_is_what_was_written(reread: dict[str, dict[str, list[Any]]], size: int) -> None:
-    """From the device, after the caches were dropped with the mount."""
+    """Content is read back from the device, after the caches were dropped with the mount."""
     if refused := reread["refused"].get(str(size)):
         came, wrong = refused
         assert not wrong, wrong
@@ -49,7 +49,7 @@ def test_content_is_what_was_written(reread: dict[str, dict[str, list[Any]]], si
 
 
 def test_big_file_keeps_its_content(mounted: Scratch) -> None:
-    """20 MiB of noise in which every block is told from every other."""
+    """A file of noise, in which every block is told from every other, reads back whole."""
     size, wrong, more = mounted.call(files.big_file, BIG, 60, seconds=150)
     assert not wrong, (
         f"of a file of {size} bytes, these MiB read otherwise after a remount than written: {listed(wrong)}"
@@ -58,7 +58,7 @@ def test_big_file_keeps_its_content(mounted: Scratch) -> None:
 
 
 def test_file_is_appended_to(mounted: Scratch) -> None:
-    """In three steps, with a remount between: the size on disk counts, not the one in memory."""
+    """A file is appended to in three steps, with a remount between: the size on disk counts, not that in memory."""
     content = mounted.call(files.append)
     assert content == "onetwothree", (
         f"appended to in three steps, the file reads {quoted(content)}, expected onetwothree"
@@ -76,7 +76,7 @@ def test_middle_is_overwritten(mounted: Scratch) -> None:
 
 
 def test_rewriting_replaces(mounted: Scratch) -> None:
-    """A shorter content over a longer one; nothing of the old is behind it."""
+    """A shorter content replaces a longer one, and nothing of the old one is behind it."""
     size, content = mounted.call(files.rewrite)
     assert (size, content) == (5, "short"), (
         f"5 bytes written over a longer file that was opened with O_TRUNC: it has {size}, and reads {quoted(content)}"
@@ -84,7 +84,7 @@ def test_rewriting_replaces(mounted: Scratch) -> None:
 
 
 def test_deleted_file_stays_deleted(mounted: Scratch) -> None:
-    """Also when another name was made after it."""
+    """A removed file is gone after a remount, also when another name was made after it."""
     at_once, later, other = mounted.call(files.delete)
     assert not at_once, "a file that was unlinked is still there"
     assert not later, "a file that was unlinked is there again after a remount"
@@ -92,7 +92,7 @@ def test_deleted_file_stays_deleted(mounted: Scratch) -> None:
 
 
 def test_file_without_a_name_can_be_read(mounted: Scratch) -> None:
-    """Its blocks belong to whoever has it open, though other files are written meanwhile."""
+    """A removed file's blocks belong to whoever has it open, though other files are written meanwhile."""
     has_name, content = mounted.call(files.read_without_a_name)
     assert not has_name, "a file that was unlinked while it was open still has its name"
     assert content == "mine", f"an open file without a name reads {quoted(content)}, expected mine"

@@ -98,7 +98,7 @@ def test_formatting_again_gives_an_empty_filesystem(target: Target, scratch: Scr
 
 @pytest.mark.requires("label")
 def test_label_that_is_too_long_does_no_harm(guest: Guest, target: Target, scratch: Scratch) -> None:
-    """It is refused, or cut to what has room: in no case does it run into the fields behind it."""
+    """A label that is too long is refused or cut: in no case does it run into the fields behind it."""
     scratch.create_blank()
     done = guest.run(target.mkfs(scratch.device, "x" * 1000))
     assert done.code < 124, f"mkfs ended with {done.code}: {done.said}"

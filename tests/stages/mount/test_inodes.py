@@ -12,6 +12,7 @@ from vexlab.guest.inside import handles as inside_handles
 from vexlab.guest.testing.promises import broken
 from vexlab.guest.testing.scratch import Scratch
 from vexlab.guest.testing.target import Target
+from vexlab.guest.testing.words import quoted
 
 pytestmark = pytest.mark.requires("read-write")
 
@@ -162,9 +163,10 @@ def test_ioctl_with_a_bad_address_is_refused(mounted: Scratch) -> None:
 @pytest.mark.requires("mmap", "permissions")
 def test_program_runs(mounted: Scratch) -> None:
     """What was copied there can be executed, at once and from the disk (execve(2))."""
-    at_once, later = mounted.call(places.run_from_it)
-    assert at_once == [0, "runs\n"], f"a copy of echo, run at once: exit code and output {at_once}"
-    assert later == [0, "runs\n"], f"a copy of echo, run after a remount: exit code and output {later}"
+    for when, (code, output) in zip(("at once", "after a remount"), mounted.call(places.run_from_it), strict=True):
+        assert (code, output) == (0, "runs\n"), (
+            f"a copy of echo, run {when}: it ended with {code} and printed {quoted(output)}, expected 0 and runs"
+        )
 
 
 def test_freed_inode_waits_for_who_looks_at_it(mounted: Scratch) -> None:

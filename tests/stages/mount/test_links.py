@@ -36,7 +36,7 @@ def test_content_stays_until_the_last_name_is_gone(mounted: Scratch) -> None:
 
 @pytest.mark.requires("hard-links")
 def test_link_over_a_name_is_refused(mounted: Scratch) -> None:
-    """link(2) never replaces."""
+    """link(2) over a name that is there is refused: it never replaces."""
     over, missing, content = mounted.call(inside_links.link_over_a_name)
     assert over == "EEXIST", f"link over a name that is there: {over}, expected EEXIST"
     assert missing == "ENOENT", f"link to a file that isn't there: {missing}, expected ENOENT"
@@ -82,7 +82,7 @@ def test_size_of_a_symbolic_link_is_its_targets(links: dict[str, dict[str, list[
 
 @pytest.mark.requires("symbolic-links", "directories")
 def test_symbolic_link_is_followed(mounted: Scratch) -> None:
-    """To a file, through a directory; one that leads nowhere says so."""
+    """A link leads to a file, also through a directory; one that leads nowhere says so."""
     file, through, target_of, came = mounted.call(inside_links.follow)
     assert file == "content", f"a link to a file reads {quoted(file)}"
     assert through == "content", f"a file by way of a link to its directory reads {quoted(through)}"
@@ -92,14 +92,14 @@ def test_symbolic_link_is_followed(mounted: Scratch) -> None:
 
 @pytest.mark.requires("symbolic-links")
 def test_loop_of_symbolic_links_is_told(mounted: Scratch) -> None:
-    """With ELOOP, in finite time."""
+    """Links that lead in a circle are told with ELOOP, in finite time."""
     came = mounted.call(inside_links.ring)
     assert came == "ELOOP", f"stat through a link to itself: {came}, expected ELOOP"
 
 
 @pytest.mark.requires("symbolic-links")
 def test_removing_a_link_leaves_its_target(mounted: Scratch) -> None:
-    """And the link is gone from the disk."""
+    """A link that is removed is gone from the disk, and what it led to stays."""
     is_left, content = mounted.call(inside_links.remove_a_link)
     assert not is_left, "a symbolic link was removed, and is there after a remount"
     assert content == "kept", f"a symbolic link was removed, and the file that it led to reads {quoted(content)}"

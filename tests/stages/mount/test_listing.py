@@ -69,7 +69,7 @@ def test_entry_that_stays_is_listed_once(mounted: Scratch, meanwhile: str) -> No
 
 
 def test_position_leads_back(mounted: Scratch) -> None:
-    """To d_off of an entry: the same rest; to 0: all, the new too (telldir(3), rewinddir(3))."""
+    """From d_off of an entry on come the same others; from 0 on come all, new ones too (telldir(3), rewinddir(3))."""
     seen = mounted.call(listing.positions, COUNT)
     wrong = broken(seen, dict.fromkeys(seen, True))
     assert not wrong, wrong

@@ -32,7 +32,7 @@ def test_lock_holds(locks: dict[str, str], attempt: str) -> None:
 
 
 def test_lease_is_broken_by_who_opens(mounted: Scratch) -> None:
-    """Its holder gets a signal and the opener EAGAIN, or there are no leases, with an errno (fcntl(2), "Leases")."""
+    """The holder of a lease gets a signal and the opener EAGAIN, or leases are refused (fcntl(2), "Leases")."""
     taken, opened, heard = mounted.call(inside_locks.lease)
     if taken != "done":
         allowed = (*inside_locks.REFUSED, "EAGAIN")

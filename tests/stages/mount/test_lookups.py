@@ -45,7 +45,7 @@ def test_inode_number_tells_files_apart(mounted: Scratch) -> None:
 
 @pytest.mark.requires("timestamps")
 def test_new_file_begins_anew(target: Target, mounted: Scratch) -> None:
-    """Its mode, owner, size, times and links are its own, whatever had its inode before (open(2), mkdir(2))."""
+    """A new file's mode, owner, size, times and links are its own, whatever had its inode (open(2), mkdir(2))."""
     seen = mounted.call(lookups.begin, target.capabilities, 300)
     wrong = broken(seen, {kind: [] for kind in seen})
     assert not wrong, f"made where others were removed: {wrong}"

@@ -47,7 +47,7 @@ def test_pages_behind_the_end_are_no_memory(mounted: Scratch) -> None:
 
 @MAPPED
 def test_rest_of_the_last_page_is_zero_and_not_written(mounted: Scratch) -> None:
-    """It reads as zeros, and what is stored there gets neither into the file nor onto the disk (mmap(2), NOTES)."""
+    """The rest of a file's last page reads as zeros; a store there gets nowhere, file or disk (mmap(2), NOTES)."""
     before, size, after, on_device = mounted.call(mappings.tail)
     assert not before, f"{before} bytes behind the end of a file aren't zero in its last page"
     assert size == 5000, f"stores behind the end of a file of 5,000 bytes made it {size} bytes long"

@@ -34,7 +34,7 @@ def test_it_is_kept(kept: dict[str, list[str]], target: Target, advise: Callable
 
 @pytest.mark.requires("permissions", "directories")
 def test_permissions_are_enforced(mounted: Scratch) -> None:
-    """For somebody who isn't root."""
+    """Modes hold for somebody who isn't root: what they don't allow is refused."""
     wanted = {
         "become nobody": "done", "read": "EACCES", "create": "EACCES", "unlink": "EACCES", "chmod": "EPERM",
         "create where it is allowed": "done", "owner": "65534",

@@ -24,7 +24,7 @@ def test_mounted_device(target: Target, scratch: Scratch, force: bool) -> None:
 
 @pytest.mark.requires("mkfs-refuses-mounted", "read-write")
 def test_mounted_device_keeps_its_files(guest: Guest, target: Target, scratch: Scratch) -> None:
-    """The same with a filesystem that is being written."""
+    """mkfs on a mounted device that is being written is refused too, and each file is there afterwards."""
     scratch.call(data.mount_and_write, "file", "precious")
     try:
         guest.refuses(target.mkfs(scratch.device))

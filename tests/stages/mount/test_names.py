@@ -45,7 +45,7 @@ def test_name_is_kept(listing: dict[str, Any], name: str) -> None:
 
 @pytest.mark.requires("directories")
 def test_nothing_else_is_listed(listing: dict[str, Any]) -> None:
-    """No name that nobody made."""
+    """A listing has no name that nobody made."""
     known = {name.lower() for name in NAMES}
     strange = [quoted(name) for name, _ in listing["listed"] if name.lower() not in known]
     assert not strange, f"listed, and nobody made it: {listed(strange)}"

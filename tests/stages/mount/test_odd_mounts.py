@@ -49,7 +49,7 @@ def test_two_at_once_are_two(target: Target, scratch: Scratch) -> None:
 @pytest.mark.requires("persistent")
 @pytest.mark.parametrize(("more", "sector"), [(1536, 512), (0, 4096)], ids=["three sectors more", "sectors of 4096"])
 def test_device_of_another_kind(target: Target, scratch: Scratch, more: int, sector: int) -> None:
-    """It is used as far as it goes, or refused by mkfs or mount: no block lies behind its end (mkfs(8), mount(2))."""
+    """A device is used as far as it goes, or refused: no block lies behind its end (mkfs(8), mount(2))."""
     mkfs = target.in_build(target.mkfs_command, {"LABEL": "vexlab"})
     came, detail = scratch.call(odd_mounts.on_another_device, mkfs, scratch.size + more, sector)
     what = f"a device of {scratch.size + more} bytes in sectors of {sector}"

@@ -27,7 +27,7 @@ def fresh(guest: Guest, target: Target) -> Iterator[Scratch]:
 
 @pytest.mark.timeout(2 * OWN_SECONDS + 60)
 def test_of_the_target(guest: Guest, target: Target, fresh: Scratch, own_check: dict[str, str]) -> None:
-    """Its command must succeed; so must its second one, if there is one, after a remount."""
+    """The command that the target file gives succeeds, and after a remount its second one, if there is one."""
     variables = {"VARIANT": target.variant, "MOUNT": fresh.point}
     guest.ok(target.in_build(own_check["command"], variables), seconds=OWN_SECONDS)
     if "command_after_remount" in own_check:

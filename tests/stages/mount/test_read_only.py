@@ -36,7 +36,7 @@ def test_write_is_refused(outcome: dict[str, str], write: str) -> None:
 
 
 def test_content_reads(read_only: Scratch) -> None:
-    """All that was refused changed nothing that can be seen."""
+    """Content reads as before: what a read-only mount refused has changed nothing."""
     content, names = read_only.call(inside_read_only.content)
     there = ["empty", "file"] if "directories" in read_only.target.capabilities else ["file"]
     assert content == "content", f"writes were refused, and the file reads {quoted(content)}, expected content"

@@ -38,13 +38,13 @@ def test_what_is_not_the_filesystem(target: Target, blank: Scratch, content: str
 
 @pytest.mark.needs("device")
 def test_device_of_one_sector(blank: Scratch) -> None:
-    """The superblock isn't there to be read, or the half of it."""
+    """A device of one sector, which holds no superblock or half of one, is refused."""
     assert blank.call(refused_mounts.one_sector) != "done", "a device of one sector was mounted"
 
 
 @pytest.mark.needs("device")
 def test_missing_device(scratch: Scratch) -> None:
-    """Said by the kernel, not guessed from an empty mount."""
+    """A device that isn't there is refused with an errno of the kernel."""
     assert scratch.call(refused_mounts.missing_device) != "done", "a device that isn't there was mounted"
 
 
@@ -56,7 +56,7 @@ def test_option_that_nobody_knows(scratch: Scratch) -> None:
 
 
 def test_mount_on_a_file(scratch: Scratch) -> None:
-    """A mount point is a directory."""
+    """A mount on a file is refused: a mount point is a directory."""
     assert scratch.call(refused_mounts.on_a_file) != "done", "the device was mounted on a file"
 
 

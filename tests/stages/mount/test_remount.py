@@ -12,7 +12,7 @@ pytestmark = pytest.mark.requires("read-write", "remount")
 
 
 def test_read_only_and_back(mounted: Scratch) -> None:
-    """How an administrator stops writes without a reboot, and lets them go on."""
+    """A remount stops writes, and another lets them go on: so administrators do without a reboot."""
     steps = {
         "mode after remount,ro": "ro", "open for writing": "EROFS", "mkdir": "EROFS", "the file reads": "before ",
         "mode after remount,rw": "rw", "the file reads after a write and a remount": "before after",
@@ -32,7 +32,7 @@ def test_becoming_read_only_writes_what_is_dirty(mounted: Scratch) -> None:
 
 
 def test_refused_while_a_file_is_open_for_writing(mounted: Scratch) -> None:
-    """The writer would lose what it believes it can write."""
+    """A remount to read-only is refused while a file is open for writing: its writer would lose what it writes."""
     refused, wrote = mounted.call(remount.with_an_open_file)
     assert refused == "EBUSY", f"remount read-only with a file open for writing: {refused}, expected EBUSY"
     assert wrote == "done", f"the remount was refused, and a write after it: {wrote}"

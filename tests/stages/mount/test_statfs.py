@@ -12,7 +12,7 @@ pytestmark = pytest.mark.requires("read-write", "statfs")
 
 
 def test_sizes_make_sense(target: Target, mounted: Scratch) -> None:
-    """Of the device's order, if there is one, and no more free than there is."""
+    """The size is of the device's order, if there is a device, and no more is free than there is."""
     block, total, free, available, longest = mounted.call(space.sizes)
     assert target.lacks("device") or mounted.size // 2 <= block * total <= mounted.size, (
         f"statfs says {total} blocks of {block} bytes, on a device of {mounted.size} bytes"

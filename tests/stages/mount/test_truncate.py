@@ -40,19 +40,19 @@ def is_right(seen: dict[str, dict[str, Any]], case: str, when: str) -> None:
 
 @CASE
 def test_length_and_content_at_once(seen: dict[str, dict[str, Any]], case: str) -> None:
-    """As it is in memory."""
+    """Length and content are right at once, in memory."""
     is_right(seen, case, "at once")
 
 
 @CASE
 def test_length_and_content_after_a_remount(seen: dict[str, dict[str, Any]], case: str) -> None:
-    """As it is on disk."""
+    """Length and content are right after a remount, on disk."""
     is_right(seen, case, "after a remount")
 
 
 @pytest.mark.requires("sparse-files")
 def test_hole_takes_no_room(seen: dict[str, dict[str, Any]]) -> None:
-    """16 MiB with one block of data."""
+    """A file with a hole takes room for what was written, and not for its length."""
     assert "with a hole" not in seen["refused"], f"a file with a hole: {seen['refused']['with a hole']}"
     length, filled = seen["wanted"]["with a hole"]
     taken = seen["after a remount"]["with a hole"][3]

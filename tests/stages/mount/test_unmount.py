@@ -20,7 +20,7 @@ def test_module_is_let_go(target: Target, scratch: Scratch) -> None:
 
 @pytest.mark.needs("device")
 def test_device_is_let_go(scratch: Scratch) -> None:
-    """It can be opened exclusively again, which is what the next mkfs or mount does."""
+    """The device can be opened exclusively again, which is what the next mkfs or mount does."""
     during, after = scratch.call(unmount.device_in_use)
     assert during == "EBUSY", f"open of the device with O_EXCL during a mount: {during}, expected EBUSY"
     assert after == "done", f"open of the device with O_EXCL after the unmount: {after}"

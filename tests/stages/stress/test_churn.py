@@ -69,7 +69,7 @@ def test_writers_at_once(target: Target, part: Scratch) -> None:
 
 
 def test_stress_ng(guest: Guest, target: Target, part: Scratch) -> None:
-    """Its filesystem stressors, as far as claimed, all at once and with verification."""
+    """stress-ng's stressors of filesystems, as far as claimed, run at once and find nothing wrong."""
     for limit, least in STRESS_NG_NEEDS.items():
         if limit == "directory_entries" and limit not in target.limits:
             continue  # how many there can be is measured by others

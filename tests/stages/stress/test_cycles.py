@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.mark.needs("module")
 def test_module_is_loaded_and_unloaded(guest: Guest, target: Target, part: Scratch, loads: int) -> None:
-    """After each time the type is gone, after all of them no slab cache has grown."""
+    """The module goes and comes: the type is gone each time, and in the end no slab cache has grown."""
     part.unmount()
     guest.call(system.unload, target.module_name)
     module = (target.module_path, target.module_parameters, target.module_name)
@@ -40,7 +40,7 @@ def test_module_is_loaded_and_unloaded(guest: Guest, target: Target, part: Scrat
 
 
 def test_filesystem_is_mounted_and_unmounted(guest: Guest, target: Target, part: Scratch, mounts: int) -> None:
-    """Read-only and writable by turns; no slab cache has grown after them."""
+    """No slab cache has grown after mounts, read-only and writable by turns."""
     part.unmount()
     options = [target.mount_options_ro, target.mount_options()]
     keeps = "persistent" in target.capabilities
@@ -55,7 +55,7 @@ def test_filesystem_is_mounted_and_unmounted(guest: Guest, target: Target, part:
 
 @pytest.mark.requires("read-write", "remount")
 def test_filesystem_is_remounted(guest: Guest, target: Target, part: Scratch, remounts: int) -> None:
-    """Read-only and back; what is written in between is kept."""
+    """What is written between remounts, to read-only and back, is kept."""
     arguments = (remounts, target.mount_options_ro, target.mount_options_rw)
     part.call(inside_cycles.remount, *arguments, seconds=30 + 5 * remounts)
     part.remount()

@@ -29,7 +29,7 @@ def test_full_and_empty_again(guest: Guest, target: Target, part: Scratch) -> No
 
 
 def test_many_small_files(target: Target, part: Scratch) -> None:
-    """In one directory; each is listed once and holds its own content after a remount, and all can be removed."""
+    """Each of many files in a directory is listed once, holds its content after a remount, and can be removed."""
     count = 250 if target.quick else 1000
     made = part.call(limits.make_small_files, count, seconds=150)
     part.remount()
@@ -38,7 +38,7 @@ def test_many_small_files(target: Target, part: Scratch) -> None:
 
 @pytest.mark.requires("directories")
 def test_deep_tree(target: Target, part: Scratch) -> None:
-    """Deeper than a path can name at once."""
+    """A tree that is deeper than a path can name at once is made, read back and removed."""
     depth = 80 if target.quick else 200
     made, name = part.call(limits.make_deep_tree, depth, seconds=150)
     part.remount()

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 
 from vexlab.guest.inside.attempts import outcome
 
+WAITS = "waits"  # the word for one that has told nothing yet
+SECONDS = 120  # for work beside other work on a slow machine
+
 
 class Child:
-    """A process that does something and tells in a word what came of it: `done`, or the name of an errno."""
+    """A process that does something and tells what came of it: `done`, the name of an errno, or what it asserts."""
 
     def __init__(self, number: int, answer: int) -> None:
         """Take its number, and the pipe on which it tells."""
@@ -22,7 +25,7 @@ class Child:
         """What came of it; `waits` when it has told nothing after so many seconds."""
         if not self._told and select.select([self._answer], [], [], seconds)[0]:
             self._told = os.read(self._answer, 4096).decode() or "ended without a word"
-        return self._told or "waits"
+        return self._told or WAITS
 
     def end(self) -> None:
         """Kill it if it is there, and let go of it."""
@@ -34,14 +37,17 @@ class Child:
 
 @contextlib.contextmanager
 def child(function: Callable[[], object]) -> Iterator[Child]:
-    """Do something in another process; what it is told by is the text that it returns, `done`, or its errno."""
+    """Do something in another process, which tells the text that it returns, `done`, its errno, or what it asserts."""
     answer, tell = os.pipe()
     number = os.fork()
     if number == 0:
         try:
             os.close(answer)
             words = list[str]()
-            came = outcome(lambda: words.append(str(function())))
+            try:
+                came = outcome(lambda: words.append(str(function())))
+            except AssertionError as problem:
+                came = str(problem)
             os.write(tell, (came if came != "done" or words[0] == "None" else words[0]).encode())
         finally:
             os._exit(0)

@@ -11,6 +11,7 @@ from typing import Any
 
 from vexlab.guest.inside.amounts import most, room
 from vexlab.guest.inside.attempts import NAMES, outcome
+from vexlab.guest.inside.children import SECONDS, WAITS, child
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.images import copy_to_device
 from vexlab.guest.inside.system import check, libc, read, syncfs, write
@@ -62,29 +63,22 @@ def records(name: str, letter: bytes, count: int) -> None:
     os.close(descriptor)
 
 
-def append_at_once(fs: Filesystem, count: int) -> dict[str, int]:
+def append_at_once(fs: Filesystem, count: int) -> dict[str, Any]:
     """Two processes append so many records to one file at the same time, or as many as it can have.
 
     How many each appended; how many the size is, and how many of each are whole.
     """
     count = most(fs, "file_bytes", 2 * count * RECORD) // (2 * RECORD)
     os.close(new("both"))
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            records("both", b"c", count)
-            status = 0
-        finally:
-            os._exit(status)
-    records("both", b"p", count)
-    status = os.waitpid(child, 0)[1]
+    with child(lambda: records("both", b"c", count)) as other:
+        records("both", b"p", count)
+        ended = other.told(SECONDS)
     with open("both", "rb") as file:
         data = file.read()
     pieces = [data[place : place + RECORD] for place in range(0, len(data), RECORD)]
     return {
         "records": count,
-        "how the other process ended": status,
+        "what came of the other process": ended,
         "records of the size": len(data) // RECORD,
         "whole records of the one": pieces.count(b"p" * RECORD),
         "whole records of the other": pieces.count(b"c" * RECORD),
@@ -94,38 +88,35 @@ def append_at_once(fs: Filesystem, count: int) -> dict[str, int]:
 PARTS = (1, 511, 4096, 10_000, 1 << 20, 65_537, 1 << 20)  # bytes of one write after the other
 
 
+def write_in_parts(descriptor: int, content: bytes, size: int) -> None:
+    """Write so many bytes of a content, in parts of all lengths."""
+    place = 0
+    for part in itertools.cycle(PARTS):
+        if place >= size:
+            break
+        place += os.pwrite(descriptor, content[place : min(place + part, size)], place)
+
+
 def read_beside_a_writer(fs: Filesystem, size: int) -> dict[str, Any]:
     """Read a file to its end, over and over, while another process writes it; it has no byte that is zero.
 
-    How that process ended, and the first place where something was read that it never wrote.
+    What came of that process, and the first place where something was read that it never wrote.
     """
     size = most(fs, "file_bytes", min(size, room(3)))
     content = bytes(range(1, 252)) * (size // 251 + 1)
     descriptor = new("beside")
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            place = 0
-            for part in itertools.cycle(PARTS):
-                if place >= size:
-                    break
-                place += os.pwrite(descriptor, content[place : min(place + part, size)], place)
-            status = 0
-        finally:
-            os._exit(status)
-    seen, wrong, ended, status = 0, "nowhere", 0, 0
-    while not ended and wrong == "nowhere":
-        ended, status = os.waitpid(child, os.WNOHANG)
-        data = os.pread(descriptor, size, seen)
-        if data != content[seen : seen + len(data)]:
-            place = next(number for number, byte in enumerate(data) if byte != content[seen + number])
-            wrong = f"at {seen + place} of {os.fstat(descriptor).st_size} bytes: {data[place]}"
-        seen += len(data)
-    if not ended:
-        status = os.waitpid(child, 0)[1]
+    seen, wrong, ended = 0, "nowhere", WAITS
+    with child(lambda: write_in_parts(descriptor, content, size)) as writer:
+        while ended == WAITS and wrong == "nowhere":
+            ended = writer.told(0)
+            data = os.pread(descriptor, size, seen)
+            if data != content[seen : seen + len(data)]:
+                place = next(number for number, byte in enumerate(data) if byte != content[seen + number])
+                wrong = f"at {seen + place} of {os.fstat(descriptor).st_size} bytes: {data[place]}"
+            seen += len(data)
+        ended = writer.told(SECONDS)
     os.close(descriptor)
-    return {"how the writer ended": status, "read what nobody wrote": wrong}
+    return {"what came of the writer": ended, "read what nobody wrote": wrong}
 
 
 def flags(_fs: Filesystem) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
 
 from vexlab.guest.inside.attempts import outcome
+from vexlab.guest.inside.children import SECONDS, WAITS, child
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.rename import make
 from vexlab.guest.inside.rename_flags import tree
@@ -133,22 +135,15 @@ def rename_over(turns: int) -> None:
 def atomic(_fs: Filesystem, turns: int) -> dict[str, Any]:
     """Have another process rename so many files over a name, and open that all the while: how often it was missing."""
     write("target", "0")
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            rename_over(turns)
-            status = 0
-        finally:
-            os._exit(status)
     missing = empty = 0
-    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
-        try:
-            empty += not read("target")
-        except FileNotFoundError:
-            missing += 1
+    with child(lambda: rename_over(turns)) as other:
+        while (came := other.told(0)) == WAITS:
+            try:
+                empty += not read("target")
+            except FileNotFoundError:
+                missing += 1
     return {
-        "how the other process ended": ended[1],
+        "what came of the other process": came,
         "times that it was missing": missing,
         "times that it was empty": empty,
     }
@@ -164,22 +159,14 @@ def cross(turns: int, mine: str, places: tuple[str, str]) -> None:
 
 
 def crossing(_fs: Filesystem, turns: int) -> dict[str, Any]:
-    """Two processes rename between two directories in opposite directions: how they ended, and what is where then."""
+    """Two processes rename between two directories in opposite directions: what came of it, and what is where then."""
     make("left/ right/ left/one=1 left/one-dir/ left/one-dir/file=1 right/two=2 right/two-dir/ right/two-dir/file=2")
-    children = []
-    for mine, places in (("one", ("left", "right")), ("two", ("right", "left"))):
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                cross(2 * turns, mine, places)
-                status = 0
-            finally:
-                os._exit(status)
-        children.append(child)
-    ends = [os.waitpid(child, 0)[1] for child in children]
+    one = functools.partial(cross, 2 * turns, "one", ("left", "right"))
+    two = functools.partial(cross, 2 * turns, "two", ("right", "left"))
+    with child(one) as first, child(two) as second:
+        came = [first.told(SECONDS), second.told(SECONDS)]
     return {
-        "how they ended": ends,
+        "what came of them": came,
         "left": tree("left"),
         "right": tree("right"),
         "links of the two": sorted({os.stat("left").st_nlink, os.stat("right").st_nlink}),

@@ -62,8 +62,8 @@ def write_at_once(fs: Filesystem, writers: int, files: int, size: int) -> list[s
     os.close(tell)
     with os.fdopen(told, errors="replace") as pipe:
         wrong = pipe.read().splitlines()
-    ends = {writer: os.waitpid(child, 0)[1] for writer, child in children.items()}
-    return wrong + [f"writer {writer} ended with status {status}" for writer, status in ends.items() if status]
+    ends = {writer: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for writer, child in children.items()}
+    return wrong + [f"writer {writer} ended with {code}" for writer, code in ends.items() if code]
 
 
 def check(fs: Filesystem, writers: int, files: int, size: int) -> None:
