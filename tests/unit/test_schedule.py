@@ -135,10 +135,16 @@ def test_longest_goes_first_and_to_the_host_that_has_what_was_built() -> None:
     assert state.next() == Assignment("one", "a")
 
 
-def test_host_that_has_it_is_not_waited_for() -> None:
-    state = two(one=Earlier(5, "b"), two=Earlier(4, "b")).ready("a", 1).ready("b", 1)
-    state = state.give(Assignment("one", "b"))
+def test_host_takes_what_it_had_before_what_takes_longest() -> None:
+    state = two(one=Earlier(9, "b"), two=Earlier(5, "a")).ready("a", 1)
     assert state.next() == Assignment("two", "a")
+    assert state.give(Assignment("two", "a")).ready("b", 1).next() == Assignment("one", "b")
+
+
+def test_host_that_has_it_is_not_waited_for() -> None:
+    state = two(one=Earlier(5, "b"), two=Earlier(4, "gone")).ready("a", 1)
+    assert state.next() == Assignment("one", "a")
+    assert state.give(Assignment("one", "a")).ready("b", 1).next() == Assignment("two", "b")
 
 
 def test_cell_that_a_host_cannot_try_goes_to_another_and_never_back() -> None:

@@ -63,12 +63,19 @@ class Schedule:
         return self.given.get(assignment.cell) == assignment.host
 
     def next(self) -> Assignment | None:
-        """The next cell that can be given, and the host for it: the one that had it last, else the emptiest."""
+        """The next cell that can be given, and the host for it.
+
+        A host gets the cells first that it had the last time, since it has kept what didn't change. No host waits for
+        that: one that has a place and no such cell gets any other.
+        """
+        for cell in self.waiting:
+            known = self.earlier[cell].host if cell in self.earlier else ""
+            if known in self.hosts and self._may(known, cell) and self._free(known) > 0:
+                return Assignment(cell, known)
         for cell in self.waiting:
             free = {name: self._free(name) for name in self.hosts if self._may(name, cell) and self._free(name) > 0}
             if free:
-                known = self.earlier[cell].host if cell in self.earlier else ""
-                return Assignment(cell, known if known in free else max(free, key=lambda name: free[name]))
+                return Assignment(cell, max(free, key=lambda name: free[name]))
         return None
 
     def nobodys(self) -> Iterator[tuple[str, str]]:
