@@ -99,7 +99,7 @@ def matrix_command(
     if form == "github":
         click.echo(json.dumps(cells.include(chosen, wanted)))
         return
-    require_host(builds_only=wanted is Tier.BUILD)
+    require_host(builds_only=bool(hosts) or wanted is Tier.BUILD)
     if hosts:
         _refuse_paths(words)
     refused = choice.refused(words, contract, stderr.say)
@@ -169,6 +169,8 @@ def _show(record: MatrixRecord, form: str) -> None:
     for cell in wrong:
         stderr.say(f"{report.name(cell)}: {cell.command}", style="bold")
         stderr.verbatim(cell.found.details or report.why(cell))
+    for host in [host for host in record.hosts if host.lost]:
+        stderr.say(f"{host.name} was lost: {host.lost}")
     stderr.say(report.summary(record))
     stderr.say(f"results: {archive.directory_of(record.name)}")
     if form == "json":

@@ -140,12 +140,12 @@ def _end(order: Order, cell: Mapping[str, Any], home: Path) -> None:
 
 
 def _keep(archive: Path, order: Order, run: str) -> None:
-    """Take what came home: the log of the build, and the run, if there was one."""
+    """Take what came home: the log of the build, and the run, if there was one of a name that leads nowhere else."""
     with tarfile.open(archive) as packed:
         packed.extractall(archive.parent, filter="data")
     for log in archive.parent.glob("matrices/*/*.log"):
         shutil.copyfile(log, Path(order.directory) / f"{order.cell}.log")
-    if run and not (there := user_directories.runs_directory() / run).exists():
+    if run and Path(run).name == run and not (there := user_directories.runs_directory() / run).exists():
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(archive.parent / "runs" / run, there)
 

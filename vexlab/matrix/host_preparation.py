@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vexlab.errors import HostProblem, VexlabError
+from vexlab.errors import VexlabError
 from vexlab.matrix import answering, shipment
 from vexlab.matrix.host_playbook import HostPlaybook
 from vexlab.matrix.shipment import SHARE, Item
@@ -67,8 +67,7 @@ def _show(event: Event) -> None:
 
 
 def _lost(problem: VexlabError) -> Prepared:
-    hint = f" → {problem.hint}" if problem.hint and not isinstance(problem, HostProblem) else ""
-    return Prepared(lost=f"{problem.message}{hint}")
+    return Prepared(lost=f"{problem.message} → {problem.hint}" if problem.hint else problem.message)
 
 
 if __name__ == "__main__":
