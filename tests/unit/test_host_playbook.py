@@ -1,0 +1,62 @@
+"""A playbook on one host, which is this machine: what it tells, and when the host is taken for lost."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vexlab.errors import HostProblem
+from vexlab.matrix import host_cell
+from vexlab.matrix.host_playbook import HostPlaybook
+from vexlab.run.events import Event, TaskRetried
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An inventory with this machine as the one hypervisor."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = tmp_path / "inventory.yml"
+    path.write_text(
+        "hypervisors: {hosts: {here: {ansible_connection: local, ansible_python_interpreter: "
+        + sys.executable
+        + "}}}\n"
+    )
+    return path
+
+
+def a_cell(tmp_path: Path, script: str) -> dict[str, Any]:
+    return {
+        "directory": str(tmp_path / "hosted"), "command": ["sh", "-c", script], "environment": {}, "patience": 60,
+        "state": str(tmp_path), "home": str(tmp_path), "grace": 30,
+    }  # fmt: skip
+
+
+def test_command_is_followed_to_its_end_and_leaves_nothing(inventory: Path, tmp_path: Path) -> None:
+    seen: list[Event] = []
+    cell = a_cell(tmp_path, "echo first >&2; sleep 3; echo second >&2; sleep 2; echo answer; exit 3")
+    facts = HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, seen.append)
+    result = facts[host_cell.RESULT]
+    assert (result["code"], result["answer"], result["said"]) == (3, "answer\n", "first\nsecond\n")
+    asked = [event.facts[host_cell.RESULT] for event in seen if isinstance(event, TaskRetried)]
+    assert "first\nsecond\n" in [each["said"] for each in asked], "what it does is told while it does it"
+    assert not (tmp_path / "hosted").exists()
+
+
+def test_host_that_is_silent_for_too_long_is_lost(inventory: Path, tmp_path: Path) -> None:
+    cell = a_cell(tmp_path, "sleep 60")
+    began = time.monotonic()
+    with pytest.raises(HostProblem, match="no sign of life for 2 s"):  # a question waits for 5 s
+        HostPlaybook("cell", "here", inventory, 2).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    assert time.monotonic() - began < 50
+    HostPlaybook("cell_end", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    assert not (tmp_path / "hosted").exists()
+
+
+def test_host_on_which_nothing_can_be_begun_is_lost_with_the_reason(inventory: Path, tmp_path: Path) -> None:
+    cell = a_cell(tmp_path, "true") | {"directory": "/proc/none"}
+    with pytest.raises(HostProblem, match="/proc/none: No such file or directory"):
+        HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
