@@ -78,7 +78,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vexfs.vexlab.plugins.module_utils.printable import of_system, printable
 
-MARK = ".shipped"  # in a directory: the checksum of the archive that it came from
+MARK = ".shipped"  # in a directory whose name doesn't tell: the checksum of the archive that it came from
 
 
 class ShippedError(Exception):
@@ -102,7 +102,7 @@ def is_there(directory: Path, checksum: str, *, exact: bool) -> bool:
     return mark.is_file() and mark.read_text() == checksum
 
 
-def unpack(archive: Path, checksum: str, directory: Path) -> None:
+def unpack(archive: Path, checksum: str, directory: Path, *, exact: bool) -> None:
     """Unpack an archive of this checksum in the place of a directory, and remove it. Raises ShippedError."""
     if (found := sha256(archive)) != checksum:
         archive.unlink()
@@ -117,7 +117,8 @@ def unpack(archive: Path, checksum: str, directory: Path) -> None:
         if done.returncode:
             said = printable(done.stderr.decode(errors="backslashreplace").strip()[-400:])
             raise ShippedError(f"{archive} can't be unpacked to {directory}: {said}")
-        (made / MARK).write_text(checksum)
+        if exact:
+            (made / MARK).write_text(checksum)
         if directory.is_dir():
             directory.rename(work / "former")
         try:
@@ -143,7 +144,7 @@ def apply(inputs: dict[str, Any], *, check: bool) -> dict[str, Any]:
             continue
         changed = True
         if not check:
-            unpack(archive, item["sha256"], directory)
+            unpack(archive, item["sha256"], directory, exact=item["exact"])
     if missing and not check:
         incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
     return {"changed": changed, "missing": missing}

@@ -125,7 +125,7 @@ class Matrix:
     def _spread(self, how: spread.How) -> None:
         """Have hypervisors do the cells; what is at work when all have ended is on hosts that were given up."""
         cells, _ = self._readable()
-        shipped = shipment.of_cells(cells, self._display.say)
+        shipped = shipment.of_cells(cells, self._how.tier, self._display.say)
         cells_on_hosts = spread.Spread(
             cells, shipped, how, _earlier(self._how.tier), directory=str(self._directory), say=self._display.say
         )

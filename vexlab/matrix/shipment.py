@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.vexfs.vexlab.plugins.module_utils.image import sandboxes, store
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import cache, sandboxes, store
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.sandboxes import Part
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import ImageError
 from filelock import FileLock
@@ -28,6 +28,7 @@ from filelock import FileLock
 from vexlab.config import images, installation, source_tree, user_directories
 from vexlab.errors import HostProblem, UsageProblem, VexlabError
 from vexlab.matrix.cells import Cell
+from vexlab.results.matrix import Tier
 
 DIRECTORY = "shipped"  # beside the cache of images
 KEPT_SECONDS = 14 * 24 * 3600.0  # since it was used last
@@ -67,8 +68,8 @@ class Shipment:
     targets: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_cells(cells: Sequence[Cell], say: Say) -> Shipment:
-    """Pack what these cells need; raises VexlabError."""
+def of_cells(cells: Sequence[Cell], tier: Tier, say: Say) -> Shipment:
+    """Pack what these cells need as far as this tier; raises VexlabError."""
     directory = user_directories.cache_directory().parent / DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
     with FileLock(directory / "lock"):
@@ -78,7 +79,7 @@ def of_cells(cells: Sequence[Cell], say: Say) -> Shipment:
             cell.settings.source: _source(directory, cell.settings.source) for cell in cells if cell.settings.source
         }
         targets = {file: _target(directory, file) for cell in cells if (file := cell.options.target)}
-        items = [code, *sources.values(), *targets.values(), *_of_kernels(directory, cells, say)]
+        items = [code, *sources.values(), *targets.values(), *_of_kernels(directory, cells, tier, say)]
     return Shipment(
         tuple({item.directory: item for item in items}.values()), code.directory,
         {cell.name: sources[cell.settings.source].directory for cell in cells if cell.settings.source},
@@ -99,11 +100,13 @@ def wheels(version: tuple[int, int]) -> Item:
         return _item(archive, f"{SHARE}/wheels")
 
 
-def _of_kernels(directory: Path, cells: Sequence[Cell], say: Say) -> list[Item]:
+def _of_kernels(directory: Path, cells: Sequence[Cell], tier: Tier, say: Say) -> list[Item]:
     found: dict[str, Part] = {}
     for contract in [cell.contract for cell in cells]:
         try:
-            parts = sandboxes.parts(images.wanted(contract), contract["vexlab_packages"], say)
+            wanted = images.wanted(contract)
+            is_built = tier is Tier.BUILD
+            parts = sandboxes.parts(wanted, contract["vexlab_packages"], say) if is_built else cache.parts(wanted, say)
         except ImageError as problem:
             kind = UsageProblem if problem.of_request else HostProblem
             raise kind(problem.message, problem.hint) from None

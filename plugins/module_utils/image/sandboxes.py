@@ -81,12 +81,16 @@ def parts(wanted: Wanted, packages: Iterable[str], tell: Callable[[str], None]) 
         return found
     headers = kernels.Store(wanted.cache, wanted.spec, wanted.suites, base.root, headers_only=True)
     layer = headers.find(wanted.kernel) or _headers(wanted, base, tell)
-    place = layer.directory.relative_to(wanted.cache)
-    lists = f"{kernels.DIRECTORY}/lists"
+    return [*found, *parts_of_kernel(wanted.cache, layer)]
+
+
+def parts_of_kernel(cache: Path, layer: Layer) -> list[Part]:
+    """A kernel, or its headers, and the package lists, which tell what a release means."""
+    place, lists = layer.directory.relative_to(cache), f"{kernels.DIRECTORY}/lists"
     return [
-        *found, Part(str(place), {path.name: path for path in layer.directory.iterdir()}),
-        Part(lists, {path.name: path for path in (wanted.cache / lists).glob("*.json")}, is_exact=True),
-    ]  # fmt: skip
+        Part(str(place), {path.name: path for path in layer.directory.iterdir()}),
+        Part(lists, {path.name: path for path in (cache / lists).glob("*.json")}, is_exact=True),
+    ]
 
 
 def ensure(wanted: Wanted, packages: Iterable[str] = (), tell: Callable[[str], None] = lambda _: None) -> Sandbox:
