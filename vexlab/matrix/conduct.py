@@ -125,27 +125,35 @@ class Matrix:
     def _spread(self, how: spread.How) -> None:
         """Have hypervisors do the cells; what is at work when all have ended is on hosts that were given up."""
         cells, _ = self._readable()
-        shipped = shipment.of_cells(cells, self._how.tier, self._display.say)
-        cells_on_hosts = spread.Spread(
-            cells, shipped, how, _earlier(self._how.tier), directory=str(self._directory), say=self._display.say
-        )
-        with contextlib.closing(worker.follow(cells_on_hosts.following, HOST_GRACE)) as events:
+        if not cells:
+            return
+        say = self._display.say
+        shipped = shipment.of_cells(cells, self._how.tier, say)
+        on_hosts = spread.Spread(
+            cells, shipped, how, _earlier(self._how.tier), directory=str(self._directory), say=say
+        )  # fmt: skip
+        with contextlib.closing(worker.follow(on_hosts.following, HOST_GRACE)) as events:
             for event in events:
                 if event is None:
                     self._display.tick()
                 elif event.doing:
-                    host, cell = cells_on_hosts.subject(event)
-                    if cell:
-                        self._display.doing(self._records[cell], f"{host}: {event.doing}")
-                    else:
-                        self._display.say(f"{host} {event.doing}")
+                    self._tell_of_host(*on_hosts.subject(event), event.doing)
                 else:
-                    ended = cells_on_hosts.take(event)
-                    self._hosts = cells_on_hosts.records()
-                    for each in ended:
-                        self._end(each.cell, each.found, kept=each.kept, host=each.host)
-                    if cells_on_hosts.is_over:
-                        return
+                    self._take_of_hosts(on_hosts, event)
+                if on_hosts.is_over:
+                    return
+
+    def _tell_of_host(self, host: str, cell: str, doing: str) -> None:
+        if cell:
+            self._display.doing(self._records[cell], f"{host}: {doing}")
+        else:
+            self._display.say(f"{host} {doing}")
+
+    def _take_of_hosts(self, on_hosts: spread.Spread, event: Event) -> None:
+        ended = on_hosts.take(event)
+        self._hosts = on_hosts.records()
+        for each in ended:
+            self._end(each.cell, each.found, kept=each.kept, host=each.host)
 
     def _go_on_in_guests(self) -> None:
         """What was built is taken on; what wasn't, or couldn't be tried, has ended."""
