@@ -31,7 +31,7 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def a_cell(tmp_path: Path, script: str) -> dict[str, Any]:
     return {
         "directory": str(tmp_path / "hosted"), "command": ["sh", "-c", script], "environment": {}, "patience": 60,
-        "state": str(tmp_path), "home": str(tmp_path), "grace": 30,
+        "state": str(tmp_path), "home": str(tmp_path), "grace": 30, "room_mb": 50,
     }  # fmt: skip
 
 
@@ -60,3 +60,20 @@ def test_host_on_which_nothing_can_be_begun_is_lost_with_the_reason(inventory: P
     cell = a_cell(tmp_path, "true") | {"directory": "/proc/none"}
     with pytest.raises(HostProblem, match="/proc/none: No such file or directory"):
         HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"vexlab_host_clock_seconds": -1}, "the clock of here is "),
+        ({"vexlab_host_free_mb": 10**9}, "MB free where .* and 1000000000 MB are needed"),
+    ],
+)
+def test_host_that_is_not_fit_for_cells_says_what_it_lacks(
+    inventory: Path, tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    """Its packages are there: this machine has them."""
+    variables = {"vexlab_host_directory": str(tmp_path / "share"), "vexlab_host_packages": ["dpkg"], **given}
+    with pytest.raises(HostProblem, match=said):
+        HostPlaybook("hypervisor", "here", inventory, 60).run(variables, tmp_path, lambda _: None)
+    assert not (tmp_path / "share").exists(), "it is only looked at"

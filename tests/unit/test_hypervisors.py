@@ -187,6 +187,8 @@ def test_error_of_a_host_has_the_path_of_the_source_here() -> None:
 def test_full_disk_is_told_of_the_host_whatever_the_command_said() -> None:
     answer = host_cell.judge(result(free_mb=3, code=3, said="No space left on device"), ORDER)
     assert answer.lost == "its disk is full: 3 MB are free"
+    failed = answered(Finding(Verdict.FAILED, error="write: No space left on device"))
+    assert host_cell.judge(result(free_mb=3, answer=failed), ORDER).lost, "it may have failed of that"
     passed = answered(Finding(Verdict.PASSED))
     assert not host_cell.judge(result(free_mb=3, code=0, answer=passed), ORDER).lost, (
         "it came to a verdict all the same"

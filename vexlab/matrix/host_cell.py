@@ -34,6 +34,7 @@ ROOM_MB = 50  # free space with less of which a disk is full
 END_PATIENCE = 20.0  # seconds in which a host is told to end what goes on there; else it does so by itself
 GRACE = 170  # seconds that the host's keeper gets for that
 RESULT = "vexlab_leased_result"
+EVIDENCE = "evidence.tar.gz"  # playbooks/cell.yml brings it home
 
 
 class Order(Struct, frozen=True):
@@ -69,6 +70,7 @@ def perform(order: Order) -> HostAnswer:
         cell = {
             "directory": f"{order.state}/hosted/{name}", "command": list(order.command), "state": order.state,
             "environment": order.environment, "patience": int(order.patience), "home": str(home), "grace": GRACE,
+            "room_mb": ROOM_MB,
         }  # fmt: skip
         playbook = HostPlaybook("cell", order.host, Path(order.inventory), order.patience)
         try:
@@ -77,19 +79,23 @@ def perform(order: Order) -> HostAnswer:
             _end(order, cell, home)
             raise
         answer = judge(facts.get(RESULT, {}), order)
-        if not answer.lost and answer.found.verdict is not Verdict.NOT_RUN:
-            _keep(home / "evidence.tar.gz", order, answer.found.run)
+        if (home / EVIDENCE).is_file():  # else there is no verdict, or was no room to pack it
+            _keep(home / EVIDENCE, order, answer.found.run)
     return answer
 
 
 def judge(result: Mapping[str, Any], order: Order) -> HostAnswer:
-    """What a command that ended says of its cell, and of its host."""
-    if result["free_mb"] < ROOM_MB and result["code"] not in (0, 1):
-        return HostAnswer(lost=f"its disk is full: {result['free_mb']} MB are free")
+    """What a command that ended says of its cell, and of its host.
+
+    What fails on a full disk may fail of that, whatever it says.
+    """
+    answer = HostAnswer(Finding(problem=_why(result), exit_code=3))
     with contextlib.suppress(VexlabError, ValueError):
         [record] = matrix.parse(result["answer"], order.host).cells
-        return HostAnswer(_with_own_paths(record.found, order), record.kept)
-    return HostAnswer(Finding(problem=_why(result), exit_code=3))
+        answer = HostAnswer(_with_own_paths(record.found, order), record.kept)
+    if result["free_mb"] < ROOM_MB and answer.found.verdict is not Verdict.PASSED:
+        return HostAnswer(lost=f"its disk is full: {result['free_mb']} MB are free")
+    return answer
 
 
 def _with_own_paths(found: Finding, order: Order) -> Finding:
