@@ -163,6 +163,15 @@ def test_cells_end_when_no_host_is_left() -> None:
     assert [host.lost for host in site.spread.records()] == ["a has no QEMU", "b shows another host key"]
 
 
+def test_cells_end_when_the_last_host_is_lost_at_work() -> None:
+    site = Site()
+    site.prepare("a")
+    site.prepare("b", lost="b has no QEMU")
+    ended = site.end(site.next(), HostAnswer(lost="no sign of life for 60 s"))
+    assert [each.cell for each in ended] == site.cells
+    assert site.spread.is_over
+
+
 ORDER = host_cell.Order("a", str(WHERE), "cell", (), {}, "/state", 60, "/matrix", "/here/src", "/home/x/source")
 
 
