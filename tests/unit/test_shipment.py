@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_lists_are_another_archive_when_they_say_something_else(packed: Path, tm
     second = shipment._part(packed, part, lambda _: None)
     assert (second.exact, second.directory) == (True, first.directory)
     assert (unpacked(second, tmp_path) / "trixie.json").read_text() == "new"
+
+
+def test_archives_that_nobody_uses_go(packed: Path) -> None:
+    for name, age in (("lock", 15), ("old.tar.zst", 15), (".killed.tmp", 15), ("new.tar.zst", 13)):
+        path = packed / name
+        path.mkdir() if name.endswith(".tmp") else path.touch()
+        os.utime(path, (time.time() - age * 24 * 3600,) * 2)
+    shipment._prune(packed)
+    assert sorted(path.name for path in packed.iterdir()) == ["lock", "new.tar.zst"]
 
 
 def test_image_of_a_guest_is_whole_there(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -229,7 +230,11 @@ def _download(wanted: Sequence[str], version: tuple[int, int], archive: Path) ->
 
 
 def _prune(directory: Path) -> None:
-    """Remove what nobody has used for long."""
+    """Remove what nobody has used for long, and what a command that was killed has left."""
     for path in directory.iterdir():
-        if path.is_file() and path.name != "lock" and time.time() - path.stat().st_mtime > KEPT_SECONDS:
+        if path.name == "lock" or time.time() - path.stat().st_mtime < KEPT_SECONDS:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
