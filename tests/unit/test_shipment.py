@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -52,6 +53,12 @@ def test_code_runs_from_where_it_is_unpacked(packed: Path, tmp_path: Path) -> No
     )
     assert done.stdout.split() == [str(place / installation.COLLECTION), str(place)]
     assert shipment._code(packed).directory == f"{shipment.SHARE}/code/{place.name}", "the same is called the same"
+
+
+def test_what_is_shipped_is_what_a_wheel_has() -> None:
+    hook = ast.parse((Path(__file__).parents[2] / ".ci" / "wheel.py").read_text())
+    values = {ast.unparse(node.targets[0]): node.value for node in hook.body if isinstance(node, ast.Assign)}
+    assert ast.literal_eval(values["SHIPPED"]) == shipment.SHIPPED
 
 
 def test_source_keeps_its_content_and_its_times(packed: Path, tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ from vexlab.matrix.cells import Cell
 from vexlab.results.matrix import Tier
 
 DIRECTORY = "shipped"  # beside the cache of images
+TARGET = "vexlab.yml"  # what a target file is called on a host
 KEPT_SECONDS = 14 * 24 * 3600.0  # since it was used last
+# Of a checkout, what a wheel has of it: .ci/wheel.py, which can't be imported where vexlab is installed.
 SHIPPED = (
     "ansible.cfg", "examples", "galaxy.yml", "inventory", "meta", "playbooks", "plugins", "roles", "tests/stages",
 )  # fmt: skip
@@ -173,9 +175,6 @@ def _target(directory: Path, file: str) -> Item:
     rename = f"--transform=s,^{path.name}$,{TARGET},"
     _pack(archive, ["--mtime=@0", rename, f"--directory={path.parent}", path.name])
     return _item(archive, f"{SHARE}/targets")
-
-
-TARGET = "vexlab.yml"  # what a target file is called on a host
 
 
 def _pack(archive: Path, members: Iterable[str]) -> None:
