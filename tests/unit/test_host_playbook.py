@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,29 @@ def test_command_is_followed_to_its_end_and_leaves_nothing(inventory: Path, tmp_
     asked = [event.facts[host_cell.RESULT] for event in seen if isinstance(event, TaskRetried)]
     assert "first\nsecond\n" in [each["said"] for each in asked], "what it does is told while it does it"
     assert not (tmp_path / "hosted").exists()
+
+
+def test_evidence_comes_home(inventory: Path, tmp_path: Path) -> None:
+    """The log of a build to the matrix, and the run of a guest to the runs; what it says of a run is no path."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    for name in ("matrices/m/cell-there.log", "runs/20260101-000000-x/results.json"):
+        (there / name).parent.mkdir(parents=True)
+        (there / name).write_text(name)
+    here.mkdir()
+    answer = {"name": "m", "cells": [{"found": {"run": "20260101-000000-x"}}]}
+    cell = a_cell(tmp_path, "exit 0") | {
+        "command": ["echo", json.dumps(answer)],
+        "state": str(there),
+        "home": str(here),
+    }
+    HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    order = host_cell.Order("here", str(inventory), "cell-here", (), {}, str(there), 60, str(tmp_path))
+    host_cell._keep(here / host_cell.EVIDENCE, order, "20260101-000000-x")
+    assert (tmp_path / "cell-here.log").read_text() == "matrices/m/cell-there.log"
+    kept = tmp_path / "state" / "vexlab" / "runs" / "20260101-000000-x" / "results.json"
+    assert kept.read_text() == "runs/20260101-000000-x/results.json"
+    host_cell._keep(here / host_cell.EVIDENCE, order, "../runs/20260101-000000-x")
+    assert [path.name for path in kept.parents[1].iterdir()] == ["20260101-000000-x"]
 
 
 def test_host_that_is_silent_for_too_long_is_lost(inventory: Path, tmp_path: Path) -> None:
