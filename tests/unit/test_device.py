@@ -20,6 +20,7 @@ import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils import device as devices
 from ansible_collections.vexfs.vexlab.plugins.module_utils.device import DeviceError
 from ansible_collections.vexfs.vexlab.plugins.modules import backup
+from ansible_runner.interface import init_runner
 from click.testing import CliRunner
 
 from tests.unit import modules
@@ -32,7 +33,7 @@ from vexlab.guest import hardware
 from vexlab.guest.lab import Lab
 from vexlab.report import screen, terminal
 from vexlab.results.model import Amounts, DeviceRecord, Machine, ModuleRecord, Run, Verdict
-from vexlab.run import events, hardware_run
+from vexlab.run import ansible_environment, events, hardware_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -522,10 +523,31 @@ def test_what_ansible_says_of_an_inventory_is_shown(
             "bench1 can't be reached: root@10.0.0.1: Permission denied (publickey).",
         ),
         ("Data could not be sent to remote host", "bench1 can't be reached: Data could not be sent to remote host"),
+        (
+            "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.",
+            "bench1 shows another host key than the one in known_hosts: it was set up anew, or it isn't bench1",
+        ),
+        (
+            "No ED25519 host key is known for 10.0.0.1 and you have requested strict checking.\n"
+            "Host key verification failed.",
+            "bench1 is not known: ssh to it once and compare its host key, which puts it into known_hosts",
+        ),
     ],
 )
 def test_dead_host_is_told_with_its_address(said: str, told: str) -> None:
     assert events.unreachable("bench1", said) == told
+
+
+def test_host_key_is_looked_at_unless_somebody_says_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ansible-runner switches that off where nobody says anything, and anybody could be the test hardware."""
+    given = {"private_data_dir": str(tmp_path), "playbook": "host.yml", "suppress_env_files": True}
+    monkeypatch.delenv("ANSIBLE_HOST_KEY_CHECKING", raising=False)
+    alone = init_runner(**given).config.env
+    assert alone["ANSIBLE_HOST_KEY_CHECKING"] == "False", "then this needs no care any more"
+    ours = init_runner(**given, envvars=ansible_environment.settings(tmp_path, tmp_path)).config.env
+    assert ours["ANSIBLE_HOST_KEY_CHECKING"] == "True"
+    monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
+    assert ansible_environment.settings(tmp_path, tmp_path)["ANSIBLE_HOST_KEY_CHECKING"] == "False"
 
 
 def test_dead_host_is_told_by_the_command(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from vexlab.matrix import archive, builder, cells, expectation
 from vexlab.matrix.cells import Cell
 from vexlab.report import matrix as report
 from vexlab.results import matrix as records
-from vexlab.results.matrix import CellRecord, Finding, MatrixRecord, Tier
+from vexlab.results.matrix import CellRecord, Finding, HostRecord, MatrixRecord, Tier
 from vexlab.results.model import Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -240,6 +240,20 @@ def test_markdown_has_the_first_error_and_the_command() -> None:
     assert "**vexfs 7.3 full**: `vexlab matrix --build --kernel 7.3 --variant full`" in text
     assert f"```text\n{ERROR}\n  7 | x\n```" in text
     assert "1 of 3 cells as expected, in 20.0 s on 2 CPUs; kept, since nothing changed: vexfs 6.12 full." in text
+
+
+def test_host_of_a_cell_is_told_where_there_are_hosts() -> None:
+    done = replace(GOOD, host="big1")
+    assert report.line(done).endswith("builds, kept (4.2 s) on big1")
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(report.table([done, BAD], {}))
+    assert captured.get().splitlines()[0].split() == [*report.HEADINGS, report.HOST]
+    whole = replace(record(done, AWAY), hosts=(HostRecord("big1", 1), HostRecord("small1", 0, "its disk is full")))
+    text = report.markdown(whole)
+    assert text.splitlines()[0] == "| target | kernel | release | variant | result | time | host | |"
+    assert "| 4.2 s | big1 |  |" in text
+    assert "in 20.0 s on 1 hypervisor;" in text
 
 
 def test_what_was_not_tried_is_no_failure_of_the_source() -> None:

@@ -7,10 +7,12 @@ import functools
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_word
 
 from vexlab.cli import cell as in_guest
 from vexlab.cli.common import clean_option, progress_option, quiet_option, require_host, stderr
@@ -18,8 +20,9 @@ from vexlab.cli.options import GUEST, MULTIPLIED, QUICK, Command, of_settings_fi
 from vexlab.config import settings, user_directories
 from vexlab.config.settings import Options
 from vexlab.errors import GuestProblem, HostProblem, StageFailed, UsageProblem
-from vexlab.guest import reaper
-from vexlab.matrix import archive, cells, choice, conduct
+from vexlab.guest import hypervisors, reaper
+from vexlab.guest.hypervisors import Hypervisor
+from vexlab.matrix import archive, cells, choice, conduct, spread
 from vexlab.matrix.cells import Cell
 from vexlab.matrix.conduct import How, Matrix
 from vexlab.matrix.worker import Task
@@ -54,6 +57,14 @@ def _tier_options(command: Command) -> Command:
     "--jobs", "at_once", type=click.IntRange(min=1), metavar="N",
     help="Number of cells that are built at once; without it, one for each CPU.",
 )  # fmt: skip
+@click.option(
+    "--hypervisors", "inventory", metavar="INVENTORY", type=click.Path(path_type=Path),
+    help="Have the hosts of group hypervisors of an inventory do the cells, over ssh, instead of this machine.",
+)  # fmt: skip
+@click.option(
+    "--patience", type=click.IntRange(min=10), metavar="SECONDS", default=120, show_default=True,
+    help="Seconds without a sign of life after which a hypervisor is lost, and its cells go to others.",
+)  # fmt: skip
 @clean_option
 @QUICK
 @progress_option
@@ -61,8 +72,8 @@ def _tier_options(command: Command) -> Command:
 @functools.partial(with_all, MULTIPLIED)
 @functools.partial(with_all, GUEST)
 def matrix_command(
-    *, tier: str | None, form: str, at_once: int | None, clean: bool, source: str | None, targets: tuple[str, ...],
-    kernels: tuple[str, ...], variants: tuple[str, ...], **of_guest: Any,
+    *, tier: str | None, form: str, at_once: int | None, inventory: Path | None, patience: int, clean: bool,
+    source: str | None, targets: tuple[str, ...], kernels: tuple[str, ...], variants: tuple[str, ...], **of_guest: Any,
 ) -> None:  # fmt: skip
     """Build, load or test modules on many kernels.
 
@@ -73,6 +84,7 @@ def matrix_command(
     Ends with 0 when every cell is as expected: what fails, and why, is in vexlab_expected of the target file.
     """
     wanted = _tier(tier, form)
+    hosts = hypervisors.find(inventory) if inventory else []
     base = of_settings_file().options
     options = Options(**of_guest, source=source or base.source, target=base.target)
     if targets and source and len(targets) > 1:
@@ -87,13 +99,16 @@ def matrix_command(
     if form == "github":
         click.echo(json.dumps(cells.include(chosen, wanted)))
         return
-    require_host(builds_only=wanted is Tier.BUILD)
+    require_host(builds_only=bool(hosts) or wanted is Tier.BUILD)
+    if hosts:
+        _refuse_paths(words)
     refused = choice.refused(words, contract, stderr.say)
     how = How(
         wanted, at_once or os.cpu_count() or 1, clean,
         {cell.name: refused[word] for cell in chosen if (word := cell.given_kernel) in refused},
         functools.partial(_in_guest, wanted, clean=clean),
         forks.most(chosen[0].contract) if wanted is Tier.LOAD else 1,  # a test has several guests by itself
+        _on_hosts(hosts, wanted, patience, at_once, of_guest | {"clean": clean or None}) if hosts else None,
     )  # fmt: skip
     _show(_run(chosen, how), form)
 
@@ -110,9 +125,33 @@ def _in_guest(tier: Tier, cell: Cell, built: str, *, clean: bool) -> Task:
     return Task(cell.name, in_guest.__name__, msgspec.json.encode(order))
 
 
+def _on_hosts(
+    hosts: Sequence[Hypervisor], tier: Tier, patience: int, at_once: int | None, given: dict[str, Any]
+) -> spread.How:
+    """How hypervisors do the cells: with the options that this command was given."""
+    words: list[str] = []
+    for option in click.get_current_context().command.params:
+        if (value := given.get(option.name or "")) is not None:
+            flag = (
+                (option.opts[0] if value else option.secondary_opts[0]) if isinstance(value, bool) else option.opts[0]
+            )
+            words += [flag] if isinstance(value, bool) else [flag, str(value)]
+    return spread.How(hosts, patience, tuple(words), tier, at_once)
+
+
+def _refuse_paths(words: Sequence[str]) -> None:
+    """Raise UsageProblem for a kernel that is files of this machine."""
+    if paths := [word for word in words if kernel_word.is_paths(word)]:
+        raise UsageProblem(
+            f"kernel {paths[0]} is files of this machine, and hypervisors have those of Debian only",
+            "name a suite or a release, or leave --hypervisors out",
+        )
+
+
 def _run(chosen: Sequence[Cell], how: How) -> MatrixRecord:
     directory = archive.new_directory(how.tier)
-    stderr.say(f"{len(chosen)} cells, {how.jobs} at once" if len(chosen) > 1 else "1 cell")
+    where = f"on {len(how.on_hosts.hosts)} hypervisors" if how.on_hosts else f"{how.jobs} at once"
+    stderr.say(f"{len(chosen)} cells, {where}" if len(chosen) > 1 else "1 cell")
     with reaper.guarded(), MatrixScreen(stderr) as screen:
         matrix = Matrix(chosen, how, directory, screen)
         screen.records = lambda: matrix.records
@@ -130,6 +169,8 @@ def _show(record: MatrixRecord, form: str) -> None:
     for cell in wrong:
         stderr.say(f"{report.name(cell)}: {cell.command}", style="bold")
         stderr.verbatim(cell.found.details or report.why(cell))
+    for host in [host for host in record.hosts if host.lost]:
+        stderr.say(f"{host.name} was lost: {host.lost}")
     stderr.say(report.summary(record))
     stderr.say(f"results: {archive.directory_of(record.name)}")
     if form == "json":
@@ -137,7 +178,7 @@ def _show(record: MatrixRecord, form: str) -> None:
     elif form == "markdown":
         click.echo(report.markdown(record), nl=False)
     click.echo(report.tell_github(record, os.environ), err=True, nl=False)
-    if wrong:
+    if wrong and not (untried and record.hosts):
         told = f"{len(wrong)} of {len(record.cells)} cells not as expected: {', '.join(map(report.name, wrong))}"
         raise StageFailed(told, wrong[0].command)
     if untried:

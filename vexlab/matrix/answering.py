@@ -27,8 +27,15 @@ class Answer(Struct, frozen=True):
     key: str = ""
 
 
-def serve(kind: type[Record], perform: Callable[[Record], Answer]) -> int:
-    """Do what is ordered on standard input, and answer; returns the exit code. A problem is an answer, too."""
+def of_problem(problem: VexlabError) -> Answer:
+    """The answer of a cell that could not be tried."""
+    return Answer(Finding(problem=problem.message, hint=problem.hint, exit_code=problem.exit_code))
+
+
+def serve(
+    kind: type[Record], perform: Callable[[Record], Struct], failed: Callable[[VexlabError], Struct] = of_problem
+) -> int:
+    """Do what is ordered on standard input, and answer; returns the exit code. `failed` answers for a problem."""
     interrupt.listen()
     try:
         order = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
@@ -38,7 +45,7 @@ def serve(kind: type[Record], perform: Callable[[Record], Answer]) -> int:
             problem = HostProblem(str(raised)) if isinstance(raised, OSError) else raised
             if problem.exit_code == INTERRUPTED:
                 return INTERRUPTED
-            answer = Answer(Finding(problem=problem.message, hint=problem.hint, exit_code=problem.exit_code))
+            answer = failed(problem)
         worker.answer(msgspec.to_builtins(answer))
     except KeyboardInterrupt:
         return INTERRUPTED

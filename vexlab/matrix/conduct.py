@@ -19,15 +19,17 @@ from vexlab import __version__
 from vexlab.config import source_tree, user_directories
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import VexlabError
-from vexlab.matrix import builder, expectation, worker
+from vexlab.history import matrices
+from vexlab.matrix import builder, expectation, shipment, spread, worker
 from vexlab.matrix.answering import Answer
 from vexlab.matrix.cells import Cell
+from vexlab.matrix.schedule import Earlier
 from vexlab.matrix.worker import Event, Task
 from vexlab.results import matrix
-from vexlab.results.matrix import CellRecord, Finding, MatrixRecord, Tier
+from vexlab.results.matrix import CellRecord, Finding, HostRecord, MatrixRecord, Tier
 from vexlab.results.model import Verdict
 
-BUILD_GRACE, GUEST_GRACE = 10.0, 120.0  # seconds that an interrupted cell gets to end
+BUILD_GRACE, GUEST_GRACE, HOST_GRACE = 10.0, 120.0, 90.0  # seconds that an interrupted cell gets to end
 BUILDER = "vexlab.matrix.builder"
 
 
@@ -40,6 +42,9 @@ class Display(Protocol):
     def ended(self, cell: CellRecord) -> None:
         """A cell is over."""
 
+    def say(self, words: str) -> None:
+        """Something that is of no cell."""
+
     def tick(self) -> None:
         """Nothing has happened for a moment."""
 
@@ -49,6 +54,7 @@ class How:
     """How a matrix is run: the tier, what is told beforehand of cells that can't be tried, and the work in guests.
 
     `in_guest` gives the task of a cell in a guest, with the key of what was built for it; `guests` are so many at once.
+    `on_hosts`: hypervisors do all of it, and this machine nothing.
     """
 
     tier: Tier
@@ -57,6 +63,7 @@ class How:
     refused: Mapping[str, VexlabError]
     in_guest: Callable[[Cell, str], Task]
     guests: int = 1
+    on_hosts: spread.How | None = None
 
 
 class Matrix:
@@ -70,6 +77,7 @@ class Matrix:
         self._display = display
         self._records = {cell.name: cell.record(how.tier) for cell in cells}
         self._keys: dict[str, str] = {}
+        self._hosts: tuple[HostRecord, ...] = ()
         self._started, self._began = datetime.now(UTC), time.monotonic()
 
     @property
@@ -82,28 +90,70 @@ class Matrix:
         self._write(finished=False)
         for name, problem in self._how.refused.items():
             self._end(name, _not_tried(problem))
-        self._build()
-        if self._how.tier is not Tier.BUILD:
-            self._go_on_in_guests()
+        if self._how.on_hosts is not None:
+            self._spread(self._how.on_hosts)
+        else:
+            self._build()
+            if self._how.tier is not Tier.BUILD:
+                self._go_on_in_guests()
         return self._write(finished=True)
 
     def _build(self) -> None:
-        cells = [cell for name, cell in self._cells.items() if name not in self._how.refused]
+        cells, sources = self._readable()
         at_once = max(1, min(self._how.jobs, len(cells)))
-        sources = {source: _fingerprint(source) for source in {cell.settings.source for cell in cells}}
-        for source, problem in sources.items():
-            for cell in [cell for cell in cells if cell.settings.source == source]:
-                if isinstance(problem, VexlabError):
-                    self._end(cell.name, _not_tried(problem))
-                    cells.remove(cell)
         jobs = max(1, (os.cpu_count() or 1) // at_once)
         tasks = [
             Task(cell.name, BUILDER, msgspec.json.encode(builder.Order(
-                cell.contract, str(sources[cell.settings.source]), str(directory_of(cell.name)), jobs, self._how.clean,
+                cell.contract, sources[cell.settings.source], str(directory_of(cell.name)), jobs, self._how.clean,
             )))
             for cell in cells
         ]  # fmt: skip
         self._follow(tasks, at_once, BUILD_GRACE, is_last=self._how.tier is Tier.BUILD)
+
+    def _readable(self) -> tuple[list[Cell], dict[str, str]]:
+        """The cells that can be tried, and hashes of their sources; the others end."""
+        cells = [cell for name, cell in self._cells.items() if name not in self._how.refused]
+        hashes: dict[str, str] = {}
+        for source in {cell.settings.source for cell in cells}:
+            try:
+                hashes[source] = source_tree.fingerprint(Path(source)) if source else ""
+            except VexlabError as problem:
+                for cell in [cell for cell in cells if cell.settings.source == source]:
+                    self._end(cell.name, _not_tried(problem))
+        return [cell for cell in cells if cell.settings.source in hashes], hashes
+
+    def _spread(self, how: spread.How) -> None:
+        """Have hypervisors do the cells; what is at work when all have ended is on hosts that were given up."""
+        cells, _ = self._readable()
+        if not cells:
+            return
+        say = self._display.say
+        shipped = shipment.of_cells(cells, self._how.tier, say)
+        on_hosts = spread.Spread(
+            cells, shipped, how, _earlier(self._how.tier), directory=str(self._directory), say=say
+        )  # fmt: skip
+        with contextlib.closing(worker.follow(on_hosts.following, HOST_GRACE)) as events:
+            for event in events:
+                if event is None:
+                    self._display.tick()
+                elif event.doing:
+                    self._tell_of_host(*on_hosts.subject(event), event.doing)
+                else:
+                    self._take_of_hosts(on_hosts, event)
+                if on_hosts.is_over:
+                    return
+
+    def _tell_of_host(self, host: str, cell: str, doing: str) -> None:
+        if cell:
+            self._display.doing(self._records[cell], f"{host}: {doing}")
+        else:
+            self._display.say(f"{host} {doing}")
+
+    def _take_of_hosts(self, on_hosts: spread.Spread, event: Event) -> None:
+        ended = on_hosts.take(event)
+        self._hosts = on_hosts.records()
+        for each in ended:
+            self._end(each.cell, each.found, kept=each.kept, host=each.host)
 
     def _go_on_in_guests(self) -> None:
         """What was built is taken on; what wasn't, or couldn't be tried, has ended."""
@@ -136,7 +186,7 @@ class Matrix:
         else:
             self._end(event.name, answer.found, kept=answer.kept)
 
-    def _end(self, name: str, found: Finding, *, kept: bool = False) -> None:
+    def _end(self, name: str, found: Finding, *, kept: bool = False, host: str = "") -> None:
         """A cell is over: compare it with what was expected, and keep it."""
         cell = self._cells[name]
         expected = expectation.of_cell(
@@ -144,12 +194,12 @@ class Matrix:
         )  # fmt: skip
         record = replace(
             self._records[name], expected=str(expected), as_expected=expected.is_met(found), found=found, kept=kept,
-            unexpected=expectation.difference(expected, found),
+            host=host, unexpected=expectation.difference(expected, found),
         )  # fmt: skip
         self._records[name] = record
         replace_file(self._directory / f"{name}.json", matrix.encode(record))
         log = directory_of(name) / builder.WORK / "build.log"
-        if log.is_file():
+        if not self._how.on_hosts and log.is_file():
             shutil.copyfile(log, self._directory / f"{name}.log")
         self._write(finished=False)
         self._display.ended(record)
@@ -162,6 +212,7 @@ class Matrix:
             finished=datetime.now(UTC).isoformat(timespec="seconds") if finished else "",
             seconds=round(time.monotonic() - self._began, 1), cpus=os.cpu_count() or 1,
             as_expected=all(cell.as_expected for cell in cells), cells=cells,
+            hosts=self._hosts,
         )  # fmt: skip
         replace_file(self._directory / matrix.RESULTS, matrix.encode(record))
         return record
@@ -176,9 +227,10 @@ def _not_tried(problem: VexlabError) -> Finding:
     return Finding(problem=problem.message, hint=problem.hint, exit_code=problem.exit_code)
 
 
-def _fingerprint(source: str) -> str | VexlabError:
-    """A hash over the content of a source on this machine; one that is in the user space changes with that alone."""
-    try:
-        return source_tree.fingerprint(Path(source)) if source else ""
-    except VexlabError as problem:
-        return problem
+def _earlier(tier: Tier) -> dict[str, Earlier]:
+    """How long each cell took when it was run last, and where."""
+    return {
+        cell.name: Earlier(cell.found.seconds, cell.host)
+        for record in matrices.ended() if record.tier is tier
+        for cell in record.cells if cell.found.verdict is not Verdict.NOT_RUN
+    }  # fmt: skip

@@ -13,7 +13,7 @@ import selectors
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,17 +67,25 @@ def _write(document: dict[str, Any]) -> None:
 
 
 def run(tasks: Sequence[Task], at_once: int, grace: float) -> Generator[Event | None]:
-    """Do the tasks in their order, so many at once. Yields what happens, and None when nothing has for a moment.
+    """Do the tasks in their order, so many at once; yields what happens, as `follow` does."""
+    waiting = deque(tasks)
+    return follow(lambda at_work: waiting.popleft() if waiting and at_work < at_once else None, grace)
 
-    However this is left, no task goes on: they are interrupted, and killed when they take longer than `grace` seconds.
+
+def follow(following: Callable[[int], Task | None], grace: float) -> Generator[Event | None]:
+    """Do the tasks that are given, until none is given and none is at work: `following` gets how many are.
+
+    Yields what happens, and None when nothing has for a moment. However this is left, no task goes on: they are
+    interrupted, and killed when they take longer than `grace` seconds.
     """
-    waiting, workers = deque(tasks), dict[str, _Worker]()
+    workers = dict[str, _Worker]()
     with selectors.DefaultSelector() as selector:
         try:
-            while waiting or workers:
-                while waiting and len(workers) < at_once:
-                    task = waiting.popleft()
+            while True:
+                while (task := following(len(workers))) is not None:
                     workers[task.name] = _start(task, selector)
+                if not workers:
+                    return
                 events = [event for key, _ in selector.select(TICK) for event in _read(key.data, selector)]
                 yield from events
                 for name in [name for name, worker in workers.items() if not worker.open]:

@@ -19,6 +19,7 @@ _PASSED = {Tier.BUILD: "builds", Tier.LOAD: "loads", Tier.TEST: "passes"}
 _FAILED = {Tier.BUILD: "doesn't build", Tier.LOAD: "doesn't load", Tier.TEST: "doesn't pass"}
 _SIGNS = {"✔": "green", "✘": "bold red", "!": "yellow", "·": "dim"}
 HEADINGS = ("target", "kernel", "release", "variant", "result", "time")
+HOST = "host"  # the heading after them, where hypervisors did the cells
 
 
 def sign(cell: CellRecord) -> str:
@@ -62,7 +63,8 @@ def name(cell: CellRecord) -> str:
 def table(cells: Sequence[CellRecord], doing: Mapping[str, str]) -> Table:
     """All cells, with what is known of each; `doing` says what those are at that are at work."""
     made = Table(box=None, pad_edge=False)
-    for heading in HEADINGS:
+    has_hosts = any(cell.host for cell in cells)
+    for heading in (*HEADINGS, *([HOST] if has_hosts else [])):
         made.add_column(heading, no_wrap=True)
     made.add_column("")
     for cell in cells:
@@ -70,7 +72,7 @@ def table(cells: Sequence[CellRecord], doing: Mapping[str, str]) -> Table:
         shown = f"[{_SIGNS[mark]}]{mark} {result(cell)}[/]" if cell.name not in doing else "[dim]·[/]"
         made.add_row(
             cell.target, cell.kernel, cell.found.release, cell.variant, shown, clock(seconds) if seconds else "",
-            cut(doing.get(cell.name) or _short(cell)),
+            *([cell.host] if has_hosts else []), cut(doing.get(cell.name) or _short(cell)),
         )  # fmt: skip
     return made
 
@@ -83,7 +85,7 @@ def _short(cell: CellRecord) -> str:
 def line(cell: CellRecord) -> str:
     """A cell that is over, in a line."""
     took = f" ({clock(cell.found.seconds)})" if cell.found.seconds else ""
-    words = f"{sign(cell)} {name(cell)}: {result(cell)}{took}"
+    words = f"{sign(cell)} {name(cell)}: {result(cell)}{took}{f' on {cell.host}' if cell.host else ''}"
     reason = next(iter(why(cell).splitlines()), "")
     return f"{words}: {reason}" if reason else words
 
@@ -101,7 +103,9 @@ def not_tried(record: MatrixRecord) -> list[CellRecord]:
 def summary(record: MatrixRecord) -> str:
     """A matrix in a sentence."""
     good, kept = sum(cell.as_expected for cell in record.cells), [cell for cell in record.cells if cell.kept]
-    words = f"{good} of {len(record.cells)} cells as expected, in {clock(record.seconds)} on {record.cpus} CPUs"
+    working = sum(host.cells > 0 for host in record.hosts)
+    where = f"{working} hypervisor{'s' * (working != 1)}" if record.hosts else f"{record.cpus} CPUs"
+    words = f"{good} of {len(record.cells)} cells as expected, in {clock(record.seconds)} on {where}"
     if kept:
         which = "all of them" if len(kept) == len(record.cells) else ", ".join(map(name, kept))
         words += f"; kept, since nothing changed: {which}"
@@ -110,11 +114,15 @@ def summary(record: MatrixRecord) -> str:
 
 def markdown(record: MatrixRecord) -> str:
     """Return a matrix as Markdown: a row for each cell, then what went wrong at length, with the command for it."""
-    lines = ["| target | kernel | release | variant | result | time | |", "|---|---|---|---|---|---|---|"]
+    headings = (*HEADINGS, *([HOST] if record.hosts else []), "")
+    lines = [f"| {' | '.join(headings)} |".replace("|  |", "| |"), f"|{'---|' * len(headings)}"]
     for cell in record.cells:
         found = cell.found
         time = clock(found.seconds) if found.seconds else ""
-        shown = (cell.target, cell.kernel, found.release, cell.variant, f"{sign(cell)} {result(cell)}", time, why(cell))
+        shown = (
+            cell.target, cell.kernel, found.release, cell.variant, f"{sign(cell)} {result(cell)}", time,
+            *([cell.host] if record.hosts else []), why(cell),
+        )  # fmt: skip
         lines.append(f"| {' | '.join(map(in_cell, shown))} |")
     lines += ["", f"{summary(record)}.", ""]
     for cell in [*not_as_expected(record), *not_tried(record)]:

@@ -57,6 +57,10 @@ class MatrixScreen:
         elif self._live is None:
             self._console.say(matrix.line(cell))
 
+    def say(self, words: str) -> None:
+        """Something that is of no cell."""
+        self._console.say(words)
+
     def tick(self) -> None:
         """Nothing has happened for a moment; what is live is drawn anew by itself."""
 

@@ -75,7 +75,16 @@ class CellRecord(Struct, frozen=True, forbid_unknown_fields=True):
         ""
     )
     kept: Annotated[bool, about("Nothing had changed since the last time, so it was not run again.")] = False
+    host: Annotated[str, about("The hypervisor that ran it; empty for this machine.")] = ""
     found: Finding = Finding()
+
+
+class HostRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """A hypervisor that took cells of a matrix."""
+
+    name: str
+    cells: Annotated[int, about("How many cells came to a verdict there.")]
+    lost: Annotated[str, about("Why it took no more of them; empty when nothing kept it from that.")] = ""
 
 
 class MatrixRecord(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +99,7 @@ class MatrixRecord(Struct, frozen=True, forbid_unknown_fields=True):
     cpus: Annotated[int, about("Of this machine.")]
     as_expected: Annotated[bool, about("Every cell is.")]
     cells: tuple[CellRecord, ...]
+    hosts: Annotated[tuple[HostRecord, ...], about("The hypervisors; empty when this machine did all.")] = ()
 
 
 def encode(record: CellRecord | MatrixRecord) -> str:
@@ -101,17 +111,23 @@ def encode(record: CellRecord | MatrixRecord) -> str:
 def read(path: Path) -> MatrixRecord:
     """Read the results of a matrix; raises VexlabError, which says what is wrong with them."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise VexlabError(f"{path} can't be read: {error.strerror}") from error
+
+
+def parse(text: str, where: str) -> MatrixRecord:
+    """The results of a matrix from the text of their file; raises VexlabError as `read`."""
+    try:
+        document = json.loads(text)
     except ValueError as error:
-        raise VexlabError(f"{path} is not JSON: {error}") from error
+        raise VexlabError(f"{where} is not JSON: {error}") from error
     if not isinstance(document, dict) or document.pop("schema", None) != SCHEMA:
-        raise VexlabError(f"{path} holds no results of a matrix of version {SCHEMA}")
+        raise VexlabError(f"{where} holds no results of a matrix of version {SCHEMA}")
     try:
         return decode(MatrixRecord, document)
     except VexlabError as error:
-        raise VexlabError(f"{path}: {error.message}", error.hint) from error
+        raise VexlabError(f"{where}: {error.message}", error.hint) from error
 
 
 def schema() -> dict[str, Any]:

@@ -26,6 +26,8 @@ def settings(sockets: Path, local: Path) -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": str(installation.collections()),
         "VEXLAB_SOCKET_DIRECTORY": str(sockets),
         "ANSIBLE_LOCAL_TEMP": str(local),
+        # ansible-runner would switch it off, and a host that isn't the one it says it is would be let in.
+        "ANSIBLE_HOST_KEY_CHECKING": os.environ.get("ANSIBLE_HOST_KEY_CHECKING", "True"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
     } | strategy()

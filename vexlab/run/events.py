@@ -67,6 +67,13 @@ class TaskEnded(Struct, frozen=True, tag=True, omit_defaults=True):
         return self.outcome in ("failed", "unreachable")
 
 
+class TaskRetried(Struct, frozen=True, tag=True):
+    """A task that asks again and again has asked once more; `facts` as of one that ended."""
+
+    at: float
+    facts: dict[str, Any] = {}
+
+
 class PlaybookEnded(Struct, frozen=True, tag=True):
     """Ansible ended; `ok` is what it says of the whole playbook."""
 
@@ -101,7 +108,7 @@ class RunEnded(Struct, frozen=True, tag=True):
 
 
 Event = (
-    TaskStarted | TaskEnded | PlaybookEnded | Clock | Interruption | GuestReady | WatchClosed | RunEnded
+    TaskStarted | TaskEnded | TaskRetried | PlaybookEnded | Clock | Interruption | GuestReady | WatchClosed | RunEnded
     | GuestFailure | MachineProblem
 )  # fmt: skip
 Events = SimpleQueue[Event]
@@ -109,7 +116,7 @@ Events = SimpleQueue[Event]
 _reader = msgspec.json.Decoder(Event)
 
 
-def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
+def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | TaskRetried | None:
     """Return what an event of ansible-runner means; None when it is none of a task, or of a failure that is ignored."""
     data = raw.get("event_data") or {}
     role = str(data.get("role") or "").rpartition(".")[2]
@@ -117,13 +124,15 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | None:
     kind = raw["event"]
     if kind == "playbook_on_task_start":
         return TaskStarted(at, role, action, str(data.get("task") or ""))
+    if kind == "runner_retry":
+        return TaskRetried(at, _told(data.get("res") or {}))
     outcome = kind.removeprefix("runner_on_")
     if kind == outcome or outcome not in ("ok", "failed", "unreachable", "skipped") or data.get("ignore_errors"):
         return None
     result = data.get("res") or {}
     wrong = outcome in ("failed", "unreachable")
     exit_code = result.get("rc")
-    facts = {name: value for name, value in (result.get("ansible_facts") or {}).items() if name.startswith(_OURS)}
+    facts = _told(result)
     if action in BUILDERS:
         told = {name: result[name] for name in ("module", "host_problem") if name in result}
         facts |= {BUILD: told} if told else {}
@@ -155,6 +164,11 @@ def read(path: Path) -> Iterator[Event]:
             yield _reader.decode(line)
 
 
+def _told(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the facts of a result that are told to vexlab."""
+    return {name: value for name, value in (result.get("ansible_facts") or {}).items() if name.startswith(_OURS)}
+
+
 def _message(outcome: str, host: str, result: Mapping[str, Any]) -> str:
     """Return what a task that went wrong said."""
     return unreachable(host, _words(result)) if outcome == "unreachable" else _words(result)
@@ -162,6 +176,10 @@ def _message(outcome: str, host: str, result: Mapping[str, Any]) -> str:
 
 def unreachable(host: str, said: str) -> str:
     """Return why a host can't be reached, as a sentence, from what ssh or Ansible said."""
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
+        return f"{host} shows another host key than the one in known_hosts: it was set up anew, or it isn't {host}"
+    if "Host key verification failed" in said:
+        return f"{host} is not known: ssh to it once and compare its host key, which puts it into known_hosts"
     refused = re.search(r"ssh: connect to host (\S+) port (\d+): (.+)", said)
     if refused:
         why = refused[3].strip().rstrip(".")

@@ -26,6 +26,7 @@ from vexlab.run.events import (
     PlaybookEnded,
     RunEnded,
     TaskEnded,
+    TaskRetried,
     TaskStarted,
     WatchClosed,
 )
@@ -137,8 +138,8 @@ def advance(state: State, event: Event) -> State:
             state = _without_watch(state)
         case RunEnded(at):
             state = _with_stage(state, ended=at)
-        case PlaybookEnded():
-            pass  # whether it succeeded is told by its tasks
+        case PlaybookEnded() | TaskRetried():
+            pass  # whether it succeeded is told by its tasks, when they end
     return state
 
 

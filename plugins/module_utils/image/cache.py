@@ -15,6 +15,7 @@ from ansible_collections.vexfs.vexlab.plugins.module_utils.source_text import te
 from . import kernel_image, kernels, sandboxes, store, worker
 from .kernel_image import Composition
 from .kernels import Layer
+from .sandboxes import Part
 from .store import ImageError, Spec
 from .worker import Job, build_log, check_host
 
@@ -93,6 +94,22 @@ def ensure(wanted: Wanted, *, check: bool) -> Result:
     composition = wanted.composition(layer)
     found = _have(wanted.cache, composition.key, composition.build)
     return dataclasses.replace(found, changed=found.changed or base.changed or layer.fresh)
+
+
+def parts(wanted: Wanted, tell: Callable[[str], None]) -> list[Part]:
+    """What the cache of another machine must have, so that `ensure` fetches nothing there; raises ImageError.
+
+    The image is built here if it isn't there. That of another kernel is composed there.
+    """
+    _make_cache(wanted.cache)
+    if _defect(wanted.cache / wanted.key, wanted.key, stamp=False):
+        tell("building an image for the guests")
+    base = _have(wanted.cache, wanted.key, lambda lock: _build(wanted, lock))
+    names = (*store.IMAGE_FILES, store.MANIFEST, "sandbox")
+    found = [Part(wanted.key, {name: Path(base.directory) / name for name in names})]
+    if wanted.has_own_kernel or kernels.is_of(base.kernel_release, wanted.kernel):
+        return found
+    return [*found, *sandboxes.parts_of_kernel(wanted.cache, wanted.kernels().ensure(wanted.kernel))]
 
 
 def _build(wanted: Wanted, lock: int) -> None:

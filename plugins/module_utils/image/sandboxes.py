@@ -13,7 +13,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -57,6 +57,42 @@ class Sandbox:
     compiler: str = ""
 
 
+@dataclass(frozen=True)
+class Part:
+    """A directory of the cache, by which another machine needs to fetch nothing; `files` is what goes into it.
+
+    `made` are files that are written for it, by their names. `is_exact`: its name says nothing of its content.
+    """
+
+    place: str
+    files: Mapping[str, Path]
+    made: Mapping[str, str] = field(default_factory=dict)
+    is_exact: bool = False
+
+
+def parts(wanted: Wanted, packages: Iterable[str], tell: Callable[[str], None]) -> list[Part]:
+    """What the cache of another machine must have, so that `ensure` fetches nothing there; raises ImageError."""
+    (wanted.cache / DIRECTORY).mkdir(parents=True, exist_ok=True)
+    base = _base(wanted, packages, tell)
+    manifest = {"format": FORMAT, "release": base.release, "compiler": base.compiler, "identity": base.identity}
+    text = json.dumps(manifest, indent=2) + "\n"
+    found = [Part(f"{DIRECTORY}/{_base_key(wanted, packages)}", {"root": base.root}, {MANIFEST: text})]
+    if wanted.has_own_kernel or kernels.is_of(base.release, wanted.kernel):
+        return found
+    headers = kernels.Store(wanted.cache, wanted.spec, wanted.suites, base.root, headers_only=True)
+    layer = headers.find(wanted.kernel) or _headers(wanted, base, tell)
+    return [*found, *parts_of_kernel(wanted.cache, layer)]
+
+
+def parts_of_kernel(cache: Path, layer: Layer) -> list[Part]:
+    """A kernel, or its headers, and the package lists, which tell what a release means."""
+    place, lists = layer.directory.relative_to(cache), f"{kernels.DIRECTORY}/lists"
+    return [
+        Part(str(place), {path.name: path for path in layer.directory.iterdir()}),
+        Part(lists, {path.name: path for path in (cache / lists).glob("*.json")}, is_exact=True),
+    ]
+
+
 def ensure(wanted: Wanted, packages: Iterable[str] = (), tell: Callable[[str], None] = lambda _: None) -> Sandbox:
     """Have the user space there for the kernel that is wanted, and these packages in it; raises ImageError.
 
@@ -79,7 +115,7 @@ def _base(wanted: Wanted, packages: Iterable[str], tell: Callable[[str], None]) 
     """The user space with its own kernel: one that was made before, that of an image, or one that is made now."""
     suite, installed = wanted.spec.suite, sorted({*PACKAGES, *packages})
     sources = sorted(set(wanted.spec.source_packages))
-    key = _key("base", suite, installed, sources, _MEMBERS, _EXCLUDED, text_of(kernel_tree))
+    key = _base_key(wanted, packages)
     if known := _read(wanted.cache, key):
         return known
     image = wanted.cache / wanted.key
@@ -100,6 +136,11 @@ def _base(wanted: Wanted, packages: Iterable[str], tell: Callable[[str], None]) 
         return ""
 
     return _have(wanted.cache, key, NEEDED_MB, fill)
+
+
+def _base_key(wanted: Wanted, packages: Iterable[str]) -> str:
+    installed, sources = sorted({*PACKAGES, *packages}), sorted(set(wanted.spec.source_packages))
+    return _key("base", wanted.spec.suite, installed, sources, _MEMBERS, _EXCLUDED, text_of(kernel_tree))
 
 
 def _headers(wanted: Wanted, base: Sandbox, tell: Callable[[str], None]) -> Layer:

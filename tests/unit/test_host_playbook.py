@@ -1,0 +1,103 @@
+"""A playbook on one host, which is this machine: what it tells, and when the host is taken for lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vexlab.errors import HostProblem
+from vexlab.matrix import host_cell
+from vexlab.matrix.host_playbook import HostPlaybook
+from vexlab.run.events import Event, TaskRetried
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An inventory with this machine as the one hypervisor."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = tmp_path / "inventory.yml"
+    path.write_text(
+        "hypervisors: {hosts: {here: {ansible_connection: local, ansible_python_interpreter: "
+        + sys.executable
+        + "}}}\n"
+    )
+    return path
+
+
+def a_cell(tmp_path: Path, script: str) -> dict[str, Any]:
+    return {
+        "directory": str(tmp_path / "hosted"), "command": ["sh", "-c", script], "environment": {}, "patience": 60,
+        "state": str(tmp_path), "home": str(tmp_path), "grace": 30, "room_mb": 50,
+    }  # fmt: skip
+
+
+def test_command_is_followed_to_its_end_and_leaves_nothing(inventory: Path, tmp_path: Path) -> None:
+    seen: list[Event] = []
+    cell = a_cell(tmp_path, "echo first >&2; sleep 3; echo second >&2; sleep 2; echo answer; exit 3")
+    facts = HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, seen.append)
+    result = facts[host_cell.RESULT]
+    assert (result["code"], result["answer"], result["said"]) == (3, "answer\n", "first\nsecond\n")
+    asked = [event.facts[host_cell.RESULT] for event in seen if isinstance(event, TaskRetried)]
+    assert "first\nsecond\n" in [each["said"] for each in asked], "what it does is told while it does it"
+    assert not (tmp_path / "hosted").exists()
+
+
+def test_evidence_comes_home(inventory: Path, tmp_path: Path) -> None:
+    """The log of a build to the matrix, and the run of a guest to the runs; what it says of a run is no path."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    for name in ("matrices/m/cell-there.log", "runs/20260101-000000-x/results.json"):
+        (there / name).parent.mkdir(parents=True)
+        (there / name).write_text(name)
+    here.mkdir()
+    answer = {"name": "m", "cells": [{"found": {"run": "20260101-000000-x"}}]}
+    cell = a_cell(tmp_path, "exit 0") | {
+        "command": ["echo", json.dumps(answer)],
+        "state": str(there),
+        "home": str(here),
+    }
+    HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    order = host_cell.Order("here", str(inventory), "cell-here", (), {}, str(there), 60, str(tmp_path))
+    host_cell._keep(here / host_cell.EVIDENCE, order, "20260101-000000-x")
+    assert (tmp_path / "cell-here.log").read_text() == "matrices/m/cell-there.log"
+    kept = tmp_path / "state" / "vexlab" / "runs" / "20260101-000000-x" / "results.json"
+    assert kept.read_text() == "runs/20260101-000000-x/results.json"
+    host_cell._keep(here / host_cell.EVIDENCE, order, "../runs/20260101-000000-x")
+    assert [path.name for path in kept.parents[1].iterdir()] == ["20260101-000000-x"]
+
+
+def test_host_that_is_silent_for_too_long_is_lost(inventory: Path, tmp_path: Path) -> None:
+    cell = a_cell(tmp_path, "sleep 60")
+    began = time.monotonic()
+    with pytest.raises(HostProblem, match="no sign of life for 2 s"):  # a question waits for 5 s
+        HostPlaybook("cell", "here", inventory, 2).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    assert time.monotonic() - began < 50
+    HostPlaybook("cell_end", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    assert not (tmp_path / "hosted").exists()
+
+
+def test_host_on_which_nothing_can_be_begun_is_lost_with_the_reason(inventory: Path, tmp_path: Path) -> None:
+    cell = a_cell(tmp_path, "true") | {"directory": "/proc/none"}
+    with pytest.raises(HostProblem, match="/proc/none: No such file or directory"):
+        HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"vexlab_host_clock_seconds": -1}, "the clock of here is "),
+        ({"vexlab_host_free_mb": 10**9}, "MB free where .* and 1000000000 MB are needed"),
+    ],
+)
+def test_host_that_is_not_fit_for_cells_says_what_it_lacks(
+    inventory: Path, tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    """Its packages are there: this machine has them."""
+    variables = {"vexlab_host_directory": str(tmp_path / "share"), "vexlab_host_packages": ["dpkg"], **given}
+    with pytest.raises(HostProblem, match=said):
+        HostPlaybook("hypervisor", "here", inventory, 60).run(variables, tmp_path, lambda _: None)
+    assert not (tmp_path / "share").exists(), "it is only looked at"

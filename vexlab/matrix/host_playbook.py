@@ -1,0 +1,57 @@
+"""A playbook on one hypervisor, which is taken for lost when it gives no sign of life for so long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vexlab.errors import HostProblem
+from vexlab.guest.lab import Lab
+from vexlab.run.events import Clock, Event, TaskEnded, TaskRetried, TaskStarted
+from vexlab.run.playbook import Playbook
+
+IN_MEMORY = "/dev/shm"  # noqa: S108  where a host has room for Ansible's files though its disk is full
+
+
+@dataclass(frozen=True)
+class HostPlaybook:
+    """A playbook that runs on one host of an inventory; `patience` is in seconds."""
+
+    name: str
+    host: str
+    inventory: Path
+    patience: float
+
+    def run(self, variables: Mapping[str, Any], scratch: Path, notice: Callable[[Event], None]) -> dict[str, Any]:
+        """Run it; the facts that it told. `notice` gets every event.
+
+        Raises HostProblem with the reason when the host is silent, can't be reached, or a task fails there.
+        """
+        facts: dict[str, Any] = {}
+        heard, is_silent = time.monotonic(), False
+
+        def take(event: Event) -> bool:
+            nonlocal heard, is_silent
+            match event:
+                case TaskEnded() | TaskRetried():
+                    heard = event.at
+                    facts.update(event.facts)
+                case TaskStarted():
+                    heard = event.at
+                case Clock(at):
+                    is_silent = is_silent or at - heard > self.patience
+            notice(event)
+            return is_silent
+
+        lab = Lab(self.host, scratch, self.inventory)
+        log = scratch / f"{self.name}.log"
+        outcome = Playbook(self.name, lab, variables, log, inventory=self.inventory, remote_tmp=IN_MEMORY).run(take)
+        if is_silent:
+            raise HostProblem(f"no sign of life for {self.patience:.0f} s")
+        if not outcome.ok:
+            said = outcome.failure.message if outcome.failure else f"Ansible failed: {log.read_text()[-600:].strip()}"
+            raise HostProblem(said)
+        return facts
