@@ -542,9 +542,9 @@ def test_host_key_is_looked_at_unless_somebody_says_otherwise(tmp_path: Path, mo
     """ansible-runner switches that off where nobody says anything, and anybody could be the test hardware."""
     given = {"private_data_dir": str(tmp_path), "playbook": "host.yml", "suppress_env_files": True}
     monkeypatch.delenv("ANSIBLE_HOST_KEY_CHECKING", raising=False)
-    alone = init_runner(**given).config.env
+    alone = init_runner(**given).config.env  # type: ignore[no-untyped-call]
     assert alone["ANSIBLE_HOST_KEY_CHECKING"] == "False", "then this needs no care any more"
-    ours = init_runner(**given, envvars=ansible_environment.settings(tmp_path, tmp_path)).config.env
+    ours = init_runner(**given, envvars=ansible_environment.settings(tmp_path, tmp_path)).config.env  # type: ignore[no-untyped-call]
     assert ours["ANSIBLE_HOST_KEY_CHECKING"] == "True"
     monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
     assert ansible_environment.settings(tmp_path, tmp_path)["ANSIBLE_HOST_KEY_CHECKING"] == "False"

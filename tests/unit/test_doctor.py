@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils.guest import accelerator
-from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab import Lab
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.lab_files import LabFiles
 
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
@@ -45,7 +45,7 @@ def finding() -> str:
 
 @needs_kvm
 def test_kernel_of_the_image_is_tried_as_a_start_tries_it(tmp_path: Path) -> None:
-    lab = Lab({"lab": "x", "directory": str(tmp_path), "runtime_directory": str(tmp_path / "RUNTIME_DIR/vexlab/x"),
+    lab = LabFiles({"lab": "x", "directory": str(tmp_path), "runtime_directory": str(tmp_path / "RUNTIME_DIR/vexlab/x"),
                "image": str(image(tmp_path, "aa", 1))})  # fmt: skip
     lab.runtime.mkdir(parents=True, mode=0o700)
     problem = accelerator.kvm_problem(lab, accelerator.qemu_version())

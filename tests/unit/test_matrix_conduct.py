@@ -37,6 +37,9 @@ class Seen:
     def ended(self, cell: CellRecord) -> None:
         self.over.append(cell)
 
+    def say(self, words: str) -> None:
+        """Nobody looks."""
+
     def tick(self) -> None:
         """Nobody waits."""
 

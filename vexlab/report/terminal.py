@@ -153,7 +153,7 @@ class Progress:
         self._step = ""
         note = f"in this guest: {summary(stage)}"
         self.console.event("end", step=stage.name, seconds=stage.seconds, note=note)
-        self._print(*STYLES[stage.verdict], stage.name, stage.seconds, note)
+        self._print(_line(*STYLES[stage.verdict], stage.name, stage.seconds, note))
 
     def say(self, text: str) -> None:
         """A remark between steps."""
