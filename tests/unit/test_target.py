@@ -303,7 +303,7 @@ def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", OTHERS)
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
     OTHERS[kind](tmp_path / "toy.yml")
-    assert "toy.yml: the target is not a file" in refusal(tmp_path / "toy.yml")
+    assert "toy.yml: the target file is not a file" in refusal(tmp_path / "toy.yml")
 
 
 # ---------------------------------------------------------------- what else must agree with the schema

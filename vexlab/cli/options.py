@@ -41,6 +41,11 @@ SOURCE = (
     _option(
         "--variant", metavar="NAME", help="Which of the target's builds is tested, by its name in the target file."
     ),
+    _option(
+        "--known-failures",
+        metavar="FILE",
+        help="File with further vexlab_known_failures, beside those of the target file.",
+    ),
 )
 AMOUNTS = (
     _option(
@@ -119,7 +124,7 @@ def with_all(options: Sequence[Command], command: Command) -> Command:
 
 
 def source_options(command: Command) -> Command:
-    """What is tested: `--source`, `--target`, `--variant`."""
+    """What is tested: `--source`, `--target`, `--variant`, and what of it is known to fail: `--known-failures`."""
     return with_all(SOURCE, command)
 
 
@@ -211,7 +216,7 @@ def of_source(given: dict[str, Any]) -> Options:
     What else such a file says is of guests. Raises UsageProblem with all that is wrong in it.
     """
     file = of_settings_file().options
-    settled = Options(source=file.source, target=file.target, variant=file.variant)
+    settled = Options(source=file.source, target=file.target, variant=file.variant, known_failures=file.known_failures)
     return Options(**given).absolute().over(settled)
 
 
@@ -242,7 +247,10 @@ def _beside(file: SettingsFile, options: Options) -> Options:
         return None if path is None else os.path.normpath(file.path.parent / Path(path).expanduser())
 
     kernel = options.kernel and kernel_word.absolute(options.kernel, file.path.parent)
-    return dataclasses.replace(options, source=absolute(options.source), target=absolute(options.target), kernel=kernel)
+    return dataclasses.replace(
+        options, source=absolute(options.source), target=absolute(options.target),
+        known_failures=absolute(options.known_failures), kernel=kernel,
+    )  # fmt: skip
 
 
 _OF_COMMANDS = {
@@ -258,6 +266,7 @@ def as_typed(text: str) -> str:
     if not re.search(r"\bvex(?:lab|fs)_", text):
         return text
     options = {f"vexlab_{each.name}": f"--{name}" for name, each in by_name().items()}
+    del options["vexlab_known_failures"]  # the field is in a file, whichever
     options |= _OF_COMMANDS
     wiring = installation.read_yaml(installation.root() / "playbooks" / "vars" / "wiring.yml")
     for role_input, template in wiring.items():

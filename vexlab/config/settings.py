@@ -28,6 +28,7 @@ class Options:
     source: str | None = None
     target: str | None = None
     variant: str | None = None
+    known_failures: str | None = None
     kernel: str | None = None
     debug: str | None = None
     accelerator: str | None = None
@@ -53,11 +54,11 @@ class Options:
     def over(self, remembered: Options) -> Options:
         """These options, and for what was not given the remembered ones.
 
-        A source belongs to its target: another target doesn't inherit it.
+        A source belongs to its target, and so do known failures: another target doesn't inherit them.
         """
         base = dict(remembered.__dict__)
         if self.target is not None and self.target != remembered.target:
-            base["source"] = base["variant"] = None
+            base["source"] = base["variant"] = base["known_failures"] = None
         return Options(**{name: base[name] if value is None else value for name, value in self.__dict__.items()})
 
     def to_remember(self) -> Options:
@@ -65,7 +66,8 @@ class Options:
         return dataclasses.replace(self, cycles=None, seed=None, quick=None, jobs=None)
 
     def _paths(self) -> dict[str, str]:
-        return {name: value for name in ("source", "target") if (value := getattr(self, name)) is not None}
+        paths = ("source", "target", "known_failures")
+        return {name: value for name in paths if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,11 @@ def make(lab: str, options: Options) -> Settings:
         contract["vexlab_variant"] = contract["vexlab_variants"][0]  # unless the command line names another
     given = {name: value for name, value in options.__dict__.items() if value is not None and name != "target"}
     cycles = given.pop("cycles", None)
+    if listed := given.pop("known_failures", ""):
+        _refuse_other_than_utf8("file of known failures", Path(listed))
+        contract["vexlab_known_failures"] = [
+            *contract["vexlab_known_failures"], *target.load_known_failures(Path(listed)),
+        ]  # fmt: skip
     contract |= {f"vexlab_{name}": value for name, value in given.items()}
     contract |= _amounts(contract, cycles)
     if options.source:

@@ -19,6 +19,8 @@ from vexlab.errors import UsageProblem
 PREFIX = "vexlab_"
 SURELY = 0.8  # how like a name is to the one that was meant, so that it counts as that
 UNKNOWN = "additionalProperties"  # the rule of the schema that unknown fields break
+KNOWN_FAILURES = "vexlab_known_failures"
+TARGET_FILE = "target file"
 HINT = "docs/targets.md explains each field of a target file; examples/targets/ holds complete ones."
 VERSION = 1  # of the format of target files; a file that doesn't say has this one
 FEW = 12  # words of which one is to be chosen that are all named, though one of them seems to be meant
@@ -70,6 +72,25 @@ def load_target(path: Path) -> dict[str, object]:
     return target
 
 
+def load_known_failures(path: Path) -> list[dict[str, object]]:
+    """Read and check a file that has the field vexlab_known_failures alone; its entries.
+
+    A UsageProblem names the file and, for each thing that is wrong, its line.
+    """
+    text = _read(path, "file of known failures")
+    found, node = _parse(path, text, "file of known failures")
+    rules = {
+        "type": "object", "additionalProperties": False, "required": [KNOWN_FAILURES],
+        "properties": {KNOWN_FAILURES: schema()["properties"][KNOWN_FAILURES]},
+    }  # fmt: skip
+    problems, meant = _against_schema(found, rules)
+    if problems := [*problems, *target_rules.across_known_failures(meant)]:
+        known = set(_names(rules))
+        raise place.problem(path, text, [Finding(words, *_place_of(words, node, known)) for words in problems], HINT)
+    entries: Any = found[KNOWN_FAILURES]
+    return list(entries)
+
+
 def _names(rule: dict[str, Any]) -> Iterator[str]:
     """The names of all fields that a rule of the schema knows, those of parts of fields too."""
     for name, below in rule.get("properties", {}).items():
@@ -99,15 +120,16 @@ def problems_of(target: dict[str, object]) -> list[str]:
             f"vexlab that reads {version}, or write {VERSION} there and see which fields it doesn't know"
         ]
     rules = schema()
-    meant: Any = _as_meant(target, rules)
-    errors = [error for error in _Validator(rules).iter_errors(target) if error.validator == UNKNOWN]
+    found, meant = _against_schema(target, rules)
+    return list(dict.fromkeys([*found, *target_rules.across_fields(meant, rules["properties"])]))
+
+
+def _against_schema(fields: dict[str, object], rules: dict[str, Any]) -> tuple[list[str], Any]:
+    """What is wrong with each field by itself; and the fields with the names that were meant."""
+    meant: Any = _as_meant(fields, rules)
+    errors = [error for error in _Validator(rules).iter_errors(fields) if error.validator == UNKNOWN]
     errors += [error for error in _Validator(rules).iter_errors(meant) if error.validator != UNKNOWN]
-    found = [
-        *(problem for error in errors for problem in _say(error, rules)),
-        *_templates(target),
-        *target_rules.across_fields(meant, rules["properties"]),
-    ]
-    return list(dict.fromkeys(found))
+    return [*(problem for error in errors for problem in _say(error, rules)), *_templates(fields)], meant
 
 
 def _as_meant(value: object, rule: dict[str, Any]) -> object:
@@ -145,35 +167,35 @@ def _expand(path: Path, source: Path) -> Path:
 # ---------------------------------------------------------------- reading
 
 
-def _read(path: Path) -> str:
-    """The text of a target file."""
+def _read(path: Path, what: str = TARGET_FILE) -> str:
+    """The text of a file; `what` it is."""
     try:
         if path.exists() and not path.is_dir() and not path.is_file():
             # A FIFO would be waited for, and a device may have no end.
-            raise UsageProblem(f"{path}: the target is not a file", HINT)
+            raise UsageProblem(f"{path}: the {what} is not a file", HINT)
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageProblem(f"{path}: the target file can't be read: {error.strerror}", HINT) from error
+        raise UsageProblem(f"{path}: the {what} can't be read: {error.strerror}", HINT) from error
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"{path}: the target file is not UTF-8 text", HINT) from error
+        raise UsageProblem(f"{path}: the {what} is not UTF-8 text", HINT) from error
 
 
-def _parse(path: Path, text: str) -> tuple[dict[str, object], yaml.Node | None]:
+def _parse(path: Path, text: str, what: str = TARGET_FILE) -> tuple[dict[str, object], yaml.Node | None]:
     """What the file says, and the nodes of its document, which know their places."""
     try:
         parsed, node = marked_yaml.load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        words = f"not YAML as a target file needs it: {error.problem}"
+        words = f"not YAML as a {what} needs it: {error.problem}"
         raise place.problem(path, text, [Finding(words, *at)], HINT) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # ValueError: PyYAML makes dates while it reads, and lets 2026-13-45 through to datetime
-        raise UsageProblem(f"{path}: not YAML as a target file needs it: {error}", HINT) from error
+        raise UsageProblem(f"{path}: not YAML as a {what} needs it: {error}", HINT) from error
     if parsed is None:
-        raise UsageProblem(f"{path}: the target file is empty", HINT)
+        raise UsageProblem(f"{path}: the {what} is empty", HINT)
     if not isinstance(parsed, dict):
-        raise UsageProblem(f"{path}: the target file holds {_found(parsed)} instead of fields (name: value)", HINT)
+        raise UsageProblem(f"{path}: the {what} holds {_found(parsed)} instead of fields (name: value)", HINT)
     odd = next((name for name in parsed if not isinstance(name, str)), None)
     if odd is not None:
         raise UsageProblem(f"{path}: {odd!r}: names of fields are text", HINT)

@@ -31,7 +31,7 @@ def across_fields(target: dict[str, object], properties: Mapping[str, Any]) -> I
     yield from _across_damages(target)
     yield from _across_variants(target)
     yield from _across_checks(target, capabilities)
-    yield from _across_known_failures(target)
+    yield from across_known_failures(target)
     yield from _across_expected(target)
 
 
@@ -182,7 +182,7 @@ def _across_checks(target: dict[str, object], capabilities: object) -> Iterator[
             yield f"vexlab_checks: {check.get('name')} has command_after_remount; persistent is not claimed"
 
 
-def _across_known_failures(target: dict[str, object]) -> Iterator[str]:
+def across_known_failures(target: dict[str, object]) -> Iterator[str]:
     """Each is of a stage that there is. Which checks a stage has is known when it runs, and told then."""
     found = target.get("vexlab_known_failures")
     stages = [stage.name for stage in stage_list.stages()]
