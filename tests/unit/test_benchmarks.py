@@ -17,7 +17,7 @@ from benchmarks import labs
 from benchmarks.measure import BenchmarkError, Contestant, Running, interleave, run, run_together
 from benchmarks.memory import Process, of_the_run, program
 from benchmarks.table import at_least, at_most, markdown, missing, ratio, seconds
-from vexlab.guest.watch import process_state
+from vexlab.guest.lab import started
 
 ENVIRONMENT = dict(os.environ)
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def test_an_interruption_ends_what_runs(tmp_path: Path, together: bool) -> None:
         signal.signal(signal.SIGALRM, before)
     assert (tmp_path / "cleared").read_text() == "\n"
     left, deadline = int((tmp_path / "left").read_text()), time.monotonic() + 10
-    while process_state(left) not in ("", "Z"):  # a process that was just killed takes a moment to be gone
+    while started(left):  # a process that was just killed takes a moment to be gone
         assert time.monotonic() < deadline, "the sleep of 300 seconds was left running"
         time.sleep(0.01)
 

@@ -23,6 +23,7 @@ from ansible_collections.vexfs.vexlab.plugins.module_utils.build import (
 
 from tests.unit import modules
 from tests.unit.odd_files import NAMES, OTHERS
+from vexlab.guest.lab import started
 
 
 @pytest.fixture
@@ -270,6 +271,6 @@ class TestModule:
         process.terminate()
         said, complaint = process.communicate(timeout=30)
         assert json.loads(said)["msg"] == "the build was ended by SIGTERM", complaint
-        while Path("/proc", (tmp_path / "pid").read_text().strip()).exists():
+        while started(int((tmp_path / "pid").read_text())):
             assert time.monotonic() - began < 90
             time.sleep(0.02)

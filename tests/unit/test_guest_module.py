@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.unit import modules
+from vexlab.guest.lab import started
 
 
 def inputs(directory: Path, **other: object) -> dict[str, object]:
@@ -119,5 +120,5 @@ def test_signal_ends_the_start_and_what_it_started(tmp_path: Path) -> None:
     process.terminate()
     said, complaint = process.communicate(timeout=30)
     assert json.loads(said)["msg"] == "the work on the guest of lab x was ended by SIGTERM", complaint
-    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    assert not started(int((tmp_path / "pid").read_text()))
     assert {path.name for path in (tmp_path / "lab").iterdir()} <= {"guest.lock", "qemu.log", "inventory"}
