@@ -88,6 +88,17 @@ def test_source_was_not_written(first: Done, source: Path, before: str) -> None:
     assert checksum(source) == before
 
 
+def test_second_up_changes_nothing(vexlab: Vexlab, source: Path, first: Done) -> None:
+    """Before anything below uses the mount: what writes to its image ends what the lab remembers."""
+    pid = vexlab.record()["pid"]
+    again = vexlab("up", "--json")  # the source is remembered
+    assert again.code == 0
+    assert "nothing changed since" in again.stderr
+    assert str(source) in again.stderr
+    assert vexlab.record()["pid"] == pid
+    assert again.document["run"] == first.document["run"]
+
+
 def test_filesystem_is_mounted_read_write(vexlab: Vexlab, first: Done) -> None:
     assert first.code == 0
     done = vexlab(
@@ -155,16 +166,6 @@ def test_keys_are_private(vexlab: Vexlab, first: Done) -> None:
     assert "StrictHostKeyChecking=yes" in entry
     # Without it mitogen tells ssh to check nothing, ahead of the options above.
     assert '"ansible_host_key_checking": true' in entry
-
-
-def test_second_up_changes_nothing(vexlab: Vexlab, source: Path, first: Done) -> None:
-    pid = vexlab.record()["pid"]
-    again = vexlab("up", "--json")  # the source is remembered
-    assert again.code == 0
-    assert "nothing changed" in again.stderr
-    assert str(source) in again.stderr
-    assert vexlab.record()["pid"] == pid
-    assert again.document["module"] == first.document["module"]
 
 
 def test_edited_source_is_rebuilt_and_reloaded(vexlab: Vexlab, source: Path, first: Done) -> None:
