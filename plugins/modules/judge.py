@@ -77,15 +77,18 @@ import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vexfs.vexlab.plugins.module_utils import pytest_environment
 
 
 def environment(checks: str) -> dict[str, str]:
     """Return what Python needs to find what the checks stand on: in the collection, if vexlab isn't installed.
 
+    And what keeps pytest from options that are not ours.
+
     An installed vexlab has its package beside the collection, and what roles and checks share in it.
     """
     paths = [str(Path(checks).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(paths)}
+    return {"PYTHONPATH": os.pathsep.join(paths)} | pytest_environment.PLAIN
 
 
 def command(parameters: dict[str, str]) -> list[str]:

@@ -74,8 +74,9 @@ def test_unknown_name_is_told_with_near_ones(name: str, within: tuple[str, ...],
     assert problem.value.exit_code == 2
 
 
-def test_parameters_are_those_that_pytest_finds() -> None:
-    """They come from the target file, and from tables that the checks bring along."""
+def test_parameters_are_those_that_pytest_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come from the target file, and from tables that the checks bring along; no option of ours changes them."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-v -k nothing")
     names = ["mount/rename.tree_is_right[file over*]"]
     assert selection.by_name(names, ALL, CONTRACT).choices == {
         "mount": Choice(only=("rename.tree_is_right[file over*]",))

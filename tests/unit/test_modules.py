@@ -125,13 +125,19 @@ def test_stage_that_the_kernel_is_not_told_of_has_not_begun(tmp_path: Path) -> N
     assert "stage" not in told
 
 
-def test_judge_tells_what_the_checks_ended_with(tmp_path: Path) -> None:
-    """The collection's own package is what they stand on, whatever else is installed or in the current directory."""
+def test_judge_tells_what_the_checks_ended_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collection's own package is what they stand on, whatever else is installed or in the current directory.
+
+    And options that a person has set for another pytest would leave checks out.
+    """
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing")
     package, checks = tmp_path / "vexlab" / "guest" / "testing", tmp_path / "tests" / "stages"
     package.mkdir(parents=True)
     checks.mkdir(parents=True)
     (tmp_path / "vexlab" / "__init__.py").touch()
-    (package / "verifier.py").write_text("import sys; print(' '.join(sys.argv[1:])); sys.exit(5)")
+    (package / "verifier.py").write_text(
+        "import os, sys; print(*sys.argv[1:], os.environ['PYTEST_ADDOPTS']); sys.exit(5)"
+    )
     arguments = {
         "stage": "mount", "host": "guest", "inventory": "/i", "run_directory": "/r", "checks": str(checks),
         "python": sys.executable,

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils import pytest_environment
+
 from vexlab.config import check_list, check_names, literals, stage_list
 from vexlab.config.check_list import CheckSpec
 from vexlab.errors import UsageProblem, VexlabError
@@ -110,7 +112,7 @@ def planned(stage: str, contract: Contract) -> list[str]:
         inventory = directory / "inventory.yml"
         inventory.write_text(literals.to_yaml({"all": {"hosts": {"listed": host}}}), encoding="utf-8")
         words = check_list.pytest_words(stage, directory, "ansible://listed", inventory)
-        environment = os.environ | ansible_environment.settings(directory, directory)
+        environment = os.environ | ansible_environment.settings(directory, directory) | pytest_environment.PLAIN
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "--collect-only", "-q", *words],
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=directory, env=environment,
