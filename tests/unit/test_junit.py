@@ -63,6 +63,18 @@ def test_stage_without_a_failed_check_gets_a_case_of_its_own(
     assert (own[0].tag, own[0].get("message")) == (tag, "make: *** error")
 
 
+@pytest.mark.parametrize(("tree", "file"), [("repository/fs", "fs/super.c"), ("elsewhere", "{tree}/super.c")])
+def test_error_of_a_compiler_is_at_its_place_in_the_repository(tmp_path: Path, tree: str, file: str) -> None:
+    """Services link a path to the repository that they show; without one there is only where the file is."""
+    (tmp_path / "repository" / ".git").mkdir(parents=True)
+    (tmp_path / tree).mkdir()
+    reason = f"{tmp_path / tree}/super.c:7:2: error: unknown type name"
+    bad = Stage("build", Verdict.FAILED, 1.0, reason, achieved=False)
+    root = junit(a_run({}, stages=(bad,), selected=("build",), verdict=Verdict.FAILED), tmp_path)
+    case = case_of(root, "build.stage.role")
+    assert (case.get("file"), case.get("line")) == (file.format(tree=tmp_path / tree), "7")
+
+
 def test_red_case_has_its_place_its_cause_and_what_the_kernel_said(tmp_path: Path) -> None:
     """And nothing beside it is red for the same cause."""
     files = tmp_path / "stages" / "mount"

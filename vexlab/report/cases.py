@@ -5,6 +5,7 @@ THE home of what is red there: no case is made up while checks tell what went wr
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,9 +73,9 @@ class Case:
 
     @property
     def place(self) -> tuple[str, int] | None:
-        """File and line to look at."""
+        """File and line to look at; a file of a repository as that names it, since services link to it there."""
         found = place_of(self.check.place, shortened(self.check.message))
-        return (_clean(found[0]), found[1]) if found else None
+        return (_clean(_in_repository(found[0])), found[1]) if found else None
 
     def evidence(self, directory: Path) -> dict[str, Path]:
         """What there is to read of a red case, in the directory of the run: a title and a file, the most telling first.
@@ -128,6 +129,16 @@ def _own(stage: Stage) -> list[Case]:
     name = f"stage.{'role' if stage.achieved is False else 'whole'}"
     check = Check(name, stage.verdict, 0.0, stage.reason)
     return [Case(stage, check, _OUTCOMES[stage.verdict], stage.details)]
+
+
+def _in_repository(file: str) -> str:
+    """A file's path relative to the repository of git that it is in; as it is when there is none on this machine."""
+    path = Path(file)
+    with contextlib.suppress(OSError):
+        for parent in path.parents if path.is_absolute() else ():
+            if (parent / ".git").exists():
+                return str(path.relative_to(parent))
+    return file
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
