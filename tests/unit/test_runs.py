@@ -86,6 +86,7 @@ def test_narrow_terminal_cuts_the_cause_and_no_name(state: Path) -> None:
     [line] = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in done.stdout.splitlines() if name in line]
     assert len(line.rstrip()) <= 80
     assert line.rstrip().endswith("…")
+    assert "stress: stress" in line
 
 
 def test_beginning_of_a_name_is_enough_if_it_is_of_one_run() -> None:

@@ -30,6 +30,8 @@ KEPT = 10  # of each lab, when nothing else was asked for
 
 
 HEADING = ("run", "age", "target", "verdict", "wrong", "by stage", "first cause")
+FIRST_TO_GO = ("by stage", "wrong", "target")  # where the screen has no room for the causes: a cause tells more
+ROOM = 40  # columns of a cause that tell what it is
 
 
 def _cells(run: PastRun, word: str) -> list[Text]:
@@ -41,6 +43,18 @@ def _cells(run: PastRun, word: str) -> list[Text]:
     texts = [run.name, age(run.started), run.target, f"{sign} {word or run.verdict}", str(wrong or ""), bars, cause]
     styles = ["", "", "", style, "", style if wrong else "dim", ""]
     return [Text(" ".join(_clean(text).split()), style) for text, style in zip(texts, styles, strict=True)]
+
+
+def _fitting(rows: Sequence[Sequence[Text]], columns: int) -> list[list[Text]]:
+    """Rows without the columns that must go, so that causes have `ROOM`, or what the longest of them needs."""
+    widths = dict(
+        zip(HEADING, (max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)), strict=True)
+    )
+    widths["first cause"] = min(widths["first cause"], ROOM)
+    for name in FIRST_TO_GO:
+        if sum(widths.values()) + 2 * (len(widths) - 1) > columns:
+            del widths[name]
+    return [[cell for name, cell in zip(HEADING, row, strict=True) if name in widths] for row in rows]
 
 
 def _aligned(rows: Sequence[Sequence[Text]]) -> list[Text]:
@@ -71,7 +85,7 @@ def runs_group(context: click.Context, *, name: str | None, number: int, as_json
     """List the runs, the newest first.
 
     By stage there is a bar for how many checks went wrong in it, each step twice as many, and a dot where it was not
-    run.
+    run. A narrow screen shows the causes instead.
 
     Where a command takes a RUN, as much of its name is enough as no other run begins with.
     """
@@ -91,7 +105,7 @@ def runs_group(context: click.Context, *, name: str | None, number: int, as_json
         write_page(history_pages.of_runs(chosen, words, doubts=doubts), page)
         return
     rows = [[Text(word, "bold") for word in HEADING], *(_cells(run, words.get(run.name, "")) for run in chosen)]
-    for line in _aligned(rows) if chosen else []:
+    for line in _aligned(_fitting(rows, stdout.width)) if chosen else []:
         stdout.print(line, no_wrap=True, overflow="ellipsis")  # what the screen has room for; the report has all
     if len(known) > len(chosen):
         stderr.say(f"{len(known) - len(chosen)} earlier runs are not listed; -n 0 lists all")
