@@ -79,6 +79,37 @@ def test_ansible_that_was_killed_leaves_no_verdict(tmp_path: Path, monkeypatch: 
     assert [stage.verdict for stage in run.stages if stage.name == "structure"] == [Verdict.NOT_RUN]
 
 
+# Its checks pass, and only then this machine fails, so that nobody knows what became of the guest.
+FULL_LATER = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - vexfs.vexlab.stage: {{name: structure, marker: 0123, kernel_log: /dev/null}}
+    - vexfs.vexlab.judge:
+        {{stage: structure, host: x, inventory: /i, run_directory: /r, checks: /c/tests/stages, python: "{checks}"}}
+    - ansible.builtin.set_fact: {{vexfs_build_result: {{host_problem: the disk is full}}}}
+"""
+CHECKS = """#!/bin/sh
+mkdir -p {stage} && echo '{{"name": "tree.is_whole", "verdict": "passed", "seconds": 1.0}}' >{stage}/checks.jsonl
+"""
+
+
+def test_run_whose_machine_failed_at_its_end_has_not_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = tmp_path / "checks"
+    course = course_of(tmp_path, monkeypatch, FULL_LATER.format(checks=checks))
+    checks.write_text(CHECKS.format(stage=course.directory / "stages" / "structure"))
+    checks.chmod(0o700)
+    with pytest.raises(HostProblem, match="the disk is full"):
+        course.execute(str(tmp_path / "play"))
+    run = results_file.read(course.directory / "results.json")
+    [stage] = [stage for stage in run.stages if stage.name == "structure"]
+    assert [check.verdict for check in stage.checks] == [Verdict.PASSED]
+    assert (run.verdict, stage.verdict) == (Verdict.NOT_RUN, Verdict.NOT_RUN)
+    assert stage.reason == "its checks passed, and then this machine failed: the disk is full"
+    [entry] = evidence.entries()
+    assert (entry.verdict, evidence.problem(entry)) == (Verdict.NOT_RUN, "")
+
+
 def test_run_leaves_its_page_and_its_report_beside_the_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
