@@ -53,10 +53,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Record each check as it ends, so that what was seen survives a run that is cut short."""
+    """Record each check as it ends, so that what was seen survives a run that is cut short.
+
+    A Python that leaves assertions out would let every check pass; such a session is refused.
+    """
     directory: Path = config.getoption("--run-directory") / "stages" / config.getoption("--stage")
     directory.mkdir(parents=True, exist_ok=True)
     config.pluginmanager.register(Recorder(directory / "checks.jsonl", config), PLUGIN)
+    if sys.flags.optimize:
+        said = "this Python leaves assertions out: unset PYTHONOPTIMIZE, and don't call it with -O"
+        recorder_of(config).write("python", "failed", said)
+        raise pytest.UsageError(said)
     config.pluginmanager.register(FailedImages(config, directory), failed_images.PLUGIN)
     config.pluginmanager.register(Hold(directory), hold.PLUGIN)
     config.pluginmanager.register(Renewal(lambda: started_guest(config)), renewal.PLUGIN)
@@ -94,7 +101,7 @@ def give_time(config: pytest.Config, item: pytest.Item) -> None:
     slower = debug_kinds.slower(host_variables(config.option.hosts, config.option.ansible_inventory))
     if slower > 1:
         mark = item.get_closest_marker("timeout")
-        seconds = mark.args[0] if mark else float(config.getini("timeout"))
+        seconds = mark.args[0] if mark else config.getoption("timeout")
         item.add_marker(pytest.mark.timeout(seconds * slower), append=False)
 
 

@@ -32,7 +32,7 @@ from vexlab.gate.evidence import PastRun
 from vexlab.guest import hardware
 from vexlab.guest.lab import Lab, started
 from vexlab.report import screen, terminal
-from vexlab.results.model import Amounts, DeviceRecord, Machine, ModuleRecord, Run, Verdict
+from vexlab.results.model import Amounts, DeviceRecord, Machine, ModuleRecord, Run, Stage, Verdict
 from vexlab.run import ansible_environment, events, hardware_run
 
 ROOT = Path(__file__).parents[2]
@@ -372,12 +372,13 @@ def test_device_is_worked_on_by_its_serial_number_only(device: str, said: str) -
 
 
 def run_of(
-    phase: int, sha256: str, verdict: Verdict = Verdict.PASSED, serial: str = "S1", *, quick: bool = False
-) -> PastRun:
+    phase: int, sha256: str, verdict: Verdict = Verdict.PASSED, serial: str = "S1", *, quick: bool = False,
+    cycles: int = 100, stages: tuple[Stage, ...] = (),
+) -> PastRun:  # fmt: skip
     run = Run(
-        run="r", verdict=verdict, target="t", started="", finished="", suite_version="", guest=None, stages=(),
+        run="r", verdict=verdict, target="t", started="", finished="", suite_version="", guest=None, stages=stages,
         module=ModuleRecord("m", sha256, "", "c-only"), evidence={}, selected=(), machine=Machine.HARDWARE,
-        device=DeviceRecord("/dev/disk/by-id/x", serial, phase), amounts=Amounts(quick, 20, 100, 2000, 0),
+        device=DeviceRecord("/dev/disk/by-id/x", serial, phase), amounts=Amounts(quick, 20, cycles, 2000, 0),
     )  # fmt: skip
     return PastRun(sha256, verdict, run)
 
@@ -409,6 +410,8 @@ def test_next_phase_asks_for_the_one_before() -> None:
         [run_of(1, "a", serial="S2")],
         [run_of(1, "a", Verdict.FAILED)],
         [run_of(1, "a", quick=True)],
+        [run_of(1, "a", cycles=1)],
+        [run_of(1, "a", stages=(Stage("mount", Verdict.PASSED, left_out=7),))],
         [run_of(1, "a"), run_of(2, "a", Verdict.PANICKED)],
         [run_of(1, "a"), run_of(1, "a", Verdict.FAILED)],
         [run_of(2, "a")],
@@ -416,8 +419,8 @@ def test_next_phase_asks_for_the_one_before() -> None:
         [run_of(1, "a"), PastRun("a", Verdict.FAILED, None)],
     ],
     ids=[
-        "none", "another disk", "failed", "quick", "went wrong later", "failed again", "another phase", "touched",
-        "went wrong, and was touched",
+        "none", "another disk", "failed", "quick", "fewer cycles", "chosen checks", "went wrong later", "failed again",
+        "another phase", "touched", "went wrong, and was touched",
     ],
 )  # fmt: skip
 def test_what_shows_too_little_counts_for_nothing(past: list[PastRun]) -> None:

@@ -38,7 +38,7 @@ from vexlab.gate import evidence, hash_chain, promotion, run_criteria, sign_offs
 from vexlab.gate.decision import LEVELS, OLDEST_DAYS, TEXTS, Refused
 from vexlab.report import markdown
 from vexlab.results import results_file
-from vexlab.results.model import Check, DeviceRecord, Run, Verdict
+from vexlab.results.model import Check, DeviceRecord, Run, Stage, Verdict
 
 PHASES = ["phase-1", "phase-2", "phase-3"]
 
@@ -140,6 +140,21 @@ def test_interrupted_run_takes_nothing_from_an_earlier_pass() -> None:
     assert decide().level == "vm"
     asked = decide(only="later")
     assert "later doesn't count: it was interrupted" in criterion(asked, "evidence").why
+
+
+def test_interrupted_run_hides_no_check_that_had_failed() -> None:
+    """Who saw it fail and ended the run before its stage was over would have a pass."""
+    sealed(a_run())
+    cut = a_run("later", dict.fromkeys(STAGES[5:], Verdict.NOT_RUN), finished=ago(minutes=5))
+    checks = (Check("breaks", Verdict.FAILED, 1.0, "it broke"), Check("comes_next", Verdict.NOT_RUN, 0.0))
+    stages = [*cut.stages[:5], Stage(STAGES[5], Verdict.NOT_RUN, 2.0, "interrupted", checks), *cut.stages[6:]]
+    sealed(replace(cut, stages=tuple(stages)))
+    decision = decide()
+    assert decision.level == "none"
+    assert "later, a run of the same module, went wrong: stress failed" in criterion(decision, "tests").why
+    assert evidence.problem(evidence.entries()[-1]) == ""
+    sealed(a_run("again", finished=ago(minutes=1)))
+    assert decide().level == "vm"
 
 
 def test_run_that_was_killed_is_never_sealed() -> None:

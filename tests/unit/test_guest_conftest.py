@@ -69,6 +69,7 @@ def run_stage(
     before: tuple[str, ...] = (),
     *,
     claims: str = "label",
+    environ: dict[str, str] | None = None,
 ) -> tuple[int, dict[str, tuple[str, str]]]:
     """Run checks as stage mount with the real conftest: pytest's exit code, what was recorded. `text` has others."""
     record = tmp_path / "run" / "stages" / "mount" / "checks.jsonl"
@@ -94,7 +95,7 @@ def run_stage(
         f"--ansible-inventory={tmp_path}/inventory.yml", "--stage=mount", f"--run-directory={tmp_path}/run",
         str(checks),
     ]  # fmt: skip
-    environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(STAGES)}
+    environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(STAGES)} | (environ or {})
     done = subprocess.run(command, env=environment, check=False)
     lines = [json.loads(line) for line in record.read_text().splitlines()]
     return done.returncode, {line["name"]: (line["verdict"], line["message"] or line["advice"]) for line in lines}
@@ -295,6 +296,20 @@ def test_name_that_chooses_nothing_is_an_error(tmp_path: Path) -> None:
     code, found = run_stage(tmp_path, [], {"only": ["rename.good", "rename.bad[d]"]})
     assert code == 4
     assert found == {"choice": ("failed", "no check of stage mount is meant by mount/rename.bad[d]")}
+
+
+def test_python_without_assertions_judges_nothing(tmp_path: Path) -> None:
+    """Every check would pass."""
+    code, found = run_stage(tmp_path, [], environ={"PYTHONOPTIMIZE": "1"})
+    said = "this Python leaves assertions out: unset PYTHONOPTIMIZE, and don't call it with -O"
+    assert (code, found) == (4, {"python": ("failed", said)})
+
+
+def test_deadlines_of_checks_are_their_own(tmp_path: Path) -> None:
+    """What a person has set for another pytest would fail a check that is only slow."""
+    text = f"{FIXTURES}\nimport time\ndef test_slow(): time.sleep(0.5)\n"
+    code, found = run_stage(tmp_path, [], text=text, environ={"PYTEST_TIMEOUT": "0.1"})
+    assert (code, found["rename.slow"][0]) == (0, "passed")
 
 
 # The check in the middle finds the guest unusable, and says so through the class that is put in.

@@ -128,15 +128,18 @@ def test_stage_that_the_kernel_is_not_told_of_has_not_begun(tmp_path: Path) -> N
 def test_judge_tells_what_the_checks_ended_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The collection's own package is what they stand on, whatever else is installed or in the current directory.
 
-    And options that a person has set for another pytest would leave checks out.
+    And options that a person has set for another pytest, or for another Python, would leave checks or assertions out.
     """
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing")
+    for name in ("PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, "1")
     package, checks = tmp_path / "vexlab" / "guest" / "testing", tmp_path / "tests" / "stages"
     package.mkdir(parents=True)
     checks.mkdir(parents=True)
     (tmp_path / "vexlab" / "__init__.py").touch()
     (package / "verifier.py").write_text(
-        "import os, sys; print(*sys.argv[1:], os.environ['PYTEST_ADDOPTS']); sys.exit(5)"
+        "import os, sys\nprint(*sys.argv[1:], os.environ['PYTEST_ADDOPTS'])\n"
+        "try: assert sys.warnoptions\nexcept AssertionError: sys.exit(5)\n"
     )
     arguments = {
         "stage": "mount", "host": "guest", "inventory": "/i", "run_directory": "/r", "checks": str(checks),

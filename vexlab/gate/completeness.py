@@ -55,10 +55,10 @@ def reduced(run: Run) -> str:
         return "it only judged what was there, and built nothing"
     if run.contract is not None and run.contract.debug != debug_kinds.NONE:
         return f"its kernel looked harder than a machine's does, and was slower (--debug {run.contract.debug})"
-    return _did_less(run)
+    return did_less(run)
 
 
-def _did_less(run: Run) -> str:
+def did_less(run: Run) -> str:
     """Why a run did less than is usual."""
     if run.amounts is None:
         return "it doesn't say how much it did"

@@ -21,7 +21,7 @@ from vexlab.config.records import decode
 from vexlab.errors import VexlabError
 from vexlab.gate import hash_chain
 from vexlab.results.archive import Unreadable, directories, read_all
-from vexlab.results.model import Amounts, Contract, Machine, Run, Verdict
+from vexlab.results.model import Amounts, Contract, Machine, Run, Stage, Verdict
 from vexlab.results.results_file import read
 
 SEAL = "evidence.json"
@@ -90,7 +90,7 @@ def verdicts(entry: Entry) -> dict[str, Verdict]:
     """
     known = {"run": entry.verdict} | (entry.stages or {})
     if entry.stages is None and not problem(entry):
-        known |= {stage.name: stage.verdict for stage in read(entry.directory / "results.json").stages}
+        known |= {stage.name: _came_to(stage) for stage in read(entry.directory / "results.json").stages}
     return known
 
 
@@ -185,7 +185,13 @@ def _facts(run: Run) -> dict[str, Any]:
     return {
         "run": run.run, "finished": run.finished or "", "verdict": run.verdict, "machine": run.machine,
         "module": run.module.sha256 if run.module else "", "kernel": run.kernel, "suite": run.suite,
-        "stages": {stage.name: stage.verdict for stage in run.stages},
+        "stages": {stage.name: _came_to(stage) for stage in run.stages},
         "contract": to_builtins(run.contract),
         "amounts": to_builtins(run.amounts),
     }  # fmt: skip
+
+
+def _came_to(stage: Stage) -> Verdict:
+    """What a stage came to: one that was interrupted after a check had failed has no verdict, and did fail."""
+    had_failed = any(check.verdict is Verdict.FAILED for check in stage.checks)
+    return Verdict.FAILED if stage.verdict is Verdict.NOT_RUN and had_failed else stage.verdict

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vexlab.errors import UsageProblem
+from vexlab.gate.completeness import did_less
 from vexlab.gate.evidence import PastRun
-from vexlab.results.model import Verdict
+from vexlab.results.model import Verdict, left_out
 
 
 def modules_that_passed(past: Iterable[PastRun], serial: str, number: int) -> list[str]:
     """sha256 of each module that passed a phase on the device with this serial number, the latest last.
 
     What went wrong there later, in whatever phase, takes that back, as does a run that went wrong and of which only
-    the chain still tells; runs with --quick show too little.
+    the chain still tells; runs that did less than usual, as with --quick, or not all checks, show too little.
     """
     passed: list[str] = []
     for one in past:
@@ -22,7 +23,7 @@ def modules_that_passed(past: Iterable[PastRun], serial: str, number: int) -> li
             continue
         if one.verdict is not Verdict.PASSED:
             passed = [known for known in passed if known != one.module]
-        elif one.run and device and device.phase == number and one.run.amounts and not one.run.amounts.quick:
+        elif one.run and device and device.phase == number and not (left_out(one.run) or did_less(one.run)):
             passed = [*(known for known in passed if known != one.module), one.module]
     return passed
 

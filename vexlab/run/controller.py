@@ -29,6 +29,7 @@ from vexlab.run.run_directory import new_directory
 from vexlab.run.shares import Share
 
 FORK = "fork-"  # and a number: the directory of what another guest judges, in that of the run
+NOT_SEEN = "its checks passed, and then this machine failed"  # nobody knows what the guest was about to do
 NOT_TAKEN_DOWN = "its checks passed, and afterwards it could not be taken down; recover.log says why"
 
 
@@ -293,6 +294,8 @@ class RunController:
             self._executions.left = failed.message
         if failed or (keep_going and any(stage.verdict is not Verdict.PASSED for stage in known.values())):
             stages = [stage if stage.name in known else self._explained(stage, known) for stage in stages]
+        if failed and judging.judge_run(stages, self._selected) is Verdict.PASSED:
+            stages = replan.fail_last(stages, self._selected, f"{NOT_SEEN}: {failed.message}", Verdict.NOT_RUN)
         if self.left_behind:
             stages = replan.fail_last(stages, self._selected, NOT_TAKEN_DOWN)
         return Run(

@@ -18,7 +18,9 @@ from vexlab.run.events import JUDGE, Clock, Event, GuestReady, TaskEnded, TaskSt
 from vexlab.run.tracker import PREPARATIONS, State
 
 MACHINE_EXIT = 74  # of the checks, when they can't write what they found; tests/stages/conftest.py ends with it
+CHECKS_EXITS = (*range(6), 20)  # by which checks end by themselves: pytest's own, and that of a guest that is lost
 LOOK_SECONDS = 2.0  # between two looks at this machine's disks
+KILLED = "see whether it ran out of memory (dmesg), and run again"
 GUEST_IS_FULL = "take a pristine guest (vexlab down, vexlab up); a source tree that big needs a bigger image"
 
 
@@ -85,6 +87,9 @@ class Examination:
         unusable = next((check for check in checks if check.verdict in (*DIED, Verdict.NOT_RUN)), None)
         if unusable is not None:
             yield _of_check(unusable)
+        elif event.exit_code is not None and event.exit_code not in CHECKS_EXITS:
+            reason = f"the process that runs the checks was ended on this machine (exit code {event.exit_code})"
+            yield MachineProblem(reason, KILLED)
 
 
 def _of_check(check: Check) -> GuestFailure | MachineProblem:

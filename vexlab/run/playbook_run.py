@@ -29,6 +29,7 @@ from vexlab.run.tracker import StageProgress, State
 
 TOLD_SECONDS = 2.0  # for the watch to tell of a death that made a task fail
 SILENCE_SECONDS = 5.0  # and to say why a guest did not answer
+BROKEN_OFF = MachineProblem("Ansible ended before it was done", "was it killed? vexlab logs ansible has its last words")
 
 
 class PlaybookRun:
@@ -53,6 +54,7 @@ class PlaybookRun:
         self._queue = Events()
         self._watch: Watch | None = None
         self._log: IO[bytes] | None = None
+        self._broken_off = False  # Ansible ended, and no task of it had failed
         build = f"{settings.contract['vexlab_work_directory']}/build"
         source = Path(settings.source) if settings.source else None
         module = str(settings.contract["vexlab_module_name"])
@@ -89,7 +91,8 @@ class PlaybookRun:
         playbook = Playbook(self.plan.playbook, self._lab, variables, log)
         with (self.directory / "events.jsonl").open("ab", buffering=0) as self._log:
             try:
-                playbook.run(self._take, self._queue)
+                outcome = playbook.run(self._take, self._queue)
+                self._broken_off = not outcome.ok and outcome.failure is None
             except Interrupted:
                 if self._state.end is None:  # no signal: the terminal was gone
                     self._happened(Interruption())
@@ -219,6 +222,8 @@ class PlaybookRun:
             self._watch.close()
             self._listen(0)
         self._happened(WatchClosed())
+        if self._broken_off and self._state.stages and not self._state.is_whole:
+            self._happened(BROKEN_OFF)  # unless something else has ended it
         if failure is not None or self._state.end is not None:
             for problem in self._examination.machine(write=True):
                 self._happened(problem)

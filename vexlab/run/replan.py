@@ -194,12 +194,17 @@ def with_advice(stage: Stage, advice: Mapping[str, str]) -> Stage:
     return replace(stage, checks=tuple(map(advised, stage.checks))) if advice else stage
 
 
-def fail_last(stages: Sequence[Stage], selected: Sequence[str], reason: str) -> list[Stage]:
-    """The stages with the last one that was judged failed for this reason, unless one of them went wrong already."""
+def fail_last(
+    stages: Sequence[Stage], selected: Sequence[str], reason: str, verdict: Verdict = Verdict.FAILED
+) -> list[Stage]:  # fmt: skip
+    """The stages with the last one that was judged failed for this reason, unless one of them went wrong already.
+
+    `verdict`: another one than failed, which is none of the filesystem.
+    """
     last = next((stage for stage in reversed(stages) if stage.name in selected), None)
     if last is None or last.verdict is not Verdict.PASSED:
         return list(stages)
-    return [replace(stage, verdict=Verdict.FAILED, reason=reason) if stage is last else stage for stage in stages]
+    return [replace(stage, verdict=verdict, reason=reason) if stage is last else stage for stage in stages]
 
 
 def _rest(seen: Sequence[ExecutionResult], name: str) -> Choice | None:

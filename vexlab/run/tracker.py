@@ -107,6 +107,11 @@ class State:
         return self.end if isinstance(self.end, MachineProblem) else None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether each stage of the plan has ended."""
+        return self.open is None and all(stage.name in self.stages for stage in self.planned)
+
+    @property
     def began(self) -> bool:
         """Whether it came to a stage, or a guest that was up already died before: of a module that it had in it."""
         return bool(self.stages) or (self.death is not None and not self.guest_is_new)

@@ -67,7 +67,7 @@ class Agent:
         """Start it over ssh, the way the inventory says; with sudo for a user who isn't root."""
         python = variables.get("ansible_python_interpreter", "/usr/bin/python3")
         self._process = subprocess.Popen(
-            [*ssh_command(variables), shlex.join([*sudo(variables), python, "-c", text_of(agent)])],
+            [*ssh_command(variables), shlex.join([*sudo(variables), python, "-I", "-c", text_of(agent)])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._look = look_command(variables, "dmesg")

@@ -6,7 +6,7 @@ pytest, the inventory and a Python in the guest take three seconds to start, for
 first call leaves a process behind that has all of them ready; it forks for each stage. Called without pytest arguments
 it is only made ready, and writes RUN_DIRECTORY/marker: the word by which the markers of this run in the kernel's log
 are known. It ends when nobody asked it for a while, or with the run (vexlab ends what a run has started).
-The exit code is pytest's. Whoever runs pytest by hand needs none of this.
+The exit code is pytest's, or ENDED. Whoever runs pytest by hand needs none of this.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 NAME = "vexlab.guest.testing.verifier"
 SOCKET, LOG = "verifier.socket", "verifier.log"
 IDLE_SECONDS = 90.0  # a role that takes longer finds another one started for its tests
+ENDED = 75  # exit code, beyond pytest's own: it was killed, or this program was, and nothing is judged by that
 
 
 def connect() -> socket.socket:
@@ -54,11 +55,13 @@ def ask(arguments: list[str]) -> int:
     """Have the tests run with our standard output and error; returns pytest's exit code. Nothing to run: don't wait."""
     connection = connect()
     message = "\0".join(arguments).encode()
-    socket.send_fds(connection, [len(message).to_bytes(4, "big") + message], [1, 2])
-    answer = connection.recv(1) if arguments else b"\0"
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        socket.send_fds(connection, [len(message).to_bytes(4, "big") + message], [1, 2])
+        answer = connection.recv(1) if arguments else b"\0"
     if not answer:
         print(f"the verifier ended without an answer; see {Path(LOG).absolute()}", file=sys.stderr)
-        return 3
+        return ENDED
     return answer[0]
 
 
@@ -114,7 +117,7 @@ def run(arguments: list[str], streams: list[int], connection: socket.socket) -> 
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(process)
     with contextlib.suppress(ConnectionError):
-        connection.send(bytes([code if 0 <= code < 256 else 3]))
+        connection.send(bytes([code if 0 <= code < 256 else ENDED]))
     return ended and code in (0, 1)
 
 
