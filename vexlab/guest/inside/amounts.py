@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from vexlab.guest.inside.filesystem import MEASURED, Filesystem
-from vexlab.guest.inside.system import put
+from vexlab.guest.inside.system import put, statfs
 
 # What a filesystem refuses something with that is beyond its limits: anything else is an error like any other.
 REFUSALS = {
@@ -187,7 +187,7 @@ def many(names: Sequence[str]) -> int:
 
 def files(want: int) -> int:
     """How many files more there can be, as statfs says; of one that says nothing of it, as many as are wanted."""
-    seen = os.statvfs(".")
+    seen = statfs()
     return min(want, seen.f_ffree) if seen.f_files else want
 
 
@@ -201,7 +201,7 @@ MEASURES: dict[str, Callable[[Filesystem, int], int]] = {
 
 def room(part: int = 4) -> int:
     """How many bytes are a part of what is free where one is; of a filesystem that doesn't count them, any number."""
-    seen = os.statvfs(".")
+    seen = statfs()
     return seen.f_bavail * seen.f_frsize // part if seen.f_blocks else 1 << 62
 
 

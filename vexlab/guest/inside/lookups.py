@@ -12,7 +12,7 @@ from vexlab.guest.inside.amounts import most
 from vexlab.guest.inside.attempts import outcome
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.listing import made
-from vexlab.guest.inside.system import read, syncfs, write
+from vexlab.guest.inside.system import read, statfs, syncfs, write
 
 # What is tried in a directory that holds `file` and `dir/`, and what may come of it.
 ODD: dict[str, tuple[Callable[[], object], str]] = {
@@ -60,7 +60,7 @@ def lengths(fs: Filesystem, can: Sequence[str]) -> dict[str, list[Any]]:
 
     What came of it; and what is listed after a remount: how many names of what lengths beside `file`.
     """
-    promised = os.statvfs(".").f_namemax  # in bytes, of which a character may have several
+    promised = statfs().f_namemax or 255  # in bytes, of which a character may have several
     longest = most(fs, "name_bytes", min(promised, int(fs.limits.get("name_characters", promised))))
     os.mkdir("lengths")
     places = list[tuple[str, int, str]]()
