@@ -13,7 +13,7 @@ from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.mappings import touch
 from vexlab.guest.inside.part import begin
 from vexlab.guest.inside.room import counts, lost
-from vexlab.guest.inside.system import free, syncfs, write
+from vexlab.guest.inside.system import free, syncfs, write, write_out
 
 MOST = 400  # times that a call is tried until it is refused: what has room for more is asked no further
 REFUSALS = 30  # times that it is tried afterwards, with what that takes counted
@@ -60,7 +60,7 @@ def append(number: int) -> None:
         if taken != 4096:
             os.truncate("appended", size)
             raise OSError(errno.ENOSPC, "a part was written")
-        os.fsync(file.fileno())
+        write_out(file.fileno())
 
 
 def appended(number: int) -> bool:
@@ -96,7 +96,7 @@ def fill(name: str) -> None:
             block = bytes([7]) * size
             while outcome(file.write, block) == "done":
                 pass
-            os.fsync(file.fileno())  # or what was believed to have room has none
+            write_out(file.fileno())  # or what was believed to have room has none
 
 
 def refuse(need: Need, where: int) -> dict[str, Any]:

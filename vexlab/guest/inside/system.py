@@ -145,6 +145,16 @@ def syncfs(name: str = ".") -> None:
         os.close(descriptor)
 
 
+def write_out(descriptor: int) -> None:
+    """fsync(2), which only capability `sync` promises; of a filesystem without it (EINVAL), syncfs(2) of all."""
+    try:
+        os.fsync(descriptor)
+    except OSError as problem:
+        if problem.errno != errno.EINVAL:
+            raise
+        check(libc.syncfs(descriptor))
+
+
 def open_and_close(path: str, flags: int) -> None:
     """open(2) and close(2), to see whether it can be opened like that."""
     os.close(os.open(path, flags))
