@@ -5,6 +5,7 @@ What needs a mount of its own is left to the guest.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from vexlab.guest.inside import (
     acls,
     allocation,
     children,
+    full,
     handles,
     locks,
     mappings,
@@ -159,6 +161,21 @@ def test_what_is_taken_back_leaves_nothing(fs: Filesystem) -> None:
     for turn in room.turns(room.TAKEN_BACK, can).values():
         turn()
     assert set(Path().iterdir()) - before == {Path("cut")}
+
+
+@pytest.mark.parametrize(
+    ("inodes", "entries", "places"), [(5000, 80, 63), (1000, 80, 16), (20, 80, 5), (1000, 32, 0), (300, 16, 0)]
+)
+def test_inodes_are_used_up_where_directories_have_room(inodes: int, entries: int, places: int) -> None:
+    assert full.places_for(inodes, entries) == places
+
+
+def test_refused_call_may_take_as_many_blocks_however_large_they_are(fs: Filesystem) -> None:
+    def refused(_number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    seen = full.refuse(full.Need(refused, lambda _number: False), 65536)
+    assert seen == {"done": 0, "refused": ["ENOSPC"], "lost": seen["lost"], "bounds": [15 * 65536, 15], "there": 0}
 
 
 def test_watcher_is_told(fs: Filesystem) -> None:
