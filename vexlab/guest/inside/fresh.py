@@ -85,7 +85,7 @@ def format_noise(fs: Filesystem, mkfs: str) -> list[str]:
         device.flush()
         os.fsync(device)
     shell(mkfs)
-    fs.mount("ro")
+    fs.mount(fs.read_only_options)
     found = os.listdir()
     fs.unmount()
     return found
