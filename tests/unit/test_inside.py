@@ -19,6 +19,7 @@ from vexlab.guest.inside import (
     content,
     directories,
     files,
+    fresh,
     limits,
     links,
     names,
@@ -124,6 +125,19 @@ def test_what_has_no_fsync_is_written_out_with_all(tmp_path: Path) -> None:
         os.close(descriptor)
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         write_out(descriptor)
+
+
+@pytest.mark.parametrize("root", ["0:0 drwxr-xr-x", "0:0 drwx------", "0:0 drwxrwxr-x", "0:0 dr-xr-xr-x"])
+def test_root_directory_that_others_cannot_write_is_no_hole(root: str) -> None:
+    assert not fresh.is_a_hole(root)
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["1000:1000 drwxr-xr-x", "0:0 drwxrwxrwx", "0:0 drwxrwxrwt", "0:0 drwxr-x-w-", "0:0 d---------", "0:1 drwx------"],
+)
+def test_root_directory_that_others_can_write_is_a_hole(root: str) -> None:
+    assert fresh.is_a_hole(root)
 
 
 def test_links_and_names(fs: Filesystem) -> None:
