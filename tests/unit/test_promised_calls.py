@@ -25,6 +25,7 @@ from vexlab.guest.inside import (
     room,
     signatures,
     statx,
+    transfer,
     watching,
     xattrs,
 )
@@ -176,6 +177,22 @@ def test_refused_call_may_take_as_many_blocks_however_large_they_are(fs: Filesys
 
     seen = full.refuse(full.Need(refused, lambda _number: False), 65536)
     assert seen == {"done": 0, "refused": ["ENOSPC"], "lost": seen["lost"], "bounds": [15 * 65536, 15], "there": 0}
+
+
+def test_filesystem_that_splices_one_way_alone_is_told_as_that(fs: Filesystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    splice = os.splice
+
+    def reading_alone(source: int, target: int, count: int, _begin: None = None, at: int | None = None) -> int:
+        if at is not None:
+            raise OSError(errno.EINVAL, "Invalid argument")  # file_operations without splice_write
+        return splice(source, target, count)
+
+    right = transfer.across_pipes(fs)
+    assert [right["splice(2) into a file at 5"], right["what it holds"]] == [11, "\0" * 5 + "from a pipe"]
+    monkeypatch.setattr(os, "splice", reading_alone)
+    Path("spliced").unlink()
+    seen = transfer.across_pipes(fs)
+    assert [seen["splice(2) into a file at 5"], seen["what it holds"]] == ["EINVAL", ""]
 
 
 def test_watcher_is_told(fs: Filesystem) -> None:
