@@ -218,12 +218,13 @@ def portions(fs: Filesystem, total: int) -> list[int]:
 
 
 def write_files(names: Sequence[str], sizes: Sequence[int]) -> None:
-    """Make a file of each name and size, of zeros."""
+    """Make a file of each name and size, of noise: zeros take no room where a filesystem compresses."""
+    noise = os.urandom(1 << 20)
     for name, size in zip(names, sizes, strict=False):
         descriptor = os.open(name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
         try:
             for place in range(0, size, 1 << 20):
-                put(descriptor, bytes(min(1 << 20, size - place)))
+                put(descriptor, noise[: size - place])
         finally:
             os.close(descriptor)
 

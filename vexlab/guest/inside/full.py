@@ -92,10 +92,10 @@ def fill_up() -> None:
 
 def fill(name: str) -> None:
     """Write to a file until it takes no more: it may be as long as one may be."""
+    noise = os.urandom(1 << 16) * 16  # no two files alike: a filesystem that compresses would not be full for long
     with open(name, "wb", buffering=0) as file:
         for size in (1 << 20, 1 << 16, 4096, 512):
-            block = bytes([7]) * size
-            while outcome(file.write, block) == "done":
+            while outcome(file.write, noise[:size]) == "done":
                 pass
             write_out(file.fileno())  # or what was believed to have room has none
 
