@@ -165,7 +165,7 @@ def begin(fs: Filesystem, can: Sequence[str], count: int) -> dict[str, Any]:
     for number in range(room):
         file = os.open(f"new-{number}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
         now = os.fstat(file)
-        blocks = now.st_blocks if now.st_blocks > 16 else 0  # some count what holds the inode
+        blocks = now.st_blocks if now.st_blocks > max(16, now.st_blksize // 512) else 0  # some count the inode's own
         found = [f"{stat.S_IMODE(now.st_mode):o}", now.st_uid, now.st_gid, now.st_nlink, now.st_size, blocks]
         wanted = ["640", 0, 0, 1, 0, 0]
         if "permissions" not in can:
