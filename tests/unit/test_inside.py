@@ -5,6 +5,7 @@ And they find what is made wrong. What needs a filesystem under test, or root, i
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -18,6 +19,7 @@ from vexlab.guest.inside import (
     content,
     directories,
     files,
+    fresh,
     limits,
     links,
     names,
@@ -31,7 +33,7 @@ from vexlab.guest.inside.attempts import ended, outcome, outcomes, shell
 from vexlab.guest.inside.calls import name_of, named
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.images import blocks, copy, digest
-from vexlab.guest.inside.system import free
+from vexlab.guest.inside.system import free, write_out
 
 CAN = (
     "directories", "rename", "hard-links", "symbolic-links", "truncate", "permissions", "mmap", "sync", "timestamps",
@@ -114,6 +116,28 @@ def test_room_that_comes_back_late_is_waited_for_as_long_as_the_target_says(fs: 
     assert time.monotonic() - before < 5
     assert free(1 << 62, 0.3) < 1 << 62
     assert 0.3 <= time.monotonic() - before < 10
+
+
+def test_what_has_no_fsync_is_written_out_with_all(tmp_path: Path) -> None:
+    for path in ("/proc/self/stat", str(tmp_path)):  # the first says EINVAL to fsync(2)
+        descriptor = os.open(path, os.O_RDONLY)
+        write_out(descriptor)
+        os.close(descriptor)
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        write_out(descriptor)
+
+
+@pytest.mark.parametrize("root", ["0:0 drwxr-xr-x", "0:0 drwx------", "0:0 drwxrwxr-x", "0:0 dr-xr-xr-x"])
+def test_root_directory_that_others_cannot_write_is_no_hole(root: str) -> None:
+    assert not fresh.is_a_hole(root)
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["1000:1000 drwxr-xr-x", "0:0 drwxrwxrwx", "0:0 drwxrwxrwt", "0:0 drwxr-x-w-", "0:0 d---------", "0:1 drwx------"],
+)
+def test_root_directory_that_others_can_write_is_a_hole(root: str) -> None:
+    assert fresh.is_a_hole(root)
 
 
 def test_links_and_names(fs: Filesystem) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -20,8 +21,10 @@ from vexlab.guest.inside import (
     files,
     limits,
     links,
+    lookups,
     metadata,
     name_edges,
+    system,
     trees,
     truncate,
     writers,
@@ -119,6 +122,21 @@ def test_nothing_is_larger_than_the_target_says(make: Callable[..., Filesystem],
     found = grow(fs, lambda: step(fs))
     assert found["files"] > 0
     assert {name: value for name, value in found.items() if value > TINY[name]} == {}
+
+
+def test_filesystem_without_statfs_is_measured_all_the_same(
+    make: Callable[..., Filesystem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_path: str) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    fs = make()
+    monkeypatch.setattr(os, "statvfs", missing)  # as of one whose super_operations have no statfs
+    assert amounts.most(fs, "files", 50) == 50
+    assert amounts.room() > 1 << 40
+    assert system.free() == 0
+    assert name_edges.names(fs) == []
+    assert lookups.lengths(fs, CAN)["mkdir(2) of the longest name"] == ["done", [0]]
 
 
 def test_limit_that_is_named_is_demanded(make: Callable[..., Filesystem]) -> None:

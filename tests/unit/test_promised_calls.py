@@ -5,6 +5,7 @@ What needs a mount of its own is left to the guest.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Callable
@@ -17,12 +18,14 @@ from vexlab.guest.inside import (
     acls,
     allocation,
     children,
+    full,
     handles,
     locks,
     mappings,
     room,
     signatures,
     statx,
+    transfer,
     watching,
     xattrs,
 )
@@ -159,6 +162,37 @@ def test_what_is_taken_back_leaves_nothing(fs: Filesystem) -> None:
     for turn in room.turns(room.TAKEN_BACK, can).values():
         turn()
     assert set(Path().iterdir()) - before == {Path("cut")}
+
+
+@pytest.mark.parametrize(
+    ("inodes", "entries", "places"), [(5000, 80, 63), (1000, 80, 16), (20, 80, 5), (1000, 32, 0), (300, 16, 0)]
+)
+def test_inodes_are_used_up_where_directories_have_room(inodes: int, entries: int, places: int) -> None:
+    assert full.places_for(inodes, entries) == places
+
+
+def test_refused_call_may_take_as_many_blocks_however_large_they_are(fs: Filesystem) -> None:
+    def refused(_number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    seen = full.refuse(full.Need(refused, lambda _number: False), 65536)
+    assert seen == {"done": 0, "refused": ["ENOSPC"], "lost": seen["lost"], "bounds": [15 * 65536, 15], "there": 0}
+
+
+def test_filesystem_that_splices_one_way_alone_is_told_as_that(fs: Filesystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    splice = os.splice
+
+    def reading_alone(source: int, target: int, count: int, _begin: None = None, at: int | None = None) -> int:
+        if at is not None:
+            raise OSError(errno.EINVAL, "Invalid argument")  # file_operations without splice_write
+        return splice(source, target, count)
+
+    right = transfer.across_pipes(fs)
+    assert [right["splice(2) into a file at 5"], right["what it holds"]] == [11, "\0" * 5 + "from a pipe"]
+    monkeypatch.setattr(os, "splice", reading_alone)
+    Path("spliced").unlink()
+    seen = transfer.across_pipes(fs)
+    assert [seen["splice(2) into a file at 5"], seen["what it holds"]] == ["EINVAL", ""]
 
 
 def test_watcher_is_told(fs: Filesystem) -> None:

@@ -11,13 +11,14 @@ from vexlab.guest.testing.corruptible import Corruptible
 
 pytestmark = pytest.mark.needs("device")
 
+BLANK = "blkdiscard --zeroout $DEVICE"  # first, since a copy of the superblock may be at the end of the device
 WRITE = "dd of=$DEVICE bs=64k conv=notrunc,fsync iflag=fullblock status=none"
 FOREIGN = {
-    "zeros": "blkdiscard --zeroout $DEVICE",
-    "ones": f"head -c 1M /dev/zero | tr '\\0' '\\377' | {WRITE}",
-    "noise": f"head -c 1M /dev/urandom | {WRITE}",
-    "ext4": "mke2fs -q -F -t ext4 $DEVICE",
-    "swap": "blkdiscard --zeroout $DEVICE; mkswap $DEVICE >/dev/null",
+    "zeros": BLANK,
+    "ones": f"{BLANK}; head -c 1M /dev/zero | tr '\\0' '\\377' | {WRITE}",
+    "noise": f"{BLANK}; head -c 1M /dev/urandom | {WRITE}",
+    "ext4": f"{BLANK}; mke2fs -q -F -t ext4 $DEVICE",
+    "swap": f"{BLANK}; mkswap $DEVICE >/dev/null",
 }
 # What of the filesystem is left could still be mounted by one that keeps copies of what is gone.
 DAMAGED = {
@@ -58,7 +59,7 @@ def test_filesystem_that_starts_a_sector_late(corruptible: Corruptible) -> None:
     """A filesystem that starts a sector late, as after a wrong partition table, is refused."""
     blocks = f"bs=64k count={min(128, corruptible.size // 65536 - 1)} seek=512 oflag=seek_bytes"
     shift = f"dd if={corruptible.master} of=$DEVICE {blocks} conv=notrunc,fsync status=none"
-    corruptible.trial("shifted", commands=[shift]).must_be_refused()
+    corruptible.trial("shifted", commands=[BLANK, shift]).must_be_refused()
 
 
 @pytest.mark.parametrize("length", SIZES)

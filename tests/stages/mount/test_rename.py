@@ -76,4 +76,6 @@ def test_inode_stays(mounted: Scratch) -> None:
 def test_replaced_file_gives_its_room_back(target: Target, mounted: Scratch) -> None:
     """The file whose name was taken over is freed, not lost."""
     size, taken = mounted.call(rename.replace_big_files, seconds=60 + target.room_returns_seconds)
-    assert taken < size // 2, f"small files were renamed over {size} bytes of others, and {taken} bytes are still taken"
+    assert "statfs" not in target.capabilities or taken < size // 2, (
+        f"small files were renamed over {size} bytes of others, and {taken} bytes are still taken"
+    )

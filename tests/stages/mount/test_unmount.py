@@ -56,10 +56,12 @@ def test_refused_while_a_file_is_open(scratch: Scratch) -> None:
 
 
 @pytest.mark.requires("read-write")
-def test_file_without_a_name_is_freed(scratch: Scratch) -> None:
+def test_file_without_a_name_is_freed(target: Target, scratch: Scratch) -> None:
     """A file that was removed while open is gone with its last user, and its room is there again after the unmount."""
-    size, lost = scratch.call(unmount.files_without_a_name)
-    assert lost < size // 2, f"{size} bytes were in files without a name, and {lost} are still taken after a remount"
+    size, lost = scratch.call(unmount.files_without_a_name, seconds=60 + target.room_returns_seconds)
+    assert "statfs" not in target.capabilities or lost < size // 2, (
+        f"{size} bytes were in files without a name, and {lost} are still taken after a remount"
+    )
 
 
 @pytest.mark.needs("fsck")

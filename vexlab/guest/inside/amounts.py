@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from vexlab.guest.inside.filesystem import MEASURED, Filesystem
-from vexlab.guest.inside.system import put
+from vexlab.guest.inside.system import put, statfs
 
 # What a filesystem refuses something with that is beyond its limits: anything else is an error like any other.
 REFUSALS = {
@@ -187,7 +187,7 @@ def many(names: Sequence[str]) -> int:
 
 def files(want: int) -> int:
     """How many files more there can be, as statfs says; of one that says nothing of it, as many as are wanted."""
-    seen = os.statvfs(".")
+    seen = statfs()
     return min(want, seen.f_ffree) if seen.f_files else want
 
 
@@ -201,7 +201,7 @@ MEASURES: dict[str, Callable[[Filesystem, int], int]] = {
 
 def room(part: int = 4) -> int:
     """How many bytes are a part of what is free where one is; of a filesystem that doesn't count them, any number."""
-    seen = os.statvfs(".")
+    seen = statfs()
     return seen.f_bavail * seen.f_frsize // part if seen.f_blocks else 1 << 62
 
 
@@ -218,12 +218,13 @@ def portions(fs: Filesystem, total: int) -> list[int]:
 
 
 def write_files(names: Sequence[str], sizes: Sequence[int]) -> None:
-    """Make a file of each name and size, of zeros."""
+    """Make a file of each name and size, of noise: zeros take no room where a filesystem compresses."""
+    noise = os.urandom(1 << 20)
     for name, size in zip(names, sizes, strict=False):
         descriptor = os.open(name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
         try:
             for place in range(0, size, 1 << 20):
-                put(descriptor, bytes(min(1 << 20, size - place)))
+                put(descriptor, noise[: size - place])
         finally:
             os.close(descriptor)
 

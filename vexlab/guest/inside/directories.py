@@ -13,7 +13,7 @@ from vexlab.guest.inside.system import read, syncfs, write
 
 # What is tried in a directory that holds `full/file`, and what may come of it.
 ERRORS: dict[str, tuple[Callable[[], object], str]] = {
-    "remove one that isn't empty": (lambda: os.rmdir("full"), "ENOTEMPTY"),
+    "remove one that isn't empty": (lambda: os.rmdir("full"), "ENOTEMPTY or EEXIST"),
     "remove a file as one": (lambda: os.rmdir("full/file"), "ENOTDIR"),
     "unlink one": (lambda: os.unlink("full"), "EISDIR or EPERM"),
     "make one that exists": (lambda: os.mkdir("full"), "EEXIST"),

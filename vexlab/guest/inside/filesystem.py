@@ -15,7 +15,7 @@ from vexlab.guest.inside.attempts import ended, shell
 from vexlab.guest.inside.calls import named
 from vexlab.guest.inside.fsck import examine
 from vexlab.guest.inside.images import attach, bytes_at, copy, digest, discard, keep
-from vexlab.guest.inside.system import mount, mounts, umount
+from vexlab.guest.inside.system import mount, mounts, statfs, umount
 
 
 def on(known: dict[str, Any], function: str, arguments: list[Any]) -> Any:
@@ -80,7 +80,7 @@ class Filesystem:
         if not os.path.ismount(self.point):
             return ""
         try:
-            seen = os.statvfs(self.point)
+            seen = statfs(self.point)
             # Only where it matters: to list a directory has its access time written.
             most = [int(self.limits[name]) for name in ("directory_entries", "files") if name in self.limits]
             entries = len(os.listdir(self.point)) if most else 0

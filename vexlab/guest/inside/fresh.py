@@ -30,6 +30,15 @@ def root(fs: Filesystem) -> list[Any]:
     return [f"{seen.st_uid}:{seen.st_gid} {stat.filemode(seen.st_mode)}", names]
 
 
+def is_a_hole(root: str) -> bool:
+    """Whether others than root and its group may write to a root directory, as `root` tells it, or root can't use it.
+
+    One of 0775 is no hole, and what is read and never written often has 0555.
+    """
+    owner, mode = root.split()
+    return owner != "0:0" or not mode.startswith("dr") or mode[3] != "x" or mode[8] == "w"
+
+
 def space(fs: Filesystem) -> list[int]:
     """Size of a block in bytes, how many there are, how many of them are free."""
     fs.mount()
@@ -85,7 +94,7 @@ def format_noise(fs: Filesystem, mkfs: str) -> list[str]:
         device.flush()
         os.fsync(device)
     shell(mkfs)
-    fs.mount("ro")
+    fs.mount(fs.read_only_options)
     found = os.listdir()
     fs.unmount()
     return found

@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from vexlab.guest.inside.amounts import SPARE, most
 from vexlab.guest.inside.attempts import outcome
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.mappings import touch
 from vexlab.guest.inside.part import begin
 from vexlab.guest.inside.room import counts, lost
-from vexlab.guest.inside.system import free, syncfs, write
+from vexlab.guest.inside.system import free, syncfs, write, write_out
 
 MOST = 400  # times that a call is tried until it is refused: what has room for more is asked no further
 REFUSALS = 30  # times that it is tried afterwards, with what that takes counted
@@ -60,7 +61,7 @@ def append(number: int) -> None:
         if taken != 4096:
             os.truncate("appended", size)
             raise OSError(errno.ENOSPC, "a part was written")
-        os.fsync(file.fileno())
+        write_out(file.fileno())
 
 
 def appended(number: int) -> bool:
@@ -91,29 +92,34 @@ def fill_up() -> None:
 
 def fill(name: str) -> None:
     """Write to a file until it takes no more: it may be as long as one may be."""
+    noise = os.urandom(1 << 16) * 16  # no two files alike: a filesystem that compresses would not be full for long
     with open(name, "wb", buffering=0) as file:
         for size in (1 << 20, 1 << 16, 4096, 512):
-            block = bytes([7]) * size
-            while outcome(file.write, block) == "done":
+            while outcome(file.write, noise[:size]) == "done":
                 pass
-            os.fsync(file.fileno())  # or what was believed to have room has none
+            write_out(file.fileno())  # or what was believed to have room has none
 
 
-def refuse(need: Need, where: int) -> dict[str, Any]:
-    """Make a call until it is refused, and again: how it was refused, what that took, and what is there of it."""
+def refuse(need: Need, block: int) -> dict[str, Any]:
+    """Make a call until it is refused, and again: how it was refused, what that took, and what is there of it.
+
+    `bounds` are the bytes and inodes of which that is too much: one each second time.
+    """
     number, came = 0, "done"
     while number < MOST and came == "done":
         number += 1
         came = outcome(need.call, number)
     if came == "done":
         return {"done": number}
-    before, limit = counts(), [REFUSALS // 2 * where, REFUSALS // 2]
+    before, bounds = counts(), [REFUSALS // 2 * block, REFUSALS // 2]
     others = {came}
     for again in range(number, number + REFUSALS):
         others.add(outcome(need.call, again))
-    missing = lost(before, limit, 5.0) if others == {came} else [0, 0]
+    missing = lost(before, bounds, 5.0) if others == {came} else [0, 0]
     believed = [turn for turn in range(number, number + REFUSALS) if need.is_there(turn)] if others == {came} else []
-    return {"done": number - 1, "refused": sorted(others), "lost": missing, "there": len(believed)}
+    return {
+        "done": number - 1, "refused": sorted(others), "lost": missing, "bounds": bounds, "there": len(believed),
+    }  # fmt: skip
 
 
 def store_into_a_hole(fs: Filesystem) -> str:
@@ -144,7 +150,7 @@ def store_into_a_hole(fs: Filesystem) -> str:
 def look(fs: Filesystem, can: Sequence[str]) -> dict[str, Any]:
     """Fill it up, make each call of NEEDS until it is refused, remove all: what came of each, and what was lost.
 
-    `left` are bytes and inodes that aren't free any more, at once and after a remount.
+    `left` are bytes and inodes that aren't free any more, at once and after a remount; `bounds` is what is too much.
     """
     os.mkdir("many")
     write("source", "content")
@@ -166,10 +172,10 @@ def look(fs: Filesystem, can: Sequence[str]) -> dict[str, Any]:
     fs.remount()
     seen["appended"] = [kept, appended_is_right(seen["write"]["done"])]
     clear()
-    limit = [64 * block, 4]
-    seen["left"] = lost(before, limit)
+    seen["bounds"] = bounds = [max(1 << 20, 64 * block), 4]
+    seen["left"] = lost(before, bounds, fs.room_returns_seconds)
     fs.remount()
-    seen["left after a remount"] = lost(before, limit)
+    seen["left after a remount"] = lost(before, bounds, fs.room_returns_seconds)
     return seen
 
 
@@ -194,7 +200,7 @@ def links_are_right(seen: dict[str, Any]) -> list[int]:
 
 def clear() -> None:
     """Remove all that was made."""
-    for entry in os.scandir("many"):
+    for entry in list(os.scandir("many")):
         (os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
     for each in os.listdir("."):
         if each.startswith("filler-") or each in ("hole", "appended"):
@@ -204,7 +210,17 @@ def clear() -> None:
 
 MOST_INODES = 5000  # free ones; more take too long to use up
 SMALL = 8 << 20  # bytes of a device that has no more than that, if it can be as small
-PLACES = 16  # directories for them
+PLACES = 16  # directories for them, at least
+ENTRIES = 80  # that each has at most: MOST_INODES then fit in directories that are no more than that
+
+
+def places_for(inodes: int, entries: int) -> int:
+    """In how many directories to make so many files, with so many entries in one; 0 when they don't fit below a root.
+
+    A directory without room for an entry refuses as a filesystem without an inode does.
+    """
+    places = max(min(PLACES, inodes // 4), -(-inodes // entries))
+    return places if places + SPARE <= entries else 0
 
 
 def make_small(fs: Filesystem, size: int, mkfs: str) -> str:
@@ -218,28 +234,35 @@ def make_small(fs: Filesystem, size: int, mkfs: str) -> str:
 def without_inodes(fs: Filesystem, can: Sequence[str]) -> dict[str, Any]:
     """Make empty files until there is no inode for another, and try more: what came of it, and what was lost.
 
-    Nothing where inodes aren't counted, or where there are many.
+    Nothing where inodes aren't counted, or where there are many, or where directories have too few entries for them.
     """
     before = os.statvfs(".").f_ffree
     if not 0 < before <= MOST_INODES:
         return {}
-    for place in range(PLACES):
+    named = int(fs.limits.get("directory_entries", ENTRIES))
+    # Where there are few inodes, so many entries can't be made to measure it, and are not needed.
+    entries = most(fs, "directory_entries", ENTRIES) if before > ENTRIES else min(named, ENTRIES)
+    if not (places := places_for(before, entries)):
+        return {}
+    target = "x" * most(fs, "symbolic_link_bytes", 300) if "symbolic-links" in can else ""
+    for place in range(places):
         os.mkdir(f"files-{place}")
     made, came = 0, "done"
     while came == "done" and made <= before:
-        came = outcome(write, f"files-{made % PLACES}/{made}", "")
+        came = outcome(write, f"files-{made % places}/{made}", "")
         made += came == "done"
     attempts: dict[str, Callable[[], object]] = {"create": lambda: write("more", "")}
-    if "symbolic-links" in can:
-        attempts["symlink"] = lambda: os.symlink("x" * 300, "more")
+    if target:
+        attempts["symlink"] = lambda: os.symlink(target, "more")
     attempts["mkdir"] = lambda: os.mkdir("more")
     full = counts()
     others = {kind: outcome(attempt) for _ in range(REFUSALS) for kind, attempt in attempts.items()}
     seen: dict[str, Any] = {"first": came, "others": others, "full": full[1]}
-    seen["lost"] = lost(full, [REFUSALS // 2 * os.statvfs(".").f_frsize, REFUSALS // 2])
+    bounds = [max(1 << 20, REFUSALS // 2 * os.statvfs(".").f_frsize), REFUSALS // 2]
+    seen |= {"lost": lost(full, bounds, fs.room_returns_seconds), "bounds": bounds}
     for number in range(made):
-        os.unlink(f"files-{number % PLACES}/{number}")
-    for place in range(PLACES):
+        os.unlink(f"files-{number % places}/{number}")
+    for place in range(places):
         os.rmdir(f"files-{place}")
     fs.remount()
     return {**seen, "left": [before, counts()[1]]}

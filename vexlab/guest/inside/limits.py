@@ -8,7 +8,7 @@ from typing import Any
 
 from vexlab.guest.inside.amounts import REFUSALS, SPARE, Pace, allowed, found, most
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.system import free, put, read, syncfs, write
+from vexlab.guest.inside.system import free, put, read, syncfs, write, write_out
 
 DOWN = "down" * 15  # a name of which a few make a path that is too long
 LEAST = 1 << 16  # bytes: a file that takes fewer found no room
@@ -29,8 +29,8 @@ def fill_up(block: bytes, number: int, pace: Pace) -> int:
                 step //= 16  # a write of which not all has room need not be done in part
             written = os.fstat(descriptor).st_size
             if written % (8 << 20) == 0:
-                os.fsync(descriptor)
-        os.fsync(descriptor)
+                write_out(descriptor)
+        write_out(descriptor)
     finally:
         os.close(descriptor)
     return written

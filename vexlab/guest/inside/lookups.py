@@ -12,7 +12,7 @@ from vexlab.guest.inside.amounts import most
 from vexlab.guest.inside.attempts import outcome
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.listing import made
-from vexlab.guest.inside.system import read, syncfs, write
+from vexlab.guest.inside.system import read, statfs, syncfs, write
 
 # What is tried in a directory that holds `file` and `dir/`, and what may come of it.
 ODD: dict[str, tuple[Callable[[], object], str]] = {
@@ -60,7 +60,7 @@ def lengths(fs: Filesystem, can: Sequence[str]) -> dict[str, list[Any]]:
 
     What came of it; and what is listed after a remount: how many names of what lengths beside `file`.
     """
-    promised = os.statvfs(".").f_namemax  # in bytes, of which a character may have several
+    promised = statfs().f_namemax or 255  # in bytes, of which a character may have several
     longest = most(fs, "name_bytes", min(promised, int(fs.limits.get("name_characters", promised))))
     os.mkdir("lengths")
     places = list[tuple[str, int, str]]()
@@ -165,7 +165,7 @@ def begin(fs: Filesystem, can: Sequence[str], count: int) -> dict[str, Any]:
     for number in range(room):
         file = os.open(f"new-{number}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
         now = os.fstat(file)
-        blocks = now.st_blocks if now.st_blocks > 16 else 0  # some count what holds the inode
+        blocks = now.st_blocks if now.st_blocks > max(16, now.st_blksize // 512) else 0  # some count the inode's own
         found = [f"{stat.S_IMODE(now.st_mode):o}", now.st_uid, now.st_gid, now.st_nlink, now.st_size, blocks]
         wanted = ["640", 0, 0, 1, 0, 0]
         if "permissions" not in can:

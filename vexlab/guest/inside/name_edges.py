@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from vexlab.guest.inside.amounts import make, name_bytes, note
 from vexlab.guest.inside.attempts import outcome
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.system import write
+from vexlab.guest.inside.system import statfs, write
 
 UTF8 = {"ä": 2, "語": 3}  # characters that take more bytes than one
 
@@ -19,7 +19,7 @@ UTF8 = {"ä": 2, "語": 3}  # characters that take more bytes than one
 def length_of_names(fs: Filesystem) -> int:
     """How many characters of one byte a name can have: as the target says, else as long as one could be made."""
     named = [int(fs.limits[limit]) for limit in ("name_bytes", "name_characters") if limit in fs.limits]
-    return min(named) if named else name_bytes(fs, min(os.statvfs(".").f_namemax or 255, 255))
+    return min(named) if named else name_bytes(fs, min(statfs().f_namemax or 255, 255))
 
 
 def names(fs: Filesystem) -> list[str]:
@@ -33,7 +33,7 @@ def names(fs: Filesystem) -> list[str]:
 
 def statfs_of_names(fs: Filesystem) -> str:
     """How statfs contradicts the names that can be made, in words; empty where it doesn't."""
-    told, length = os.statvfs(".").f_namemax, length_of_names(fs)
+    told, length = statfs().f_namemax, length_of_names(fs)
     if told == length or "name_characters" in fs.limits:  # statfs counts bytes
         return ""
     how = "as the target says" if "name_bytes" in fs.limits else f"vexlab_limits, name_bytes: {length}"

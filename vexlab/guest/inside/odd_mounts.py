@@ -11,7 +11,7 @@ from vexlab.guest.inside import second_device
 from vexlab.guest.inside.attempts import ended, outcome
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.images import attach, discard, size_of
-from vexlab.guest.inside.system import check, libc, mount, mounts, open_and_close, read, umount, write
+from vexlab.guest.inside.system import check, libc, mount, mounts, open_and_close, read, statfs, umount, write
 
 DETACH, BIND = 2, 4096  # MNT_DETACH, MS_BIND
 
@@ -125,7 +125,7 @@ def on_another_device(fs: Filesystem, mkfs: str, size: int, sector: int) -> list
         try:
             os.chdir(fs.point)
             write("file", "odd" * 5000)
-            whole = os.statvfs(".")
+            whole = statfs()
             fits = whole.f_blocks * whole.f_frsize <= size_of(device)
             odd.unmount()
             odd.mount()

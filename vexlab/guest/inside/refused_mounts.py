@@ -37,7 +37,7 @@ def other_content(fs: Filesystem, size: int, content: str, module: str) -> list[
 def one_sector(fs: Filesystem) -> str:
     """What comes of a mount of a device of one sector."""
     fs.create(512)
-    return outcome(fs.mount, "ro")
+    return outcome(fs.mount, fs.read_only_options)
 
 
 def missing_device(fs: Filesystem) -> str:

@@ -54,8 +54,9 @@ def parents(fs: Filesystem) -> dict[str, bool]:
         parent = os.stat(os.path.dirname(f"{top}/{new}")).st_ino
         seen[f"{step}: `..` of the current directory is the new parent"] = os.stat("..").st_ino == parent
         seen[f"{step}: so is `..` by the new name"] = os.stat(f"{top}/{new}/..").st_ino == parent
-        write(f"{step}", "x")
-        seen[f"{step}: what is made in it is found by the new name"] = os.path.exists(f"{top}/{new}/{step}")
+        name = step.replace(" ", "-")
+        write(name, "x")
+        seen[f"{step}: what is made in it is found by the new name"] = os.path.exists(f"{top}/{new}/{name}")
     os.chdir(fs.point)
     fs.remount()
     seen["after a remount `..` is the last parent"] = os.stat("moving/sub/..").st_ino == os.stat("moving").st_ino

@@ -17,7 +17,8 @@ from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.system import write
 from vexlab.guest.inside.times import NOW, utimensat
 
-NOBODY, GROUP = 65534, 1234
+NOBODY = 65534
+GROUP = 123  # of 8 bits, as metadata.py has it; the next one too
 Steps = dict[str, Any]
 
 

@@ -15,8 +15,6 @@ from vexlab.guest.inside.attempts import outcome
 from vexlab.guest.inside.filesystem import Filesystem
 from vexlab.guest.inside.system import syncfs, write
 
-PATIENCE = 30.0  # seconds, as capability statfs has it
-
 
 class Turn(NamedTuple):
     """Something that changes nothing in the end, and what a target must claim that can do it."""
@@ -197,7 +195,7 @@ def counts() -> list[int]:
     return [seen.f_bfree * seen.f_frsize, seen.f_ffree if seen.f_files else 0]
 
 
-def lost(before: Sequence[int], limits: Sequence[int], patience: float = PATIENCE) -> list[int]:
+def lost(before: Sequence[int], limits: Sequence[int], patience: float) -> list[int]:
     """How many bytes and inodes fewer are free than before; waited for while one of them is at its limit or beyond."""
     deadline = monotonic() + patience
     while True:
@@ -223,7 +221,7 @@ def turns(table: dict[str, Turn], can: Sequence[str]) -> dict[str, Callable[[], 
     return {name: turn.do for name, turn in table.items() if set(turn.capabilities) <= set(can)}
 
 
-def drift(chosen: Sequence[Callable[[], object]], times: int, patience: float = PATIENCE) -> tuple[list[int], bool]:
+def drift(chosen: Sequence[Callable[[], object]], times: int, patience: float) -> tuple[list[int], bool]:
     """Do each of these so often: bytes and inodes that are lost, and whether each time could have lost, or won, one."""
     limits = [times // 2 * os.statvfs(".").f_frsize, max(1, times // 2)]
     before = counts()
@@ -234,7 +232,7 @@ def drift(chosen: Sequence[Callable[[], object]], times: int, patience: float = 
     return missing, any(abs(count) >= limit for count, limit in zip(missing, limits, strict=True))
 
 
-def leaks(_fs: Filesystem, table: str, can: Sequence[str], times: int) -> dict[str, list[int]]:
+def leaks(fs: Filesystem, table: str, can: Sequence[str], times: int) -> dict[str, list[int]]:
     """Do all of a table so often: for each that loses or gains some, how many bytes and inodes in each of two turns.
 
     They are told apart only when all together lose some. What is taken once, or now and then, doesn't count.
@@ -247,7 +245,7 @@ def leaks(_fs: Filesystem, table: str, can: Sequence[str], times: int) -> dict[s
             del chosen[name]
             for left in ("turn", "turn-too"):
                 outcome(os.unlink, left)
-    if not drift(list(chosen.values()), times)[1]:
+    if not drift(list(chosen.values()), times, fs.room_returns_seconds)[1]:
         return {}
     found = {}
     for name, do in chosen.items():

@@ -10,7 +10,7 @@ from typing import Any
 from vexlab.guest.inside.amounts import most
 from vexlab.guest.inside.attempts import outcome, shell
 from vexlab.guest.inside.filesystem import Filesystem
-from vexlab.guest.inside.system import syncfs, write
+from vexlab.guest.inside.system import syncfs, write, write_out
 
 MIB = 1 << 20
 FAR = [(1 << 31) - 2, 1 << 31, (1 << 32) - 2, 1 << 32, (1 << 32) + 4099, 1 << 40]  # places of three bytes each
@@ -93,7 +93,7 @@ def at_the_limit(fs: Filesystem) -> dict[str, Any]:
 def taken(name: str) -> int:
     """How many bytes a file takes, all written."""
     file = os.open(name, os.O_RDONLY)
-    os.fsync(file)
+    write_out(file)
     size = os.fstat(file).st_blocks * 512
     os.close(file)
     return size
@@ -108,7 +108,7 @@ def room(fs: Filesystem, truncates: bool) -> dict[str, int]:
     for _ in range(3):
         file = os.open("room", os.O_WRONLY)
         os.write(file, noise)
-        os.fsync(file)
+        write_out(file)
         os.close(file)
     seen["written over three times"] = taken("room")
     if truncates:
@@ -154,7 +154,7 @@ def holes(fs: Filesystem) -> dict[str, Any]:
     if came == "EINVAL":
         return {"unsupported": came}
     data = [segments(file, size)]
-    os.fsync(file)
+    write_out(file)
     data.append(segments(file, size))
     seen: dict[str, Any] = {
         "SEEK_DATA at the end": outcome(os.lseek, file, size, os.SEEK_DATA),

@@ -7,6 +7,7 @@ milliseconds. The names are those of the tools that people know. Each raises OSE
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 from time import monotonic, sleep
@@ -59,12 +60,22 @@ def statistics(device: str) -> list[int]:
     ]
 
 
+def statfs(path: str = ".") -> os.statvfs_result:
+    """statfs(2) of the filesystem that a path is on; all zeros of one that has no such call (ENOSYS)."""
+    try:
+        return os.statvfs(path)
+    except OSError as problem:
+        if problem.errno != errno.ENOSYS:
+            raise
+        return os.statvfs_result((0,) * 11)
+
+
 def free(least: int = 0, seconds: float = 0.0) -> int:
     """How many bytes are free where one is, all written; waited for so many seconds for at least so many."""
     deadline = monotonic() + seconds
     while True:
         syncfs()
-        seen = os.statvfs(".")
+        seen = statfs()
         if seen.f_bfree * seen.f_frsize >= least or monotonic() > deadline:
             return seen.f_bfree * seen.f_frsize
         sleep(0.05)
@@ -132,6 +143,16 @@ def syncfs(name: str = ".") -> None:
         check(libc.syncfs(descriptor), name)
     finally:
         os.close(descriptor)
+
+
+def write_out(descriptor: int) -> None:
+    """fsync(2), which only capability `sync` promises; of a filesystem without it (EINVAL), syncfs(2) of all."""
+    try:
+        os.fsync(descriptor)
+    except OSError as problem:
+        if problem.errno != errno.EINVAL:
+            raise
+        check(libc.syncfs(descriptor))
 
 
 def open_and_close(path: str, flags: int) -> None:
