@@ -262,6 +262,12 @@ def test_what_was_not_tried_is_no_failure_of_the_source() -> None:
     assert report.not_tried(whole) == [AWAY]
 
 
+def test_every_cell_that_is_not_as_expected_counts() -> None:
+    """One that nothing is known of too: the exit code is 0 for what was seen alone."""
+    silent = cell_record("7.9", Finding())
+    assert report.not_tried(record(GOOD, silent)) == [silent]
+
+
 def test_github_gets_a_summary_and_an_annotation_for_each(tmp_path: Path) -> None:
     assert report.tell_github(record(BAD), {}) == ""
     summary = tmp_path / "summary"

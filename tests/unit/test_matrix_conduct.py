@@ -102,6 +102,15 @@ def test_what_a_run_says_of_its_cell() -> None:
     assert (passed.verdict, passed.error) == (Verdict.PASSED, "")
 
 
+def test_run_without_a_verdict_says_why_its_cell_was_not_tried() -> None:
+    """Else nobody would count it, and the matrix would end with 0."""
+    found = in_guest._found(example_runs.a_run({"build": Verdict.PASSED, "load": Verdict.NOT_RUN}), Tier.LOAD)
+    assert found.verdict is Verdict.NOT_RUN
+    assert found.problem == "stage load was not run"
+    assert found.hint.startswith("vexlab report ")
+    assert found.exit_code == 3
+
+
 def test_steps_of_a_run_are_told_to_the_matrix(capsys: pytest.CaptureFixture[str]) -> None:
     relay = in_guest._Relay()
     for event in ({"event": "say", "text": "x"}, {"event": "begin", "step": "load"}):

@@ -23,6 +23,7 @@ from vexlab.cli.order import outcome, take_order
 from vexlab.config import stage_list
 from vexlab.config.atomic_file import replace_file
 from vexlab.config.settings import Options
+from vexlab.errors import HostProblem
 from vexlab.matrix import answering, worker
 from vexlab.matrix.answering import Answer
 from vexlab.results import logs
@@ -97,7 +98,14 @@ def _unload(taken: LabOrder) -> str:
 
 
 def _found(run: Run, tier: Tier) -> Finding:
-    """What a run says of a cell."""
+    """What a run says of a cell; one that was cut off has no verdict, and the cell was not tried."""
+    if run.verdict is Verdict.NOT_RUN:
+        left = next((stage.name for stage in run.stages if stage.verdict is Verdict.NOT_RUN), "")
+        problem = f"stage {left} was not run" if left else "no stage was run"
+        return Finding(
+            tier=tier, release=run.kernel, problem=problem, hint=f"vexlab report {run.run}",
+            exit_code=HostProblem.default_exit_code, run=run.run,
+        )  # fmt: skip
     culprit = logs.first_wrong(run)
     error = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else ""
     return Finding(

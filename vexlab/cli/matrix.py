@@ -184,4 +184,4 @@ def _show(record: MatrixRecord, form: str) -> None:
     if untried:
         found = untried[0].found
         told = f"{len(untried)} of {len(record.cells)} cells could not be tried: {', '.join(map(report.name, untried))}"
-        raise _KINDS.get(found.exit_code, HostProblem)(f"{told}\n{found.problem}", found.hint)
+        raise _KINDS.get(found.exit_code, HostProblem)(f"{told}\n{found.problem}".strip(), found.hint)

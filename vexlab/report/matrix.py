@@ -96,8 +96,8 @@ def not_as_expected(record: MatrixRecord) -> list[CellRecord]:
 
 
 def not_tried(record: MatrixRecord) -> list[CellRecord]:
-    """The cells that could not be tried."""
-    return [cell for cell in record.cells if cell.found.problem]
+    """The cells that could not be tried, or of which nothing is known."""
+    return [cell for cell in record.cells if cell.found.verdict is Verdict.NOT_RUN]
 
 
 def summary(record: MatrixRecord) -> str:
