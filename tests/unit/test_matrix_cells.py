@@ -292,8 +292,9 @@ def test_document_is_what_its_schema_says(cells: tuple[CellRecord, ...]) -> None
 def test_oldest_matrices_go_and_the_cells_that_no_other_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     made = [archive.new_directory(Tier.BUILD) for _ in range(archive.KEPT + 1)]
-    for path, name in ((made[0], "gone"), (made[1], "stays"), (made[0], "stays"), (made[0], "busy")):
-        (path / f"{name}.json").write_text("{}")
+    for path, names in ((made[0], ("gone", "stays", "busy")), (made[1], ("stays",))):
+        cells = [replace(cell_record("6.1", Finding()), name=name) for name in names]  # none of them has ended yet
+        (path / records.RESULTS).write_text(records.encode(record(*cells)))
     there = user_directories.cells_directory()
     for name in ("gone", "stays", "busy"):
         (there / name / "work").mkdir(parents=True)
