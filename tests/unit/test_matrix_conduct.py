@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -90,6 +91,25 @@ def test_cell_whose_lab_cannot_be_says_why_and_leaves_none(tmp_path: Path, monke
     assert [answer["found"]["problem"] for answer in answers] == ["'no kernel' names no kernel"]
     assert answers[0]["found"]["exit_code"] == 2
     assert not user_directories.labs_directory().exists()
+
+
+def test_cell_that_another_matrix_has_in_its_guest_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their lab is one and the same: the second would take the first one's guest away, or be refused."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    directory = tmp_path / "cell"
+    directory.mkdir()
+    order = in_guest.Order("m-lab", dataclasses.asdict(Options(kernel="no kernel")), Tier.LOAD, "key", str(directory))
+    lock: int | None = os.open(directory, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    seen = []
+    for event in worker.run([Task("m-lab", "vexlab.cli.cell", msgspec.json.encode(order))], 1, 10):
+        seen += [event.doing or "over"] if event else []
+        if lock is not None and seen:
+            os.close(lock)
+            lock = None
+    assert seen == ["waits for another vexlab that has it in a guest", "over"]
 
 
 def test_what_a_run_says_of_its_cell() -> None:
