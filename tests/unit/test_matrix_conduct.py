@@ -16,7 +16,7 @@ from vexlab.cli import cell as in_guest
 from vexlab.config import user_directories
 from vexlab.config.settings import Options
 from vexlab.errors import HostProblem
-from vexlab.matrix import archive, cells, worker
+from vexlab.matrix import archive, builder, cells, worker
 from vexlab.matrix.cells import Cell
 from vexlab.matrix.conduct import How, Matrix
 from vexlab.matrix.worker import Task
@@ -91,6 +91,17 @@ def test_cell_whose_lab_cannot_be_says_why_and_leaves_none(tmp_path: Path, monke
     assert [answer["found"]["problem"] for answer in answers] == ["'no kernel' names no kernel"]
     assert answers[0]["found"]["exit_code"] == 2
     assert not user_directories.labs_directory().exists()
+
+
+def test_what_this_machine_refuses_is_told_in_words(tmp_path: Path) -> None:
+    """And with the next step, whatever program of a cell met it."""
+    (tmp_path / "file").touch()
+    [cell] = cells.plan([], ["trixie"], ["full"], Options())
+    order = builder.Order(cell.contract, "", str(tmp_path / "file" / "cell"), 1)
+    tasks = [Task("a", "vexlab.matrix.builder", msgspec.json.encode(order))]
+    [found] = [event.answer["found"] for event in worker.run(tasks, 1, 10) if event and event.answer]
+    assert found["problem"] == f"Not a directory: {tmp_path}/file/cell/work"
+    assert found["exit_code"] == 3
 
 
 def test_cell_that_another_matrix_has_in_its_guest_is_waited_for(

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from vexlab.errors import HostProblem, VexlabError
+from vexlab.errors import HostProblem, VexlabError, of_system
 from vexlab.matrix import worker
 from vexlab.results.matrix import Finding
 from vexlab.run import interrupt
@@ -44,7 +44,7 @@ def serve(
         try:
             answer = perform(order)
         except (VexlabError, OSError) as raised:
-            problem = HostProblem(str(raised)) if isinstance(raised, OSError) else raised
+            problem = _of_this_machine(raised) if isinstance(raised, OSError) else raised
             if problem.exit_code == INTERRUPTED:
                 return INTERRUPTED
             answer = failed(problem)
@@ -52,6 +52,12 @@ def serve(
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _of_this_machine(raised: OSError) -> HostProblem:
+    """What the system refused, whatever it was; it says nothing of the cell."""
+    told = of_system(raised)
+    return HostProblem(told.message, told.hint)
 
 
 def kept(path: Path, kind: type[Record]) -> Record | None:
