@@ -165,6 +165,16 @@ def test_paths_hold_from_any_directory(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     assert Options(kernel="a.deb,./b.deb").absolute().kernel == f"{tmp_path}/a.deb,{tmp_path}/b.deb"
     assert Options(kernel="bookworm").absolute().kernel == "bookworm"
+    assert Options(kernel="./a.deb,").absolute().kernel == f"{tmp_path}/a.deb", "this directory was not named"
+
+
+def test_home_of_nobody_is_a_path_that_leads_nowhere() -> None:
+    """A shell leaves it as it is, too."""
+    word = Options(kernel="~nobody-has-this-name/linux", source="~nobody-has-this-name/x").absolute()
+    assert word.kernel == str(Path.cwd() / "~nobody-has-this-name/linux")
+    assert word.source == str(Path.cwd() / "~nobody-has-this-name/x")
+    with pytest.raises(ImageError, match="There is no kernel at ~nobody-has-this-name/linux"):
+        kernel_word.paths("~nobody-has-this-name/linux")
 
 
 def test_path_that_leads_nowhere(tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ def test_damaged_package(tmp_path: Path) -> None:
     assert "is damaged, or no Debian package" in refusal(lambda: kernel_tree.debs_of(debs))
 
 
+def test_package_that_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "linux.deb").mkdir()
+    assert refusal(lambda: kernel_tree.debs_of([tmp_path])) == f"{tmp_path}/linux.deb can't be read: Is a directory."
+
+
 def test_directory_without_a_kernel(tmp_path: Path) -> None:
     made.deb(tmp_path, "hello", {"usr/bin/hello": b""})
     assert refusal(lambda: kernel_tree.debs_of([tmp_path])) == f"{tmp_path}: no package of a kernel."

@@ -48,6 +48,10 @@ def debs_of(paths: Iterable[Path], *, headers_only: bool = False) -> list[Path]:
 
 def _checked(deb: Path) -> str:
     """The name of a package that a guest can take; raises ImageError for what isn't one."""
+    try:
+        deb.open("rb").close()
+    except OSError as problem:
+        raise refusal(f"{deb} can't be read: {problem.strerror}.", "Make it a file that you can read.") from None
     done = subprocess.run(
         ["dpkg-deb", "--field", str(deb), "Package", "Architecture"], capture_output=True, text=True, check=False
     )
