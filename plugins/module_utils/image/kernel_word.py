@@ -45,3 +45,12 @@ def problem(word: str) -> str:
     if not word or is_paths(word) or is_release(word) or SUITE.fullmatch(word):
         return ""
     return f"{word!r} names no kernel"
+
+
+def refuse_suite(name: str) -> None:
+    """Raise ImageError for what can't be a suite: it would be a part of a path, and a word of a command."""
+    if not SUITE.fullmatch(name):
+        raise ImageError(
+            f"{name!r} is no name of a suite of Debian.", "`vexlab kernel list` names suites and kernels.",
+            of_request=True,
+        )  # fmt: skip

@@ -127,7 +127,12 @@ class Store:
         return all(downloads.read_list(downloads.list_file(self.listed, suite)) for suite in suites)
 
     def lists(self, suites: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Package]]:
-        """What the package lists of suites say, fetched if they are not known or are to be fetched anew."""
+        """What the package lists of suites say, fetched if they are not known or are to be fetched anew.
+
+        Raises ImageError.
+        """
+        for suite in suites:
+            kernel_word.refuse_suite(suite)
         (self.listed / "lists").mkdir(parents=True, exist_ok=True)
         found = {}
         for suite in suites:
