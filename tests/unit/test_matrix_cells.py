@@ -234,6 +234,16 @@ def test_table_has_a_row_for_each_cell_and_what_it_is_at() -> None:
     assert "fetching, 3.0 s" in rows[2]
 
 
+def test_path_in_a_table_is_text_whatever_is_in_it() -> None:
+    """A kernel is as a person wrote it, and brackets in a path are no markup."""
+    console = Console(width=200)
+    odd = cell_record("/tmp/[bold]/[/x]", BUILT, host="big[red]")
+    with console.capture() as captured:
+        console.print(report.table([odd], {}))
+    assert "/tmp/[bold]/[/x]" in captured.get()
+    assert "big[red]" in captured.get()
+
+
 def test_markdown_has_the_first_error_and_the_command() -> None:
     text = report.markdown(record(GOOD, BAD, AWAY))
     assert "| vexfs | 6.12 | 6.12.9-amd64 | full | ✔ builds, kept | 4.2 s |  |" in text
