@@ -10,9 +10,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 from rich.console import Console
 
+from vexlab.cli.main import cli
 from vexlab.config import installation, settings, user_directories
 from vexlab.config.settings import Options
 from vexlab.errors import UsageProblem
@@ -83,6 +85,25 @@ def test_command_runs_the_cell_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     (cell,) = plan(targets=["examples/targets/nodev.yml"])
     assert cell.command(Tier.LOAD) == (
         "vexlab matrix --load --target examples/targets/nodev.yml --kernel 6.12 --variant c-only"
+    )
+
+
+def test_command_of_a_cell_has_the_options_that_the_matrix_was_given() -> None:
+    """Else the job of a workflow has another kernel than was asked for, and passes."""
+    words = [
+        "matrix",
+        "--test",
+        "--format=github",
+        "--kernel=6.12",
+        "--variant=full",
+        f"--source={ROOT}/examples/vexfs",
+    ]
+    given = ["--debug", "slab", "--cold", "--vmcore", "--quick"]
+    done = CliRunner(catch_exceptions=False).invoke(cli, [*words, *given], standalone_mode=False)
+    [cell] = json.loads(done.stdout)["include"]
+    assert cell["command"] == (
+        f"vexlab matrix --test --source {ROOT}/examples/vexfs --quick --debug slab --cold --vmcore --kernel 6.12 "
+        "--variant full"
     )
 
 
