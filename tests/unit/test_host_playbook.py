@@ -70,6 +70,21 @@ def test_evidence_comes_home(inventory: Path, tmp_path: Path) -> None:
     assert [path.name for path in kept.parents[1].iterdir()] == ["20260101-000000-x"]
 
 
+def test_run_of_a_kept_cell_that_was_removed_there_costs_no_host(inventory: Path, tmp_path: Path) -> None:
+    """What is kept names the run that it came of, and runs are removed some day."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    (there / "matrices" / "m").mkdir(parents=True)
+    (there / "matrices" / "m" / "cell.log").write_text("log")
+    here.mkdir()
+    answer = {"name": "m", "cells": [{"found": {"run": "20260101-000000-x"}}]}
+    cell = a_cell(tmp_path, "") | {"command": ["echo", json.dumps(answer)], "state": str(there), "home": str(here)}
+    HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    order = host_cell.Order("here", str(inventory), "cell-here", (), {}, str(there), 60, str(tmp_path))
+    host_cell._keep(here / host_cell.EVIDENCE, order, "20260101-000000-x")
+    assert (tmp_path / "cell-here.log").read_text() == "log"
+    assert not (tmp_path / "state" / "vexlab" / "runs").exists()
+
+
 def test_host_that_is_silent_for_too_long_is_lost(inventory: Path, tmp_path: Path) -> None:
     cell = a_cell(tmp_path, "sleep 60")
     began = time.monotonic()
