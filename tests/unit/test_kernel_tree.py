@@ -188,10 +188,14 @@ def test_links_are_followed_as_a_guest_would(tmp_path: Path) -> None:
 
 
 def test_no_room_is_told_with_what_could_go(tmp_path: Path) -> None:
-    for name in ("0" * 16, "kernels/" + "1" * 16):
+    """Headers and user spaces for builds are what a matrix fills a disk with."""
+    for name in ("0" * 16, "kernels/" + "1" * 16, "headers/" + "2" * 16, "sandboxes/" + "3" * 16, "kernels/lists"):
         made.write(tmp_path / name, {"file": b"x" * (2 << 20)})
     with pytest.raises(ImageError) as refused:
         kernels.check_room(tmp_path, 10**9, "a kernel")
     assert refused.value.message.startswith("There is no space for a kernel:")
-    assert f"{'0' * 16} 2 MiB, kernel {'1' * 16} 2 MiB" in refused.value.hint
+    assert refused.value.hint == (
+        "`vexlab image prune` removes of these what no lab uses: 0000000000000000 2 MiB, "
+        "headers/2222222222222222 2 MiB, kernels/1111111111111111 2 MiB, sandboxes/3333333333333333 2 MiB."
+    )
     assert not refused.value.of_request
