@@ -17,8 +17,8 @@ from rich.console import Console
 from vexlab.cli.main import cli
 from vexlab.config import installation, settings, user_directories
 from vexlab.config.settings import Options
-from vexlab.errors import UsageProblem
-from vexlab.matrix import archive, builder, cells, expectation
+from vexlab.errors import HostProblem, UsageProblem
+from vexlab.matrix import archive, builder, cells, choice, expectation
 from vexlab.matrix.cells import Cell
 from vexlab.report import matrix as report
 from vexlab.results import matrix as records
@@ -78,6 +78,17 @@ def test_name_of_a_cell_is_that_of_a_lab_and_its_own(tmp_path: Path) -> None:
 
 def test_kernel_that_is_given_twice_is_one_cell() -> None:
     assert len(plan(kernels=["6.12", "6.12"], variants=["full"])) == 1
+
+
+def test_suites_without_any_headers_are_no_matrix_of_nothing(tmp_path: Path) -> None:
+    """It would end with 0, and nothing was seen."""
+    lists = tmp_path / "kernels" / "lists"
+    lists.mkdir(parents=True)
+    package = {"name": "hello", "version": "1", "sha256": "0", "size": 1, "depends": []}
+    (lists / "odd.json").write_text(json.dumps({"fetched": 0, "packages": [package]}))
+    contract = {"vexlab_cache_directory": str(tmp_path), "vexlab_kernel_suites": ["odd"]}
+    with pytest.raises(HostProblem, match="none of odd has a kernel with headers"):
+        choice.all_series(contract, pytest.fail)
 
 
 def test_command_runs_the_cell_alone(monkeypatch: pytest.MonkeyPatch) -> None:
