@@ -112,14 +112,14 @@ def test_cell_that_another_matrix_has_in_its_guest_is_waited_for(
     directory = tmp_path / "cell"
     directory.mkdir()
     order = in_guest.Order("m-lab", dataclasses.asdict(Options(kernel="no kernel")), Tier.LOAD, "key", str(directory))
-    lock: int | None = os.open(directory, os.O_RDONLY)
+    lock = os.open(directory, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    seen = []
+    seen: list[str] = []
     for event in worker.run([Task("m-lab", "vexlab.cli.cell", msgspec.json.encode(order))], 1, 10):
-        seen += [event.doing or "over"] if event else []
-        if lock is not None and seen:
-            os.close(lock)
-            lock = None
+        if event is not None:
+            if not seen:
+                os.close(lock)
+            seen.append(event.doing or "over")
     assert seen == ["waits for another vexlab that has it in a guest", "over"]
 
 
