@@ -17,6 +17,8 @@ if __name__ == "__main__":
             time.sleep(60)
     except KeyboardInterrupt:
         Path(order["wait"]).write_text("interrupted")
+    if "print" in order:
+        sys.stdout.write(order["print"] + "\n")
     if "fail" in order:
         sys.exit(order["fail"])
     worker.answer({"number": order["number"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -70,6 +71,21 @@ def test_evidence_comes_home(inventory: Path, tmp_path: Path) -> None:
     assert [path.name for path in kept.parents[1].iterdir()] == ["20260101-000000-x"]
 
 
+def test_run_of_a_kept_cell_that_was_removed_there_costs_no_host(inventory: Path, tmp_path: Path) -> None:
+    """What is kept names the run that it came of, and runs are removed some day."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    (there / "matrices" / "m").mkdir(parents=True)
+    (there / "matrices" / "m" / "cell.log").write_text("log")
+    here.mkdir()
+    answer = {"name": "m", "cells": [{"found": {"run": "20260101-000000-x"}}]}
+    cell = a_cell(tmp_path, "") | {"command": ["echo", json.dumps(answer)], "state": str(there), "home": str(here)}
+    HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    order = host_cell.Order("here", str(inventory), "cell-here", (), {}, str(there), 60, str(tmp_path))
+    host_cell._keep(here / host_cell.EVIDENCE, order, "20260101-000000-x")
+    assert (tmp_path / "cell-here.log").read_text() == "log"
+    assert not (tmp_path / "state" / "vexlab" / "runs").exists()
+
+
 def test_host_that_is_silent_for_too_long_is_lost(inventory: Path, tmp_path: Path) -> None:
     cell = a_cell(tmp_path, "sleep 60")
     began = time.monotonic()
@@ -84,6 +100,23 @@ def test_host_on_which_nothing_can_be_begun_is_lost_with_the_reason(inventory: P
     cell = a_cell(tmp_path, "true") | {"directory": "/proc/none"}
     with pytest.raises(HostProblem, match="/proc/none: No such file or directory"):
         HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+
+
+def test_host_without_qemu_and_without_rights_gets_the_line_to_type(
+    inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an ordinary user, whom sudo asks for a password; it takes no cell, and nothing is installed."""
+    programs = {"id": "echo 1000", "sudo": "exit 1", "apt-get": f"touch {tmp_path}/installed"}
+    (tmp_path / "bin").mkdir()
+    for name, script in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    variables = {"vexlab_host_directory": str(tmp_path / "share"), "vexlab_host_packages": ["dpkg", "qemu-of-nobody"]}
+    said = "lacks packages, and neither root .*apt-get install --no-install-recommends qemu-of-nobody"
+    with pytest.raises(HostProblem, match=said):
+        HostPlaybook("hypervisor", "here", inventory, 60).run(variables, tmp_path, lambda _: None)
+    assert not (tmp_path / "installed").exists()
 
 
 @pytest.mark.parametrize(

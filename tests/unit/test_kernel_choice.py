@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.vexfs.vexlab.plugins.module_utils.image import downloads, kernel_config, kernel_word
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import downloads, kernel_config, kernel_word, kernels
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image import package_lists as lists
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.downloads import OutdatedError
-from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import ImageError
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import ImageError, Spec
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.worker import build_log
 
 from vexlab.config.settings import Options
@@ -165,6 +165,25 @@ def test_paths_hold_from_any_directory(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     assert Options(kernel="a.deb,./b.deb").absolute().kernel == f"{tmp_path}/a.deb,{tmp_path}/b.deb"
     assert Options(kernel="bookworm").absolute().kernel == "bookworm"
+    assert Options(kernel="./a.deb,").absolute().kernel == f"{tmp_path}/a.deb", "this directory was not named"
+
+
+@pytest.mark.parametrize("word", ["../x", "--setup-hook=touch x", "Foo bar", "6.12", ""])
+def test_what_cannot_be_a_suite_reaches_neither_a_path_nor_a_mirror(word: str, tmp_path: Path) -> None:
+    there = kernels.Store(tmp_path, Spec("", (), (), 0), (), tmp_path)
+    with pytest.raises(ImageError, match="is no name of a suite of Debian") as refused:
+        there.lists([word], refresh=False)
+    assert refused.value.of_request
+    assert not any(tmp_path.rglob("*.log"))
+
+
+def test_home_of_nobody_is_a_path_that_leads_nowhere() -> None:
+    """A shell leaves it as it is, too."""
+    word = Options(kernel="~nobody-has-this-name/linux", source="~nobody-has-this-name/x").absolute()
+    assert word.kernel == str(Path.cwd() / "~nobody-has-this-name/linux")
+    assert word.source == str(Path.cwd() / "~nobody-has-this-name/x")
+    with pytest.raises(ImageError, match="There is no kernel at ~nobody-has-this-name/linux"):
+        kernel_word.paths("~nobody-has-this-name/linux")
 
 
 def test_path_that_leads_nowhere(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ def test_directory_stands_for_its_packages(tmp_path: Path) -> None:
     made.deb(tmp_path, f"linux-image-{RELEASE}-dbg", {"usr/lib/debug/vmlinux": b""})
     made.deb(tmp_path, "hello", {"usr/bin/hello": b""})
     assert kernel_tree.debs_of([tmp_path]) == sorted(wanted)
+    wanted[0].unlink()
+    assert kernel_tree.debs_of([tmp_path], headers_only=True) == sorted(wanted[1:]), "the symbols are no image"
 
 
 def test_package_for_another_machine(tmp_path: Path) -> None:
@@ -75,6 +77,29 @@ def test_damaged_package(tmp_path: Path) -> None:
     assert "is damaged" in refusal(lambda: unpacked(tmp_path, debs))
     debs[0].write_bytes(b"<html>404</html>")
     assert "is damaged, or no Debian package" in refusal(lambda: kernel_tree.debs_of(debs))
+
+
+def test_package_that_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "linux.deb").mkdir()
+    assert refusal(lambda: kernel_tree.debs_of([tmp_path])) == f"{tmp_path}/linux.deb can't be read: Is a directory."
+
+
+@pytest.mark.parametrize("headers_only", [False, True])
+def test_headers_of_another_kernel_are_told_by_the_names_of_packages(tmp_path: Path, headers_only: bool) -> None:
+    """Before anything is unpacked; and a build would take the headers, and say nothing of the image."""
+    image = made.deb(tmp_path, "linux-image-7.3.4+deb13-amd64", {})
+    other = made.debian(tmp_path)[1:]
+    said = refusal(lambda: kernel_tree.debs_of([image, *other], headers_only=headers_only))
+    assert said == f"The headers are for {RELEASE}, and the kernel is 7.3.4+deb13-amd64."
+
+
+@pytest.mark.parametrize(
+    "name", ["linux-image-{}", "linux-image-unsigned-{}", "linux-image-{}-unsigned", "linux-binary-{}"]
+)
+def test_headers_of_the_image_are_known_by_the_names_of_distributions(tmp_path: Path, name: str) -> None:
+    image = made.deb(tmp_path, name.format(RELEASE), {})
+    another = made.deb(tmp_path, "linux-image-7.3.4+deb13-amd64", {})
+    assert len(kernel_tree.debs_of([image, another, *made.debian(tmp_path / "x")[1:]])) == 5
 
 
 def test_directory_without_a_kernel(tmp_path: Path) -> None:
@@ -165,6 +190,13 @@ def test_build_tree_that_is_not_built(build: Path, name: str) -> None:
     assert refusal(lambda: build_tree.release_of(build)) == f"{build} is no built kernel, it lacks {name}."
 
 
+@pytest.mark.parametrize("name", ["Module.symvers", ".config", "scripts/mod/modpost"])
+def test_build_tree_that_nothing_can_be_built_against(build: Path, name: str) -> None:
+    """Without a guest it needs no image and no modules; but without symbols every module would lack all of them."""
+    (build / name).unlink()
+    assert name in refusal(lambda: build_tree.release_of(build, headers_only=True))
+
+
 def test_build_tree_that_lacks_a_module(build: Path) -> None:
     (build / "net/x.ko").unlink()
     assert refusal(lambda: build_tree.modules_of(build)) == f"{build} lacks net/x.ko, which modules.order names."
@@ -183,10 +215,14 @@ def test_links_are_followed_as_a_guest_would(tmp_path: Path) -> None:
 
 
 def test_no_room_is_told_with_what_could_go(tmp_path: Path) -> None:
-    for name in ("0" * 16, "kernels/" + "1" * 16):
+    """Headers and user spaces for builds are what a matrix fills a disk with."""
+    for name in ("0" * 16, "kernels/" + "1" * 16, "headers/" + "2" * 16, "sandboxes/" + "3" * 16, "kernels/lists"):
         made.write(tmp_path / name, {"file": b"x" * (2 << 20)})
     with pytest.raises(ImageError) as refused:
         kernels.check_room(tmp_path, 10**9, "a kernel")
     assert refused.value.message.startswith("There is no space for a kernel:")
-    assert f"{'0' * 16} 2 MiB, kernel {'1' * 16} 2 MiB" in refused.value.hint
+    assert refused.value.hint == (
+        "`vexlab image prune` removes of these what no lab uses: 0000000000000000 2 MiB, "
+        "headers/2222222222222222 2 MiB, kernels/1111111111111111 2 MiB, sandboxes/3333333333333333 2 MiB."
+    )
     assert not refused.value.of_request

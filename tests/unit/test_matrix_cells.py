@@ -10,13 +10,15 @@ from typing import Any
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 from rich.console import Console
 
+from vexlab.cli.main import cli
 from vexlab.config import installation, settings, user_directories
 from vexlab.config.settings import Options
-from vexlab.errors import UsageProblem
-from vexlab.matrix import archive, builder, cells, expectation
+from vexlab.errors import HostProblem, UsageProblem
+from vexlab.matrix import archive, builder, cells, choice, expectation
 from vexlab.matrix.cells import Cell
 from vexlab.report import matrix as report
 from vexlab.results import matrix as records
@@ -78,11 +80,41 @@ def test_kernel_that_is_given_twice_is_one_cell() -> None:
     assert len(plan(kernels=["6.12", "6.12"], variants=["full"])) == 1
 
 
+def test_suites_without_any_headers_are_no_matrix_of_nothing(tmp_path: Path) -> None:
+    """It would end with 0, and nothing was seen."""
+    lists = tmp_path / "kernels" / "lists"
+    lists.mkdir(parents=True)
+    package = {"name": "hello", "version": "1", "sha256": "0", "size": 1, "depends": []}
+    (lists / "odd.json").write_text(json.dumps({"fetched": 0, "packages": [package]}))
+    contract = {"vexlab_cache_directory": str(tmp_path), "vexlab_kernel_suites": ["odd"]}
+    with pytest.raises(HostProblem, match="none of odd has a kernel with headers"):
+        choice.all_series(contract, pytest.fail)
+
+
 def test_command_runs_the_cell_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (cell,) = plan(targets=["examples/targets/nodev.yml"])
     assert cell.command(Tier.LOAD) == (
         "vexlab matrix --load --target examples/targets/nodev.yml --kernel 6.12 --variant c-only"
+    )
+
+
+def test_command_of_a_cell_has_the_options_that_the_matrix_was_given() -> None:
+    """Else the job of a workflow has another kernel than was asked for, and passes."""
+    words = [
+        "matrix",
+        "--test",
+        "--format=github",
+        "--kernel=6.12",
+        "--variant=full",
+        f"--source={ROOT}/examples/vexfs",
+    ]
+    given = ["--debug", "slab", "--cold", "--vmcore", "--quick"]
+    done = CliRunner(catch_exceptions=False).invoke(cli, [*words, *given], standalone_mode=False)
+    [cell] = json.loads(done.stdout)["include"]
+    assert cell["command"] == (
+        f"vexlab matrix --test --source {ROOT}/examples/vexfs --quick --debug slab --cold --vmcore --kernel 6.12 "
+        "--variant full"
     )
 
 
@@ -234,6 +266,16 @@ def test_table_has_a_row_for_each_cell_and_what_it_is_at() -> None:
     assert "fetching, 3.0 s" in rows[2]
 
 
+def test_path_in_a_table_is_text_whatever_is_in_it() -> None:
+    """A kernel is as a person wrote it, and brackets in a path are no markup."""
+    console = Console(width=200)
+    odd = cell_record("/tmp/[bold]/[/x]", BUILT, host="big[red]")
+    with console.capture() as captured:
+        console.print(report.table([odd], {}))
+    assert "/tmp/[bold]/[/x]" in captured.get()
+    assert "big[red]" in captured.get()
+
+
 def test_markdown_has_the_first_error_and_the_command() -> None:
     text = report.markdown(record(GOOD, BAD, AWAY))
     assert "| vexfs | 6.12 | 6.12.9-amd64 | full | ✔ builds, kept | 4.2 s |  |" in text
@@ -262,6 +304,12 @@ def test_what_was_not_tried_is_no_failure_of_the_source() -> None:
     assert report.not_tried(whole) == [AWAY]
 
 
+def test_every_cell_that_is_not_as_expected_counts() -> None:
+    """One that nothing is known of too: the exit code is 0 for what was seen alone."""
+    silent = cell_record("7.9", Finding())
+    assert report.not_tried(record(GOOD, silent)) == [silent]
+
+
 def test_github_gets_a_summary_and_an_annotation_for_each(tmp_path: Path) -> None:
     assert report.tell_github(record(BAD), {}) == ""
     summary = tmp_path / "summary"
@@ -286,8 +334,9 @@ def test_document_is_what_its_schema_says(cells: tuple[CellRecord, ...]) -> None
 def test_oldest_matrices_go_and_the_cells_that_no_other_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     made = [archive.new_directory(Tier.BUILD) for _ in range(archive.KEPT + 1)]
-    for path, name in ((made[0], "gone"), (made[1], "stays"), (made[0], "stays"), (made[0], "busy")):
-        (path / f"{name}.json").write_text("{}")
+    for path, names in ((made[0], ("gone", "stays", "busy")), (made[1], ("stays",))):
+        cells = [replace(cell_record("6.1", Finding()), name=name) for name in names]  # none of them has ended yet
+        (path / records.RESULTS).write_text(records.encode(record(*cells)))
     there = user_directories.cells_directory()
     for name in ("gone", "stays", "busy"):
         (there / name / "work").mkdir(parents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -15,7 +16,7 @@ from vexlab.cli import cell as in_guest
 from vexlab.config import user_directories
 from vexlab.config.settings import Options
 from vexlab.errors import HostProblem
-from vexlab.matrix import archive, cells, worker
+from vexlab.matrix import archive, builder, cells, worker
 from vexlab.matrix.cells import Cell
 from vexlab.matrix.conduct import How, Matrix
 from vexlab.matrix.worker import Task
@@ -92,6 +93,36 @@ def test_cell_whose_lab_cannot_be_says_why_and_leaves_none(tmp_path: Path, monke
     assert not user_directories.labs_directory().exists()
 
 
+def test_what_this_machine_refuses_is_told_in_words(tmp_path: Path) -> None:
+    """And with the next step, whatever program of a cell met it."""
+    (tmp_path / "file").touch()
+    [cell] = cells.plan([], ["trixie"], ["full"], Options())
+    order = builder.Order(cell.contract, "", str(tmp_path / "file" / "cell"), 1)
+    tasks = [Task("a", "vexlab.matrix.builder", msgspec.json.encode(order))]
+    [found] = [event.answer["found"] for event in worker.run(tasks, 1, 10) if event and event.answer]
+    assert found["problem"] == f"Not a directory: {tmp_path}/file/cell/work"
+    assert found["exit_code"] == 3
+
+
+def test_cell_that_another_matrix_has_in_its_guest_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their lab is one and the same: the second would take the first one's guest away, or be refused."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    directory = tmp_path / "cell"
+    directory.mkdir()
+    order = in_guest.Order("m-lab", dataclasses.asdict(Options(kernel="no kernel")), Tier.LOAD, "key", str(directory))
+    lock = os.open(directory, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    seen: list[str] = []
+    for event in worker.run([Task("m-lab", "vexlab.cli.cell", msgspec.json.encode(order))], 1, 10):
+        if event is not None:
+            if not seen:
+                os.close(lock)
+            seen.append(event.doing or "over")
+    assert seen == ["waits for another vexlab that has it in a guest", "over"]
+
+
 def test_what_a_run_says_of_its_cell() -> None:
     verdicts = {"build": Verdict.PASSED, "load": Verdict.FAILED}
     found = in_guest._found(example_runs.a_run(verdicts), Tier.LOAD)
@@ -100,6 +131,15 @@ def test_what_a_run_says_of_its_cell() -> None:
     )  # fmt: skip
     passed = in_guest._found(example_runs.a_run({"build": Verdict.PASSED}), Tier.TEST)
     assert (passed.verdict, passed.error) == (Verdict.PASSED, "")
+
+
+def test_run_without_a_verdict_says_why_its_cell_was_not_tried() -> None:
+    """Else nobody would count it, and the matrix would end with 0."""
+    found = in_guest._found(example_runs.a_run({"build": Verdict.PASSED, "load": Verdict.NOT_RUN}), Tier.LOAD)
+    assert found.verdict is Verdict.NOT_RUN
+    assert found.problem == "stage load was not run"
+    assert found.hint.startswith("vexlab report ")
+    assert found.exit_code == 3
 
 
 def test_steps_of_a_run_are_told_to_the_matrix(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,13 @@ def test_task_that_dies_ends_without_an_answer_and_takes_no_other_along() -> Non
     assert any(event.answer == {"number": 2} for event in seen)
 
 
+def test_line_that_a_library_prints_is_no_word_of_the_task() -> None:
+    """It is what is told of a task that ends without an answer, as what it complains of is."""
+    seen = events([task("a", print="a warning", number=1), task("b", print="[1]", fail="")], 1)
+    assert any(event.answer == {"number": 1} for event in seen)
+    assert [event.failure for event in seen if event.failure] == ["its process ended by exit code 1: [1]"]
+
+
 def test_one_at_a_time_is_one_at_a_time() -> None:
     names = [event.name for event in events([task("a", number=1), task("b", number=2)], 1)]
     assert names == ["a", "a", "b", "b"]

@@ -74,6 +74,15 @@ def test_source_keeps_its_content_and_its_times(packed: Path, tmp_path: Path) ->
     assert not (place / ".git").exists()
 
 
+@pytest.mark.parametrize("name", ["a,b.yml", "[x]*.yml", "--remove-files.yml", "größer als.yml"])
+def test_target_file_may_have_any_name(packed: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("content")
+    place = unpacked(shipment._target(packed, str(tmp_path / name)), tmp_path)
+    assert [path.name for path in place.iterdir()] == [shipment.TARGET]
+    assert (place / shipment.TARGET).read_text() == "content"
+    assert (tmp_path / name).exists()
+
+
 def test_part_gets_the_names_that_it_has_there_and_links_stay(packed: Path, tmp_path: Path) -> None:
     root = tmp_path / "sandbox"
     (root / "usr").mkdir(parents=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.home_path import expanded
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_word
 from msgspec.structs import replace
 
@@ -192,7 +193,7 @@ def _of_run(directory: Path) -> Iterator[Piece]:
 def _target(contract: Mapping[str, Any]) -> Piece:
     """The target file, or one made from what the run had of it, if that file says something else by now."""
     known = target.schema()["properties"]
-    path = Path(str(contract["vexlab_target_file"])).expanduser()
+    path = expanded(str(contract["vexlab_target_file"]))
     path = path if path.is_absolute() else installation.root() / path
     chosen = {"vexlab_source", "vexlab_variant"}  # which options replace
     try:

@@ -7,9 +7,12 @@ found, are lines of JSON on standard output. Its lab is there for that alone, an
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from vexlab.cli.order import outcome, take_order
 from vexlab.config import stage_list
 from vexlab.config.atomic_file import replace_file
 from vexlab.config.settings import Options
+from vexlab.errors import HostProblem
 from vexlab.matrix import answering, worker
 from vexlab.matrix.answering import Answer
 from vexlab.results import logs
@@ -63,21 +67,37 @@ class _Relay:
 
 def perform(order: Order) -> Answer:
     """Run the cell, unless it passed before with all that it was run with; raises VexlabError."""
-    taken = take_order(order.name, Options(**order.options), as_json=False, verbose=0, as_it_is=True)
-    key = hashlib.sha256(json.dumps([order.built, order.tier, taken.inputs.anywhere]).encode()).hexdigest()
-    kept = Path(order.directory) / f"{order.tier}.json"
-    if not order.clean and (known := answering.kept(kept, Answer)) and known.key == key:
-        return msgspec.structs.replace(known, kept=True)
-    kept.unlink(missing_ok=True)
+    directory = Path(order.directory)
+    with _alone(directory):
+        taken = take_order(order.name, Options(**order.options), as_json=False, verbose=0, as_it_is=True)
+        key = hashlib.sha256(json.dumps([order.built, order.tier, taken.inputs.anywhere]).encode()).hexdigest()
+        kept = directory / f"{order.tier}.json"
+        if not order.clean and (known := answering.kept(kept, Answer)) and known.key == key:
+            return msgspec.structs.replace(known, kept=True)
+        kept.unlink(missing_ok=True)
+        try:
+            found = _run(taken, order.tier)
+        finally:
+            if taken.lab.exists():
+                remove_lab(taken.lab)
+        answer = Answer(found, key=key)
+        if found.verdict is Verdict.PASSED:  # what failed may pass another time
+            replace_file(kept, msgspec.json.encode(answer).decode() + "\n")
+        return answer
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Have the cell's directory alone, and with it the lab; its own lock is free between two of its commands."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if answering.is_held(directory):
+        worker.tell("waits for another vexlab that has it in a guest")
+    lock = os.open(directory, os.O_RDONLY)
     try:
-        found = _run(taken, order.tier)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
     finally:
-        if taken.lab.exists():
-            remove_lab(taken.lab)
-    answer = Answer(found, key=key)
-    if found.verdict is Verdict.PASSED:  # what failed may pass another time
-        replace_file(kept, msgspec.json.encode(answer).decode() + "\n")
-    return answer
+        os.close(lock)
 
 
 def _run(taken: LabOrder, tier: Tier) -> Finding:
@@ -97,7 +117,14 @@ def _unload(taken: LabOrder) -> str:
 
 
 def _found(run: Run, tier: Tier) -> Finding:
-    """What a run says of a cell."""
+    """What a run says of a cell; one that was cut off has no verdict, and the cell was not tried."""
+    if run.verdict is Verdict.NOT_RUN:
+        left = next((stage.name for stage in run.stages if stage.verdict is Verdict.NOT_RUN), "")
+        problem = f"stage {left} was not run" if left else "no stage was run"
+        return Finding(
+            tier=tier, release=run.kernel, problem=problem, hint=f"vexlab report {run.run}",
+            exit_code=HostProblem.default_exit_code, run=run.run,
+        )  # fmt: skip
     culprit = logs.first_wrong(run)
     error = f"stage {culprit.name} {culprit.verdict}: {culprit.reason}" if culprit else ""
     return Finding(

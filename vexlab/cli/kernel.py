@@ -12,6 +12,7 @@ from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_s
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.package_lists import Package
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import ImageError, Spec
 from rich.table import Table
+from rich.text import Text
 
 from vexlab.cli.common import existing, json_option, stderr, stdout
 from vexlab.cli.first_screen import WholeSentences
@@ -126,7 +127,9 @@ def _table(offered: list[dict[str, Any]], cached: list[dict[str, Any]]) -> Table
         note = "" if kernel["has_headers"] else "no headers, so no module can be built for it"
         table.add_row(word, kernel["release"], kernel["suite"], size, note)
     for entry in left.values():
-        table.add_row("", entry["release"], entry["origin"], f"{entry['mib']} MiB", f"fetched {entry['created'][:10]}")
+        table.add_row(
+            "", Text(entry["release"]), Text(entry["origin"]), f"{entry['mib']} MiB", f"fetched {entry['created'][:10]}"
+        )
     return table
 
 

@@ -21,7 +21,6 @@ from vexlab.config import settings, user_directories
 from vexlab.config.settings import Options
 from vexlab.errors import GuestProblem, HostProblem, StageFailed, UsageProblem
 from vexlab.guest import hypervisors, reaper
-from vexlab.guest.hypervisors import Hypervisor
 from vexlab.matrix import archive, cells, choice, conduct, spread
 from vexlab.matrix.cells import Cell
 from vexlab.matrix.conduct import How, Matrix
@@ -94,21 +93,21 @@ def matrix_command(
     contract = settings.of_target(targets[0] if targets else options.target) | {
         "vexlab_cache_directory": str(user_directories.cache_directory())
     }
-    words = list(dict.fromkeys(kernels)) or choice.all_series(contract, stderr.say)
-    chosen = cells.plan(list(dict.fromkeys(targets)), words, variants, options)
+    wanted_kernels = list(dict.fromkeys(kernels)) or choice.all_series(contract, stderr.say)
+    chosen = cells.plan(list(dict.fromkeys(targets)), wanted_kernels, variants, options, _typed(of_guest))
     if form == "github":
         click.echo(json.dumps(cells.include(chosen, wanted)))
         return
     require_host(builds_only=bool(hosts) or wanted is Tier.BUILD)
     if hosts:
-        _refuse_paths(words)
-    refused = choice.refused(words, contract, stderr.say)
+        _refuse_paths(wanted_kernels)
+    refused = choice.refused(wanted_kernels, contract, stderr.say)
     how = How(
         wanted, at_once or os.cpu_count() or 1, clean,
         {cell.name: refused[word] for cell in chosen if (word := cell.given_kernel) in refused},
         functools.partial(_in_guest, wanted, clean=clean),
         forks.most(chosen[0].contract) if wanted is Tier.LOAD else 1,  # a test has several guests by itself
-        _on_hosts(hosts, wanted, patience, at_once, of_guest | {"clean": clean or None}) if hosts else None,
+        spread.How(hosts, patience, _typed(of_guest | {"clean": clean or None}), wanted, at_once) if hosts else None,
     )  # fmt: skip
     _show(_run(chosen, how), form)
 
@@ -125,10 +124,8 @@ def _in_guest(tier: Tier, cell: Cell, built: str, *, clean: bool) -> Task:
     return Task(cell.name, in_guest.__name__, msgspec.json.encode(order))
 
 
-def _on_hosts(
-    hosts: Sequence[Hypervisor], tier: Tier, patience: int, at_once: int | None, given: dict[str, Any]
-) -> spread.How:
-    """How hypervisors do the cells: with the options that this command was given."""
+def _typed(given: dict[str, Any]) -> tuple[str, ...]:
+    """Options of this command as they are typed; None is not given."""
     words: list[str] = []
     for option in click.get_current_context().command.params:
         if (value := given.get(option.name or "")) is not None:
@@ -136,7 +133,7 @@ def _on_hosts(
                 (option.opts[0] if value else option.secondary_opts[0]) if isinstance(value, bool) else option.opts[0]
             )
             words += [flag] if isinstance(value, bool) else [flag, str(value)]
-    return spread.How(hosts, patience, tuple(words), tier, at_once)
+    return tuple(words)
 
 
 def _refuse_paths(words: Sequence[str]) -> None:
@@ -184,4 +181,4 @@ def _show(record: MatrixRecord, form: str) -> None:
     if untried:
         found = untried[0].found
         told = f"{len(untried)} of {len(record.cells)} cells could not be tried: {', '.join(map(report.name, untried))}"
-        raise _KINDS.get(found.exit_code, HostProblem)(f"{told}\n{found.problem}", found.hint)
+        raise _KINDS.get(found.exit_code, HostProblem)(f"{told}\n{found.problem}".strip(), found.hint)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ansible_collections.vexfs.vexlab.plugins.module_utils.home_path import expanded
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_word
 
 from vexlab.cli import completion
@@ -244,7 +245,7 @@ def _beside(file: SettingsFile, options: Options) -> Options:
     """The options with paths that are relative to the file made absolute."""
 
     def absolute(path: str | None) -> str | None:
-        return None if path is None else os.path.normpath(file.path.parent / Path(path).expanduser())
+        return None if path is None else os.path.normpath(file.path.parent / expanded(path))
 
     kernel = options.kernel and kernel_word.absolute(options.kernel, file.path.parent)
     return dataclasses.replace(

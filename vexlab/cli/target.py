@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 import yaml
+from ansible_collections.vexfs.vexlab.plugins.module_utils.home_path import expanded
 
 from vexlab.cli.common import json_option, require_host, stderr, stdout
 from vexlab.cli.first_screen import WholeSentences
@@ -51,7 +52,7 @@ def init(directory: str, output: str, module: str | None, force: bool, no_guest:
     from vexlab.report import target_file  # noqa: PLC0415
     from vexlab.source import facts, proposal, trouble  # noqa: PLC0415
 
-    where = None if output == STDOUT else Path(output).expanduser().absolute()
+    where = None if output == STDOUT else expanded(output).absolute()
     if where and (where.exists() or where.is_symlink()) and not force:
         raise UsageProblem(
             f"{source_tree.shown(where)} is there already", "--force replaces it, --output FILE names another"

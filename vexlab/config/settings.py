@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.home_path import expanded
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_word
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.store import ImageError
 
@@ -46,7 +47,7 @@ class Options:
 
     def absolute(self) -> Options:
         """The same with paths that hold from any directory, so that a lab can remember them."""
-        changed = {name: str(Path(value).expanduser().absolute()) for name, value in self._paths().items()}
+        changed = {name: str(expanded(value).absolute()) for name, value in self._paths().items()}
         if self.kernel:
             changed["kernel"] = kernel_word.absolute(self.kernel, Path.cwd())
         return Options(**{**self.__dict__, **changed})
@@ -183,7 +184,7 @@ def readable_source(source: Path, disk: int, how: str = "") -> Path:
 
     `how` is how a person names another one, for the hint.
     """
-    source = source.expanduser().absolute()
+    source = expanded(source).absolute()
     _refuse_other_than_utf8("source directory", source)
     if not source.exists():
         raise UsageProblem(f"the source directory {source} does not exist", f"name another one{how}")

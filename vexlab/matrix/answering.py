@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from vexlab.errors import HostProblem, VexlabError
+from vexlab.errors import HostProblem, VexlabError, of_system
 from vexlab.matrix import worker
 from vexlab.results.matrix import Finding
 from vexlab.run import interrupt
@@ -42,7 +44,7 @@ def serve(
         try:
             answer = perform(order)
         except (VexlabError, OSError) as raised:
-            problem = HostProblem(str(raised)) if isinstance(raised, OSError) else raised
+            problem = _of_this_machine(raised) if isinstance(raised, OSError) else raised
             if problem.exit_code == INTERRUPTED:
                 return INTERRUPTED
             answer = failed(problem)
@@ -52,9 +54,30 @@ def serve(
     return 0
 
 
+def _of_this_machine(raised: OSError) -> HostProblem:
+    """What the system refused, whatever it was; it says nothing of the cell."""
+    told = of_system(raised)
+    return HostProblem(told.message, told.hint)
+
+
 def kept(path: Path, kind: type[Record]) -> Record | None:
     """What a file of a cell keeps; None when it keeps nothing, or what another vexlab wrote."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def is_held(directory: Path) -> bool:
+    """Whether somebody works there at the moment."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

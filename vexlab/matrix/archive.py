@@ -14,7 +14,8 @@ from ansible_collections.vexfs.vexlab.plugins.module_utils.image import sandboxe
 from vexlab.config import user_directories
 from vexlab.errors import VexlabError
 from vexlab.matrix import builder
-from vexlab.results.matrix import Tier
+from vexlab.results import matrix
+from vexlab.results.matrix import CellRecord, Tier
 
 KEPT = 20  # matrices
 
@@ -36,11 +37,14 @@ def directory_of(name: str) -> Path:
 
 
 def prune() -> None:
-    """Remove the oldest matrices, and the cells that none of the others has and nobody works on."""
+    """Remove the oldest matrices, and the cells that none of the others has and nobody works on.
+
+    A matrix that is at work has its cells from the beginning, whatever of them has ended.
+    """
     matrices = _below(user_directories.matrices_directory())
     for path in matrices[:-KEPT]:
         shutil.rmtree(path, ignore_errors=True)
-    named = {file.stem for path in matrices[-KEPT:] for file in path.glob("*.json")}
+    named = {cell.name for path in matrices[-KEPT:] for cell in _cells(path)}
     for path in _below(user_directories.cells_directory()):
         if path.name not in named:
             _remove(path)
@@ -51,6 +55,13 @@ def sandboxes_in_use() -> set[str]:
     there = user_directories.cache_directory() / sandboxes.DIRECTORY
     known = [builder.known(path) for path in _below(user_directories.cells_directory())]
     return {each.sandbox for each in known if each and (there / each.sandbox).is_dir()}
+
+
+def _cells(directory: Path) -> tuple[CellRecord, ...]:
+    """The cells of a matrix; none of one that can't be read."""
+    with contextlib.suppress(VexlabError):
+        return matrix.read(directory / matrix.RESULTS).cells
+    return ()
 
 
 def _below(directory: Path) -> list[Path]:

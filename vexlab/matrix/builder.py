@@ -7,11 +7,9 @@ long as nothing changed that either comes from, nothing is built.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -30,7 +28,7 @@ from msgspec import Struct
 from vexlab.config import images, installation
 from vexlab.config.atomic_file import replace_file
 from vexlab.errors import HostProblem, UsageProblem
-from vexlab.matrix.answering import Answer, kept, serve
+from vexlab.matrix.answering import Answer, is_held, kept, serve
 from vexlab.matrix.worker import tell
 from vexlab.results.matrix import Finding
 from vexlab.results.model import ModuleRecord, Verdict
@@ -63,7 +61,7 @@ def perform(order: Order) -> Answer:
     """Build, unless nothing changed; returns what was found. Raises VexlabError when it could not be tried."""
     directory = Path(order.directory)
     work = directory / WORK
-    if _is_held(work):
+    if is_held(work):
         tell("waits for another vexlab that builds the same")
     try:
         with sandbox.held(work):
@@ -130,21 +128,6 @@ def _build(order: Order, there: Sandbox, work: Path, *, clean: bool) -> Finding:
 def _is_lasting(found: Finding) -> bool:
     """Whether it comes of the source: the compiler said so, or said nothing. A machine may be slow another time."""
     return found.verdict is Verdict.PASSED or "error: " in found.error
-
-
-def _is_held(work: Path) -> bool:
-    """Whether somebody works there at the moment."""
-    try:
-        descriptor = os.open(work, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _hash(*content: Any) -> str:

@@ -20,12 +20,16 @@ LONGEST = 32  # letters of a lab's name
 
 @dataclass(frozen=True)
 class Cell:
-    """One target, kernel and variant: the first two as a person typed them, and the options and settings of its lab."""
+    """One target, kernel and variant: the first two as a person typed them, and the options and settings of its lab.
+
+    `words` are the options of `vexlab matrix` that all cells were given.
+    """
 
     given: str
     given_kernel: str
     options: Options
     settings: Settings
+    words: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -51,7 +55,7 @@ class Cell:
         """What runs this cell alone."""
         words = ["vexlab", "matrix", f"--{tier}", *(["--target", self.given] if self.given else [])]
         words += ["--source", self.options.source] if self.options.source else []
-        return shlex.join([*words, "--kernel", self.kernel, "--variant", self.variant])
+        return shlex.join([*words, *self.words, "--kernel", self.kernel, "--variant", self.variant])
 
     def record(self, tier: Tier) -> CellRecord:
         """The record of it when nothing was found yet."""
@@ -61,8 +65,12 @@ class Cell:
         )
 
 
-def plan(targets: Sequence[str], kernels: Sequence[str], variants: Sequence[str], base: Options) -> list[Cell]:
+def plan(
+    targets: Sequence[str], kernels: Sequence[str], variants: Sequence[str], base: Options, words: Sequence[str] = ()
+) -> list[Cell]:
     """Multiply; `base` are the options that all have in common, and no target is the one that it names.
+
+    `words` are those of them that a person gave, as they are typed.
 
     Raises UsageProblem for what can't be, such as a variant that none of the targets has.
     """
@@ -78,7 +86,8 @@ def plan(targets: Sequence[str], kernels: Sequence[str], variants: Sequence[str]
             )
         known += contract["vexlab_variants"]
         chosen = [name for name in contract["vexlab_variants"] if not variants or name in variants]
-        cells += [_cell(given, options, contract, kernel, variant) for kernel in kernels for variant in chosen]
+        made = [_cell(given, options, contract, kernel, variant) for kernel in kernels for variant in chosen]
+        cells += [dataclasses.replace(cell, words=tuple(words)) for cell in made]
     if unknown := [name for name in variants if name not in known]:
         raise UsageProblem(f"unknown variant {unknown[0]!r}", f"known: {', '.join(dict.fromkeys(known))}")
     return list({cell.name: cell for cell in cells}.values())

@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 def all_series(contract: Mapping[str, Any], say: Say) -> list[str]:
     """Every series of kernels of the suites that a release is looked for in, the oldest first.
 
-    Those without headers are left out. Raises HostProblem when the package lists can't be had.
+    Those without headers are left out. Raises HostProblem when the package lists can't be had, or have none with.
     """
     there, suites = _store(contract), contract["vexlab_kernel_suites"]
     try:
@@ -27,6 +27,8 @@ def all_series(contract: Mapping[str, Any], say: Say) -> list[str]:
         raise HostProblem(problem.message, problem.hint) from None
     offered = [kernel for suite, packages in lists.items() for kernel in package_lists.offered(suite, packages)]
     found = {package_lists.series(kernel.version) for kernel in offered if kernel.has_headers}
+    if not found:
+        raise HostProblem(f"none of {', '.join(suites)} has a kernel with headers", "vexlab kernel list --refresh")
     return sorted(found, key=package_lists.age)
 
 

@@ -151,9 +151,12 @@ def _keep(archive: Path, order: Order, run: str) -> None:
         packed.extractall(archive.parent, filter="data")
     for log in archive.parent.glob("matrices/*/*.log"):
         shutil.copyfile(log, Path(order.directory) / f"{order.cell}.log")
-    if run and Path(run).name == run and not (there := user_directories.runs_directory() / run).exists():
-        there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(archive.parent / "runs" / run, there)
+    brought = archive.parent / "runs" / run
+    if run and Path(run).name == run and brought.is_dir():
+        there = user_directories.runs_directory() / run
+        if not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(brought, there)
 
 
 def _failed(problem: VexlabError) -> HostAnswer:

@@ -172,8 +172,9 @@ def _source(directory: Path, source: str) -> Item:
 def _target(directory: Path, file: str) -> Item:
     path = Path(file)
     archive = directory / f"target-{store.sha256(path)[:16]}.tar.zst"
-    rename = f"--transform=s,^{path.name}$,{TARGET},"
-    _pack(archive, ["--mtime=@0", rename, f"--directory={path.parent}", path.name])
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".", suffix=".tmp") as scratch:
+        (Path(scratch) / TARGET).symlink_to(path)  # its own name may mean something to tar
+        _pack(archive, ["--mtime=@0", "--dereference", f"--directory={scratch}", TARGET])
     return _item(archive, f"{SHARE}/targets")
 
 

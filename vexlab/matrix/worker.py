@@ -124,11 +124,19 @@ def _read(data: tuple[_Worker, Any], selector: selectors.BaseSelector) -> Iterat
         return
     *lines, worker.said = (worker.said + block).split(b"\n")
     for line in lines:
-        document = json.loads(line)
-        if "doing" in document:
-            yield Event(worker.task.name, document["doing"])
-        else:
-            worker.answer = document["answer"]
+        match _document(line):
+            case {"doing": str(doing)}:
+                yield Event(worker.task.name, doing)
+            case {"answer": dict(found)}:
+                worker.answer = found
+            case _:  # a library's, that takes our stream for a person's
+                worker.complained = (worker.complained + line + b"\n")[-2000:]
+
+
+def _document(line: bytes) -> Any:
+    with contextlib.suppress(ValueError):
+        return json.loads(line)
+    return None
 
 
 def _ended(worker: _Worker) -> Event:

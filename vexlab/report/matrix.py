@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from vexlab.report import github
 from vexlab.report.screen import cut
@@ -69,10 +70,12 @@ def table(cells: Sequence[CellRecord], doing: Mapping[str, str]) -> Table:
     made.add_column("")
     for cell in cells:
         mark, seconds = sign(cell), cell.found.seconds
-        shown = f"[{_SIGNS[mark]}]{mark} {result(cell)}[/]" if cell.name not in doing else "[dim]·[/]"
+        at_work = cell.name in doing
+        shown = Text("·", "dim") if at_work else Text(f"{mark} {result(cell)}", _SIGNS[mark])
+        what, where = (cell.target, cell.kernel, cell.found.release, cell.variant), [cell.host] if has_hosts else []
         made.add_row(
-            cell.target, cell.kernel, cell.found.release, cell.variant, shown, clock(seconds) if seconds else "",
-            *([cell.host] if has_hosts else []), cut(doing.get(cell.name) or _short(cell)),
+            *map(Text, what), shown, clock(seconds) if seconds else "", *map(Text, where),
+            cut(doing.get(cell.name) or _short(cell)),
         )  # fmt: skip
     return made
 
@@ -96,8 +99,8 @@ def not_as_expected(record: MatrixRecord) -> list[CellRecord]:
 
 
 def not_tried(record: MatrixRecord) -> list[CellRecord]:
-    """The cells that could not be tried."""
-    return [cell for cell in record.cells if cell.found.problem]
+    """The cells that could not be tried, or of which nothing is known."""
+    return [cell for cell in record.cells if cell.found.verdict is Verdict.NOT_RUN]
 
 
 def summary(record: MatrixRecord) -> str:

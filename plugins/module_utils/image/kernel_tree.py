@@ -16,6 +16,10 @@ MODULES, SOURCES = Path("usr/lib/modules"), Path("usr/src")
 UNPACKED = ("./boot", "./lib/modules", "./usr/lib", "./usr/libexec", "./usr/src", "./usr/bin")  # of a package
 _PARTS = re.compile(r"linux-(?!.*-dbg$)|(?:gcc|cpp|libgcc)-\d")
 _HEADERS = re.compile(r"linux-(?!.*-dbg$|image|binary|modules)|(?:gcc|cpp|libgcc)-\d")
+# What boots, and what is built against; packages that nobody signed are called after it as well.
+_OF_RELEASE = re.compile(
+    r"(?!.*-dbg$)linux-(?P<part>image|binary|headers)-(?:unsigned-)?(?P<release>\d.*?)(?:-unsigned)?"
+)
 # What neither a guest nor a build reads of a package.
 _LEFT_OUT = ("./usr/share", "./etc", "./usr/lib/debug")
 LINKS = 40  # that a path may lead over, as for the kernel
@@ -40,14 +44,39 @@ def debs_of(paths: Iterable[Path], *, headers_only: bool = False) -> list[Path]:
     """The packages of a kernel and its compiler among files and in directories, without those of debug symbols."""
     every = [deb for path in paths for deb in (sorted(path.glob("*.deb")) if path.is_dir() else [path])]
     wanted = _HEADERS if headers_only else _PARTS
-    found = [deb for deb in every if wanted.match(_checked(deb))]
+    names = {deb: _checked(deb) for deb in every}
+    _refuse_strangers(names.values())
+    found = [deb for deb in every if wanted.match(names[deb])]
     if not found:
         raise refusal(f"{', '.join(map(str, paths))}: no package of a kernel.", "Name .deb files of image and headers.")
     return found
 
 
+def _refuse_strangers(names: Iterable[str]) -> None:
+    """Raise ImageError when there are images and headers among packages, and no headers are of an image."""
+    releases: dict[str, set[str]] = {"image": set(), "headers": set()}
+    for name in names:
+        if found := _OF_RELEASE.fullmatch(name):
+            releases["headers" if found["part"] == "headers" else "image"].add(found["release"])
+    images, headers = sorted(releases["image"]), sorted(releases["headers"])
+    if images and headers and not releases["image"] & releases["headers"]:
+        raise _not_of_it(images, [name for name in headers if not name.endswith("-common")] or headers)
+
+
+def _not_of_it(images: Sequence[str], headers: Sequence[str]) -> ImageError:
+    """What is said of headers that are for another kernel than the image."""
+    return refusal(
+        f"The headers are for {', '.join(headers)}, and the kernel is {', '.join(images)}.",
+        f"Name linux-headers-{images[0]}, with its -common and linux-kbuild.",
+    )
+
+
 def _checked(deb: Path) -> str:
     """The name of a package that a guest can take; raises ImageError for what isn't one."""
+    try:
+        deb.open("rb").close()
+    except OSError as problem:
+        raise refusal(f"{deb} can't be read: {problem.strerror}.", "Make it a file that you can read.") from None
     done = subprocess.run(
         ["dpkg-deb", "--field", str(deb), "Package", "Architecture"], capture_output=True, text=True, check=False
     )
@@ -108,9 +137,12 @@ def inspect(tree: Path) -> Contents:
         )
     release = images[0]
     if release not in headers:
-        other = f"The headers are for {', '.join(headers)}, and the kernel is {release}" if headers else (
-            f"There are no headers for kernel {release}")  # fmt: skip
-        raise refusal(f"{other}.", f"Name linux-headers-{release}, with its -common and linux-kbuild.")
+        if headers:
+            raise _not_of_it([release], headers)
+        raise refusal(
+            f"There are no headers for kernel {release}.",
+            f"Name linux-headers-{release}, with its -common and linux-kbuild.",
+        )
     _check_config(tree, release)
     _check_headers(tree, release)
     return Contents(release, _image(tree, release), _compiler(tree, release))

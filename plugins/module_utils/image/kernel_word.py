@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.home_path import expanded
+
 from .store import ImageError
 
 SUITE = re.compile(r"[a-z][a-z0-9-]*")
@@ -21,12 +23,12 @@ def absolute(word: str, base: Path) -> str:
     """The same, with paths that hold from any directory."""
     if not is_paths(word):
         return word
-    return ",".join(str(base / Path(part).expanduser()) for part in word.split(","))
+    return ",".join(str(base / expanded(part)) for part in word.split(",") if part)
 
 
 def paths(word: str) -> list[Path]:
     """The files or directories that it names; raises ImageError for one that isn't there."""
-    found = [Path(part).expanduser() for part in word.split(",") if part]
+    found = [expanded(part) for part in word.split(",") if part]
     for path in found:
         if not path.exists():
             raise ImageError(f"There is no kernel at {path}.", "Name a file or directory that exists.", of_request=True)
@@ -43,3 +45,12 @@ def problem(word: str) -> str:
     if not word or is_paths(word) or is_release(word) or SUITE.fullmatch(word):
         return ""
     return f"{word!r} names no kernel"
+
+
+def refuse_suite(name: str) -> None:
+    """Raise ImageError for what can't be a suite: it would be a part of a path, and a word of a command."""
+    if not SUITE.fullmatch(name):
+        raise ImageError(
+            f"{name!r} is no name of a suite of Debian.", "`vexlab kernel list` names suites and kernels.",
+            of_request=True,
+        )  # fmt: skip

@@ -127,7 +127,12 @@ class Store:
         return all(downloads.read_list(downloads.list_file(self.listed, suite)) for suite in suites)
 
     def lists(self, suites: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Package]]:
-        """What the package lists of suites say, fetched if they are not known or are to be fetched anew."""
+        """What the package lists of suites say, fetched if they are not known or are to be fetched anew.
+
+        Raises ImageError.
+        """
+        for suite in suites:
+            kernel_word.refuse_suite(suite)
         (self.listed / "lists").mkdir(parents=True, exist_ok=True)
         found = {}
         for suite in suites:
@@ -307,11 +312,11 @@ def check_room(cache: Path, needed_mb: int, what: str) -> None:
     free = shutil.disk_usage(cache).free // 1_000_000
     if free >= needed_mb:
         return
-    kept = {path.name: store.size_mib(path) for path in cache.glob("[0-9a-f]*") if store.KEY.fullmatch(path.name)}
-    kept |= {
-        f"kernel {path.name}": store.size_mib(path) for path in (cache / DIRECTORY).glob("[0-9a-f]*") if path.is_dir()
-    }
-    taken = ", ".join(f"{name} {mib} MiB" for name, mib in kept.items())
+    # Images, and beside them kernels, headers, and user spaces for builds: what prune removes, as it names them.
+    keyed = [
+        path for path in (*cache.iterdir(), *cache.glob("*/*")) if store.KEY.fullmatch(path.name) and path.is_dir()
+    ]
+    taken = ", ".join(f"{path.relative_to(cache)} {store.size_mib(path)} MiB" for path in sorted(keyed))
     raise ImageError(
         f"There is no space for {what}: {cache} has {free} MB free, and it needs {needed_mb} MB.",
         f"`vexlab image prune` removes of these what no lab uses: {taken or 'there is nothing'}.",
