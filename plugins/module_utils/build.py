@@ -18,7 +18,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,9 @@ KERNELS = Path("/lib/modules")
 ERRORS_QUOTED = 5
 BLOCK = 1 << 20  # bytes
 LISTING = ".vexlab-source.json"  # in the build directory: what was copied there, not made
+
+
+Starting = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 class BuildError(Exception):
@@ -218,7 +221,7 @@ def copy_source(inputs: dict[str, Any]) -> None:
     listing.write_text(json.dumps(list(names)))
 
 
-def run_commands(inputs: dict[str, Any], release: str, log: Path) -> None:
+def run_commands(inputs: dict[str, Any], release: str, log: Path, starting: Starting) -> None:
     """Run the commands one after the other under one deadline; raises BuildError with the first errors."""
     kernel_build = KERNELS / release / "build"
     if not kernel_build.is_dir():
@@ -237,15 +240,18 @@ def run_commands(inputs: dict[str, Any], release: str, log: Path) -> None:
         for command in [*inputs["before"], inputs["command"]]:
             output.write(f"$ {command}\n")
             output.flush()
-            process = subprocess.Popen(
-                ["sh", "-euc", command], cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+            process = None
             try:
+                with starting():
+                    process = subprocess.Popen(
+                        ["sh", "-euc", command], cwd=directory, env=environment, stdin=subprocess.DEVNULL,
+                        stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                    )  # fmt: skip
                 code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
             except BaseException as problem:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                if process is not None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
                 if isinstance(problem, subprocess.TimeoutExpired):
                     raise BuildError(f"the build did not end within {inputs['deadline']} s, in: {command}") from None
                 raise
@@ -254,9 +260,12 @@ def run_commands(inputs: dict[str, Any], release: str, log: Path) -> None:
                 raise BuildError(f"`{command}` failed with exit code {code}:\n{said}")
 
 
-def build(inputs: dict[str, Any], *, plan: bool) -> dict[str, Any]:
+def build(
+    inputs: dict[str, Any], *, plan: bool, starting: Starting = contextlib.nullcontext
+) -> dict[str, Any]:  # fmt: skip
     """Build if need be; `plan` only tells what would be done. Raises BuildError, and OSError for what can't be read.
 
+    `starting` is around the start of each command, for who has signals raise something: it has them wait.
     Returns `rebuilt`, `changed` (the module's bytes are not those of the last build), `module` (see `module_facts`),
     `stamp` (what it was built from) and `log_written`.
     """
@@ -289,7 +298,7 @@ def build(inputs: dict[str, Any], *, plan: bool) -> dict[str, Any]:
         remove(Path(inputs["destination"]))
     copy_source(inputs)
     started = time.monotonic()
-    run_commands(inputs, release, log)
+    run_commands(inputs, release, log, starting)
     if not module.is_file():
         raise BuildError(f"the build succeeded, but brought forth no {inputs['module_file']}")
     facts = module_facts(module)

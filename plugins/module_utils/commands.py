@@ -10,9 +10,11 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
+
+from .interruption import uninterrupted
 
 SAID_BYTES = 64 << 10  # of each stream, from its end
 
@@ -35,6 +37,25 @@ class Finished:
         return (self.stderr or self.stdout).strip() or "it printed nothing"
 
 
+@contextlib.contextmanager
+def running(argv: Sequence[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command in a session of its own, as subprocess.Popen does; an exception ends it with all that it started.
+
+    Of a signal, say, that comes while it is started, too. Raises OSError when it can't be started.
+    """
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with uninterrupted():
+            process = subprocess.Popen(argv, start_new_session=True, **how)
+        yield process
+    except BaseException:
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):  # it ended that very moment
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        raise
+
+
 def run(argv: Sequence[str], *, cwd: str | None = None, env: Mapping[str, str] | None = None) -> Finished:
     """Run a command, with `env` beside the environment; raises CommandError when it can't be started.
 
@@ -42,21 +63,15 @@ def run(argv: Sequence[str], *, cwd: str | None = None, env: Mapping[str, str] |
     own is not waited for, so its output goes through files: a pipe would stay open.
     """
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        environment = os.environ | dict(env or {})
         try:
-            process = subprocess.Popen(
-                argv, cwd=cwd, env=os.environ | dict(env or {}), stdin=subprocess.DEVNULL, stdout=stdout,
-                stderr=stderr, start_new_session=True,
-            )  # fmt: skip
+            with running(
+                argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+            ) as process:  # fmt: skip
+                code = process.wait()
         except OSError as problem:
             where = problem.filename or argv[0]
             raise CommandError(f"`{' '.join(argv)}` can't be run: {where}: {problem.strerror}") from problem
-        try:
-            code = process.wait()
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):  # it ended that very moment
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
         return Finished(code if code >= 0 else 128 - code, _end_of(stdout), _end_of(stderr))
 
 

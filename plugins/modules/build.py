@@ -66,7 +66,11 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vexfs.vexlab.plugins.module_utils import build
-from ansible_collections.vexfs.vexlab.plugins.module_utils.interruption import Interrupted, interruptible
+from ansible_collections.vexfs.vexlab.plugins.module_utils.interruption import (
+    Interrupted,
+    interruptible,
+    uninterrupted,
+)
 from ansible_collections.vexfs.vexlab.plugins.module_utils.printable import printable
 
 
@@ -76,7 +80,7 @@ def main() -> None:
     log = build.log_of(module.params)
     try:
         with interruptible():
-            answer = build.build(module.params, plan=module.check_mode)
+            answer = build.build(module.params, plan=module.check_mode, starting=uninterrupted)
     except (build.BuildError, OSError) as problem:
         module.fail_json(msg=printable(problem), log_written=log.is_file())
     except Interrupted as end:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..commands import running
 from . import keeper
 from .accelerator import QEMU, SANDBOX, qemu_version, sandbox_problem
 from .lab_files import GuestError, LabFiles
@@ -132,7 +133,7 @@ def launch(lab: LabFiles, image: Path, identity: str, chosen: str, memory: Memor
         arguments = command_line(lab, image, identity, chosen, port=port, memory=memory)
         command = [*arguments, *confined(), "-pidfile", str(lab.pid_file)]
         process = _start(lab, command, memory.descriptors if memory else ())
-        if _has_begun(lab, process):
+        if process is not None:
             keeper.start(process.pid, [lab.console, lab.qemu_log], lasting_environment())
             return port, process
         said = words(lab)
@@ -141,37 +142,36 @@ def launch(lab: LabFiles, image: Path, identity: str, chosen: str, memory: Memor
     raise GuestError(f"no free port for ssh from {first} to {first + PORTS_TRIED - 1}", "name another vexlab_ssh_port")
 
 
-def _start(lab: LabFiles, arguments: list[str], descriptors: tuple[int, ...]) -> Process:
-    """Start QEMU in a session of its own. Its own -daemonize starts another process, which the sandbox refuses."""
+def _start(lab: LabFiles, arguments: list[str], descriptors: tuple[int, ...]) -> Process | None:
+    """Start QEMU in a session of its own and wait until it answers; None when it ended instead.
+
+    Its own -daemonize starts another process, which the sandbox refuses. One that nobody waits for any more is ended
+    here: it may not have written its pid yet.
+    """
     lab.qmp_control.unlink(missing_ok=True)
     lab.qemu_log.write_text(shlex.join(arguments) + "\n")
-    with lab.qemu_log.open("ab") as log:
-        return subprocess.Popen(
+    with (
+        lab.qemu_log.open("ab") as log,
+        running(
             arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=lasting_environment(), cwd="/",
-            start_new_session=True, umask=0o077, pass_fds=descriptors,
-        )  # fmt: skip
+            umask=0o077, pass_fds=descriptors,
+        ) as process,
+    ):  # fmt: skip
+        return process if _has_begun(lab, process) else None
 
 
 def _has_begun(lab: LabFiles, process: Process) -> bool:
-    """Wait until QEMU answers, which it does when all its devices are there; False when it ended instead.
-
-    One that nobody waits for any more is ended here: it may not have written its pid yet.
-    """
+    """Wait until QEMU answers, which it does when all its devices are there; False when it ended instead."""
     deadline = time.monotonic() + float(lab.inputs["boot_deadline"])
-    try:
-        while process.poll() is None:
-            if time.monotonic() > deadline:
-                raise GuestError("QEMU was started and does not answer", f"its messages are in {lab.qemu_log}")
-            try:
-                qmp_command(lab.qmp_control, "query-status")
-            except (OSError, ValueError):
-                time.sleep(0.01)
-            else:
-                return True
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            raise GuestError("QEMU was started and does not answer", f"its messages are in {lab.qemu_log}")
+        try:
+            qmp_command(lab.qmp_control, "query-status")
+        except (OSError, ValueError):
+            time.sleep(0.01)
+        else:
+            return True
     return False
 
 
