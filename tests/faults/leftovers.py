@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -35,18 +36,25 @@ def _look(home: Path) -> Iterator[str]:
         if f"{home}/" in _text(device):
             yield f"loop device {device.parts[3]} on {_text(device)}"
     held = Path("/proc/locks").read_text()
-    for path in home.rglob("*.lock"):
-        if f":{path.stat().st_ino} " in held:
-            yield f"lock {path.relative_to(home)}"
+    files = _files(home)
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):
+            if path.suffix == ".lock" and f":{path.stat().st_ino} " in held:
+                yield f"lock {path.relative_to(home)}"
     sockets = {place for place, _ in guests}
     for name in ("r", "t"):
-        for path in sorted((home / name).rglob("*")):
-            if not path.is_dir() and path.parent not in sockets and not path.name.startswith("kvm-probe-"):
+        for path in _files(home / name):
+            if path.parent not in sockets and not path.name.startswith("kvm-probe-"):
                 yield f"{'socket' if path.is_socket() else 'file'} {path.relative_to(home)}"
         yield from (f"directory {path.relative_to(home)}" for path in sorted((home / name).glob("vexlab-*")))
-    for path in home.rglob("*"):
+    for path in files:
         if path.name.endswith((".partial", ".tmp", ".new")):
             yield f"half-written file {path.relative_to(home)}"
+
+
+def _files(directory: Path) -> list[Path]:
+    """All that is no directory; of what is being removed, rglob would fail."""
+    return sorted(Path(place, name) for place, _, names in os.walk(directory) for name in names)
 
 
 def _processes(home: Path, guests: list[tuple[Path, int | None]]) -> Iterator[str]:

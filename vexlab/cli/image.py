@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -62,8 +61,8 @@ def image_list(as_json: bool) -> None:
         entries.append(
             {
                 "key": manifest.parent.name, "kernel": known.get("kernel_release", "(damaged)"),
-                "packages": known.get("packages", []), "mib": _mib(manifest.parent), "states": len(states),
-                "states_mib": sum(_mib(state) for state in states),
+                "packages": known.get("packages", []), "mib": user_directories.mib(manifest.parent),
+                "states": len(states), "states_mib": sum(user_directories.mib(state) for state in states),
                 "labs": [lab.name for lab in labs.all_labs() if lab.image() == manifest.parent.name],
             }
         )  # fmt: skip
@@ -77,11 +76,6 @@ def image_list(as_json: bool) -> None:
         saved = f"{entry['states']}, {entry['states_mib']} MiB" if entry["states"] else "none"
         table.add_row(entry["key"], entry["kernel"], str(entry["mib"]), saved, " ".join(entry["labs"]))
     stdout.table(table)
-
-
-def _mib(directory: Path) -> int:
-    """MiB that a directory takes on the disk."""
-    return sum(path.lstat().st_blocks for path in directory.rglob("*")) >> 11
 
 
 @image_group.command("prune")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from vexlab.config import user_directories
 from vexlab.gate import readiness_file
 from vexlab.guest import lab as labs
 from vexlab.results import archive
@@ -36,7 +37,7 @@ def plan(directories: Sequence[Path], keep: int, older_than: timedelta, now: dat
         seen[lab] = seen.get(lab, 0) + 1
         is_young = datetime.fromtimestamp(path.stat().st_mtime, UTC) > now - older_than
         if seen[lab] > keep and not is_young and path.name not in needed and not run_directory.is_running(path):
-            removals.append(Removal(path, _mib(path)))
+            removals.append(Removal(path, user_directories.mib(path)))
     return removals[::-1]
 
 
@@ -44,8 +45,3 @@ def remove(removals: Sequence[Removal]) -> None:
     """Remove the directories; raises OSError for one that can't be."""
     for removal in removals:
         shutil.rmtree(removal.directory)
-
-
-def _mib(directory: Path) -> int:
-    """MiB that a directory takes on the disk, as far as it can be read."""
-    return sum(path.lstat().st_blocks for path in directory.rglob("*")) >> 11
