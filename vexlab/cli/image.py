@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import click
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import store
 from rich.table import Table
 
 from vexlab.cli.common import WHILE_IT_RUNS, json_option, show_log, stderr, stdout, verbose_option
@@ -61,8 +62,8 @@ def image_list(as_json: bool) -> None:
         entries.append(
             {
                 "key": manifest.parent.name, "kernel": known.get("kernel_release", "(damaged)"),
-                "packages": known.get("packages", []), "mib": user_directories.mib(manifest.parent),
-                "states": len(states), "states_mib": sum(user_directories.mib(state) for state in states),
+                "packages": known.get("packages", []), "mib": store.size_mib(manifest.parent),
+                "states": len(states), "states_mib": sum(store.size_mib(state) for state in states),
                 "labs": [lab.name for lab in labs.all_labs() if lab.image() == manifest.parent.name],
             }
         )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -44,13 +43,3 @@ def cells_directory() -> Path:
 def labs_directory() -> Path:
     """Where each lab has its directory."""
     return state_directory() / "labs"
-
-
-def mib(directory: Path) -> int:
-    """MiB that a directory takes on the disk, as far as it can be read; another command may remove of it meanwhile."""
-    blocks = 0
-    for place, below, files in os.walk(directory):
-        for name in (*below, *files):
-            with contextlib.suppress(FileNotFoundError):
-                blocks += Path(place, name).lstat().st_blocks
-    return blocks >> 11

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vexlab.config import user_directories
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import store
+
 from vexlab.gate import readiness_file
 from vexlab.guest import lab as labs
 from vexlab.results import archive
@@ -37,7 +38,7 @@ def plan(directories: Sequence[Path], keep: int, older_than: timedelta, now: dat
         seen[lab] = seen.get(lab, 0) + 1
         is_young = datetime.fromtimestamp(path.stat().st_mtime, UTC) > now - older_than
         if seen[lab] > keep and not is_young and path.name not in needed and not run_directory.is_running(path):
-            removals.append(Removal(path, user_directories.mib(path)))
+            removals.append(Removal(path, store.size_mib(path)))
     return removals[::-1]
 
 

@@ -246,10 +246,10 @@ def user(directory: Path) -> str:
 
 
 def size_mib(directory: Path) -> int:
-    """MiB that a directory takes on the disk."""
+    """MiB that a directory takes on the disk, as far as it can be read; others may remove of it meanwhile."""
     blocks = 0
-    for place, _, names in os.walk(directory):
-        for name in names:
+    for place, below, files in os.walk(directory):
+        for name in (*below, *files):
             with contextlib.suppress(OSError):
                 blocks += (Path(place) / name).lstat().st_blocks
     return blocks >> 11

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from vexlab.config import user_directories
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image import store
 
 
 def test_size_is_what_is_on_the_disk(tmp_path: Path) -> None:
@@ -14,14 +14,14 @@ def test_size_is_what_is_on_the_disk(tmp_path: Path) -> None:
     with (tmp_path / "hole").open("wb") as hole:
         hole.truncate(1 << 30)
     (tmp_path / "link").symlink_to(tmp_path / "below" / "written")
-    assert user_directories.mib(tmp_path) == 3
+    assert store.size_mib(tmp_path) == 3
 
 
 def test_what_is_removed_meanwhile_is_no_error(tmp_path: Path) -> None:
     script = "while mkdir -p a/b/c && touch a/b/c/d a/e; do rm -r a; done"
     with subprocess.Popen(["sh", "-c", script], cwd=tmp_path) as others:
         try:
-            sizes = {user_directories.mib(tmp_path) for _ in range(2000)}
+            sizes = {store.size_mib(tmp_path) for _ in range(2000)}
         finally:
             others.kill()
     assert sizes == {0}
