@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils import pytest_environment
+
 from vexlab.config import installation
 
 PASSED_ON = (
@@ -31,6 +33,11 @@ def settings(sockets: Path, local: Path) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
     } | strategy()
+
+
+def of_checks(directory: Path) -> dict[str, str]:
+    """Return the environment of a pytest that we start ourselves; sockets and temporary files go to the directory."""
+    return os.environ | settings(directory, directory) | pytest_environment.PLAIN
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:

@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ansible_collections.vexfs.vexlab.plugins.module_utils import pytest_environment
-
 from vexlab.config import check_list, installation, literals, stage_list
 from vexlab.config.settings import Settings
 from vexlab.errors import VexlabError
@@ -93,7 +91,7 @@ class DebuggedCheck:
         inventory = self._root / "inventory.yml"
         inventory.write_text(literals.to_yaml(self._inventory()), encoding="utf-8")
         words = check_list.pytest_words(self._stage, self._root, f"ansible://{self._lab.name}", inventory)
-        environment = os.environ | ansible_environment.settings(self._root, self._root) | pytest_environment.PLAIN
+        environment = ansible_environment.of_checks(self._root)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "pytest", *words], env=environment, cwd=self._root,

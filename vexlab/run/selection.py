@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-from ansible_collections.vexfs.vexlab.plugins.module_utils import pytest_environment
 
 from vexlab.config import check_list, check_names, literals, stage_list
 from vexlab.config.check_list import CheckSpec
@@ -112,7 +109,7 @@ def planned(stage: str, contract: Contract) -> list[str]:
         inventory = directory / "inventory.yml"
         inventory.write_text(literals.to_yaml({"all": {"hosts": {"listed": host}}}), encoding="utf-8")
         words = check_list.pytest_words(stage, directory, "ansible://listed", inventory)
-        environment = os.environ | ansible_environment.settings(directory, directory) | pytest_environment.PLAIN
+        environment = ansible_environment.of_checks(directory)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "--collect-only", "-q", *words],
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=directory, env=environment,
