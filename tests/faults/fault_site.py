@@ -165,7 +165,7 @@ class Site:
 
 
 def small_target(source: Path) -> dict[str, Any]:
-    """The bundled filesystem, claiming little: what is judged of it is not what faults are about, and it takes time."""
+    """The bundled filesystem, claiming nothing: what is judged of it is not what faults are about, and takes time."""
     target: dict[str, Any] = yaml.safe_load((ROOT / "examples/targets/vexfs.yml").read_text(encoding="utf-8"))
-    little: dict[str, Any] = {"vexlab_capabilities": ["read-write"], "vexlab_limits": {}, "vexlab_checks": []}
+    little: dict[str, Any] = {"vexlab_capabilities": [], "vexlab_limits": {}, "vexlab_checks": []}
     return target | little | {"vexlab_source": str(source)}
