@@ -46,8 +46,33 @@ LISTING = ".vexlab-source.json"  # in the build directory: what was copied there
 Starting = Callable[[], contextlib.AbstractContextManager[None]]
 
 
+# What the drivers gcc and clang, cargo, and make say of a program that SIGKILL ended. It is theirs from the beginning
+# of the line: a source that says the same, in an #error, comes with its place before it.
+KILLED = re.compile(
+    r"^[\w.+/-]+: (?:fatal )?error: (?:Killed signal terminated program|unable to execute command: Killed)"
+    r"|^  .*\(signal: 9, SIGKILL: kill\)$|^make(?:\[\d+\])?: \*\*\* \[.*\] (?:Killed|Error 137)$",
+    re.MULTILINE,
+)
+
+
 class BuildError(Exception):
-    """Why there is no module, as a sentence with the first errors."""
+    """Why there is no module, as a sentence with the first errors.
+
+    `killed` is one that says which program of the build was killed, if one was. No source does that: the OOM killer of
+    the machine does, or somebody.
+    """
+
+    def __init__(self, message: str, killed: str = "") -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.killed = killed
+
+
+def killed_in(log: str) -> str:
+    """Say that a program was killed, if a build log has a line that tells of it; else an empty string."""
+    found = KILLED.search(log)
+    line = log[found.start() :].partition("\n")[0].strip() if found else ""
+    return f"a program of the build was killed, for want of memory or by somebody: {line}" if line else ""
 
 
 def digest(path: Path) -> str:
@@ -256,8 +281,9 @@ def run_commands(inputs: dict[str, Any], release: str, log: Path, starting: Star
                     raise BuildError(f"the build did not end within {inputs['deadline']} s, in: {command}") from None
                 raise
             if code:
-                said = "\n".join(first_errors(log.read_text(errors="replace")))
-                raise BuildError(f"`{command}` failed with exit code {code}:\n{said}")
+                text = log.read_text(errors="replace")
+                said = "\n".join(first_errors(text))
+                raise BuildError(f"`{command}` failed with exit code {code}:\n{said}", killed_in(text))
 
 
 def build(
@@ -321,7 +347,8 @@ def main() -> int:
     try:
         answer = build(inputs, plan=sys.argv[1] == "plan")
     except (BuildError, OSError) as problem:
-        print(json.dumps({"error": str(problem), "log_written": log_of(inputs).is_file()}))
+        killed = problem.killed if isinstance(problem, BuildError) else ""
+        print(json.dumps({"error": str(problem), "killed": killed, "log_written": log_of(inputs).is_file()}))
         return 1
     print(json.dumps(answer))
     return 0

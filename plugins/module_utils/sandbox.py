@@ -249,6 +249,8 @@ def run(inputs: dict[str, Any], script: str) -> dict[str, Any]:
     if not answer.startswith("{"):
         raise SandboxError(f"the sandbox did not run the build: {problem}", of_host=True)
     found: dict[str, Any] = json.loads(answer)
+    if found.get("killed"):
+        raise SandboxError(found["killed"], of_host=True)
     return found
 
 

@@ -58,6 +58,10 @@ log_written:
   description: Whether there is a log of the build.
   returned: always
   type: bool
+guest_problem:
+  description: Which program of the build was killed, which says nothing of the source.
+  returned: when that is so
+  type: str
 seconds:
   description: How long the commands took.
   returned: when something was built
@@ -81,7 +85,10 @@ def main() -> None:
     try:
         with interruptible():
             answer = build.build(module.params, plan=module.check_mode, starting=uninterrupted)
-    except (build.BuildError, OSError) as problem:
+    except build.BuildError as problem:
+        blame = {"guest_problem": printable(problem.killed)} if problem.killed else {}
+        module.fail_json(msg=printable(problem), log_written=log.is_file(), **blame)
+    except OSError as problem:
         module.fail_json(msg=printable(problem), log_written=log.is_file())
     except Interrupted as end:
         module.fail_json(msg=f"the build was ended by {end}", log_written=log.is_file())

@@ -96,7 +96,7 @@ log_written:
   returned: always
   type: bool
 host_problem:
-  description: Why this machine could not try to build, which says nothing of the source.
+  description: Why this machine could not build, which says nothing of the source.
   returned: when that is so
   type: str
 """

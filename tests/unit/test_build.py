@@ -17,6 +17,7 @@ from ansible_collections.vexfs.vexlab.plugins.module_utils.build import (
     BuildError,
     copy_source,
     first_errors,
+    killed_in,
     products,
     stamp,
 )
@@ -208,6 +209,35 @@ def test_first_errors_are_those_of_the_compiler(log: str, quoted: list[str]) -> 
     assert first_errors(log) == quoted
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gcc: fatal error: Killed signal terminated program cc1",
+        "x86_64-linux-gnu-gcc-14: fatal error: Killed signal terminated program cc1",
+        "/usr/bin/clang-19: error: unable to execute command: Killed",
+        "  process didn't exit successfully: `rustc --crate-name vexfs_core` (signal: 9, SIGKILL: kill)",
+        "make[2]: *** [scripts/Makefile.build:287: /var/lib/vexlab/build/kernel/a.o] Error 137",
+        "make: *** [Makefile:2: all] Killed",
+    ],
+)
+def test_killed_compiler_is_told(line: str) -> None:
+    said = "a program of the build was killed, for want of memory or by somebody: "
+    assert killed_in(f"  CC [M]  kernel/a.o\n{line}\ncompilation terminated.\n") == said + line.strip()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kernel/a.c:3:2: error: #error gcc: fatal error: Killed signal terminated program cc1",
+        "kernel/a.c:3:2: error: Killed signal terminated program cc1",
+        "make[2]: *** [scripts/Makefile.build:287: /var/lib/vexlab/build/kernel/a.o] Error 1",
+        "gcc: fatal error: no input files",
+    ],
+)
+def test_source_that_speaks_of_killing_is_none(line: str) -> None:
+    assert killed_in(f"{line}\n") == ""
+
+
 class TestModule:
     """The module, on kernels of its own, with commands in the place of a compiler and of modinfo."""
 
@@ -260,6 +290,12 @@ class TestModule:
         answer = self.run(inputs | {"kernel_release": "none"})
         assert answer["msg"].startswith("there are no headers for kernel none")
         assert answer["log_written"] is False
+
+    def test_killed_compiler_is_not_the_sources_fault(self, inputs: dict[str, Any]) -> None:
+        said = "gcc: fatal error: Killed signal terminated program cc1"
+        answer = self.run(inputs | {"command": f"echo '{said}'; exit 4"})
+        assert answer["guest_problem"].endswith(f"killed, for want of memory or by somebody: {said}")
+        assert "guest_problem" not in self.run(inputs | {"command": "echo 'a.c:1:1: error: x'; exit 4"})
 
     def test_commands_end_with_the_module(self, inputs: dict[str, Any], tmp_path: Path) -> None:
         process = self.start(inputs | {"command": f"sleep 300 & echo $! >{tmp_path}/pid; wait"})

@@ -178,6 +178,17 @@ def test_link_within_the_build_is_a_module(bench: Bench) -> None:
     assert bench.run(program) == {}
 
 
+def test_killed_compiler_is_the_machines_fault(tmp_path: Path) -> None:
+    answer = {"error": "`make` failed", "killed": "a program of the build was killed", "log_written": True}
+    bench = Bench(tmp_path, os.geteuid())
+    with (
+        sandbox.held(bench.work),
+        pytest.raises(sandbox.SandboxError, match="a program of the build was killed") as problem,
+    ):
+        sandbox.run(bench.inputs(), f"print({json.dumps(answer)!r})")
+    assert problem.value.of_host
+
+
 def test_flood_on_standard_output_takes_no_memory(bench: Bench) -> None:
     program = "import sys\nfor _ in range(200): sys.stdout.write('x' * (1 << 20))\nprint()\nprint('{\"n\": 1}')"
     process = bench.start(program)

@@ -25,6 +25,7 @@ def facts_of(module: str, outcome: str, result: dict[str, Any]) -> dict[str, Any
         ("build", "ok", {"module": MODULE, "stamp": "s", "changed": True}, {events.BUILD: {"module": MODULE}}),
         ("sandbox", "ok", {"module": MODULE, "invocation": {}}, {events.BUILD: {"module": MODULE}}),
         ("sandbox", "failed", {"msg": "no", "host_problem": "no"}, {events.BUILD: {"host_problem": "no"}}),
+        ("build", "failed", {"msg": "x", "guest_problem": "no"}, {events.BUILD: {"guest_problem": "no"}}),
         ("sandbox", "failed", {"msg": "a.c:1: error"}, {}),
         ("sandbox", "ok", {"ansible_job_id": "j1", "started": 1}, {}),
         ("image", "ok", {"key": "46", "directory": "/i", "built": True}, {events.IMAGE: {"key": "46"}}),

@@ -190,11 +190,13 @@ def test_guest_is_new_when_its_preparation_changed_something() -> None:
     assert after(image, guest, changed, BEGINS).guest_is_new  # of a playbook that never says that it is ready
 
 
-def test_machine_that_can_not_build_says_nothing_of_the_module() -> None:
-    told = TaskEnded(2.0, "ok", "vexfs_build", facts={"vexfs_build_result": {"host_problem": "no namespaces"}})
+@pytest.mark.parametrize(("kind", "other"), [("host_problem", "guest"), ("guest_problem", "sandbox")])
+def test_machine_that_can_not_build_says_nothing_of_the_module(kind: str, other: str) -> None:
+    told = TaskEnded(2.0, "failed", "vexfs_build", facts={"vexfs_build_result": {kind: "cc1 was killed"}})
     state = after(BEGINS, told)
     assert state.machine_problem is not None
-    assert (state.machine_problem.reason, state.build) == ("no namespaces", {})
+    assert (state.machine_problem.reason, state.build) == ("cc1 was killed", {})
+    assert f"--builder {other}" in state.machine_problem.hint
     built = TaskEnded(2.0, "ok", "vexfs_build", facts={"vexfs_build_result": {"module": {"name": "toyfs"}}})
     assert after(BEGINS, built).build == {"module": {"name": "toyfs"}}
 

@@ -22,7 +22,7 @@ STAGE = "vexfs.vexlab.stage"  # the module by which a playbook announces a stage
 JUDGE = "vexfs.vexlab.judge"  # and the one by which it has its checks run
 BUILDERS = ("vexfs.vexlab.build", "vexfs.vexlab.sandbox")  # they tell what was built
 BUILD = "vexfs_build_result"
-"""Among the facts, what a builder told: the module, or `host_problem` where this machine could not try."""
+"""Among the facts, what a builder told: the module, or where it could not build `host_problem` or `guest_problem`."""
 IMAGER = "vexfs.vexlab.image"  # it tells which image it is, or which are gone
 IMAGE = "vexlab_image_result"
 GUESTS = "vexfs.vexlab.guest"  # it tells where it saved the guest
@@ -134,7 +134,7 @@ def of_runner(raw: RawEvent, at: float) -> TaskStarted | TaskEnded | TaskRetried
     exit_code = result.get("rc")
     facts = _told(result)
     if action in BUILDERS:
-        told = {name: result[name] for name in ("module", "host_problem") if name in result}
+        told = {name: result[name] for name in ("module", "host_problem", "guest_problem") if name in result}
         facts |= {BUILD: told} if told else {}
     if action == IMAGER and outcome == "ok":
         facts[IMAGE] = {name: result[name] for name in ("key", "removed", "kept") if name in result}

@@ -34,6 +34,10 @@ from vexlab.run.events import (
 AFTER = "after its checks: "
 BEFORE = "before it began: "
 PREPARATIONS = {"vexlab_image": "image", "vexlab_guest": "guest"}  # the roles that come before the stages
+COULD_NOT_BUILD = {  # by what a builder tells: what to do about it
+    "host_problem": "mend that, or build in the guest: --builder guest",
+    "guest_problem": "give the guest more memory (--memory), or build on this machine: --builder sandbox",
+}
 
 End = GuestFailure | MachineProblem | Interruption
 
@@ -188,9 +192,9 @@ def _task_ended(state: State, event: TaskEnded) -> State:
     if event.announced and current is not None and event.announced != current.name:
         raise VexlabError(f"the playbook began stage {event.announced} where {current.name} was next")
     build = event.facts.get(BUILD, {})
-    if "host_problem" in build:
-        hint = "mend that, or build in the guest: --builder guest"
-        return _with_end(state, MachineProblem(str(build["host_problem"]), hint))
+    for problem, hint in COULD_NOT_BUILD.items():
+        if problem in build:
+            return _with_end(state, MachineProblem(str(build[problem]), hint))
     if event.went_wrong:
         state = replace(state, failure=state.failure or event)
         return _with_stage(state, **({"checks_ok": event.exit_code == 0} if judges else {"role_ok": False}))
