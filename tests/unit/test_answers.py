@@ -210,3 +210,27 @@ def test_error_that_a_small_limit_explains(message: str, limits: dict[str, Any],
 def test_what_a_call_comes_to_is_said_in_words(tmp_path: Path, change: dict[str, Any], came: object) -> None:
     (tmp_path / "answer").write_text(json.dumps(ANSWER | change) + "\n")
     assert ask(tmp_path, f"cat {tmp_path}/answer; sleep 1", CALL)[0] == came
+
+
+# A target's check runs mkfs in the guest, and then a check of ours wants more files than there is room for.
+MKFS_AND_CALL = """
+import json
+import pytest
+from vexlab.config.installation import contract_defaults
+from vexlab.guest.inside import images
+from vexlab.guest.testing import guest
+there = guest.Guest(contract_defaults() | {"ansible_host": "nowhere"})
+there.run("mkfs")
+try:
+    there.returned("images.size_of", ["x"], 1, "files", limits={})
+except (pytest.fail.Exception, pytest.skip.Exception) as problem:
+    print(json.dumps(type(problem).__name__))
+"""
+
+
+def test_mkfs_that_prints_a_limit_turns_no_failure_into_a_skip(tmp_path: Path) -> None:
+    full = {"code": 1, "outcome": json.dumps({"raised": RAISED | {"message": "[Errno 28] No space left: 'x'"}})}
+    told = [ANSWER | {"stdout": "vexlab limit: files 3\n"}, ANSWER | full]
+    (tmp_path / "answer").write_text("".join(json.dumps(answer) + "\n" for answer in told))
+    guest = f"sed -n 1p {tmp_path}/answer; read -r _; sed -n 2p {tmp_path}/answer; sleep 1"
+    assert ask(tmp_path, guest, MKFS_AND_CALL)[0] == "Failed"
