@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import Done, wait_until
+from tests.faults import leftovers
 from tests.faults.fault import Fault
 from tests.faults.fault_site import NO_RUN, Site
 from vexlab.guest.lab import qmp
@@ -105,6 +107,29 @@ def pause(site: Site) -> None:
     qmp(Path(site.vexlab.record()["qmp_control"]), "stop")
 
 
+def killed_here(word: str, which: Callable[[list[int]], int]) -> Callable[[Site], None]:
+    """SIGKILL to one of this machine's processes that judge: the first or the last of those with a word."""
+
+    def kill(site: Site) -> None:
+        found = [pid for pid, words in leftovers.processes_of(site.home).items() if any(word in each for each in words)]
+        os.kill(which(found), signal.SIGKILL)
+
+    return kill
+
+
+def stopped_after(stage: str) -> Callable[[Site], Done]:
+    """Stop QEMU as soon as vexlab verify has told that the only stage passed."""
+
+    def inject(site: Site) -> Done:
+        before = site.runs()
+        process = site.start("verify", "--stage", stage)
+        wait_until(lambda: has_passed(site, before, stage), process)
+        os.kill(site.vexlab.record()["pid"], signal.SIGSTOP)
+        return site.vexlab.finish(process, patience=180)
+
+    return inject
+
+
 def guest_full(site: Site) -> Done:
     done = in_guest(FILL)(site)
     site.ssh("rm /fill.*")
@@ -165,6 +190,23 @@ FAULTS = (
         "panic between two stages", "sysrq-c as soon as the first of two stages has passed",
         after("structure", "structure", "load"), verdict="panicked", exit_code=1, lab="up",
         says=("sysrq triggered crash",),
+    ),
+    Fault(
+        "QEMU is stopped after the last check", "SIGSTOP to QEMU as soon as the only stage of vexlab verify has passed",
+        stopped_after("load"), verdict="not_run", exit_code=3, lab="up", says=("was stopped from outside",),
+    ),
+    Fault(
+        "Ansible is killed", "SIGKILL to ansible-playbook while checks run",
+        during(killed_here("bin/ansible-playbook", min)), verdict="not_run", exit_code=3, lab="up",
+        says=("Ansible ended before it was done",),
+    ),
+    Fault(
+        "what judges is killed", "SIGKILL to the process that waits for stages to judge, while checks run",
+        during(killed_here("vexlab.guest.testing.verifier", min)), verdict="not_run", exit_code=3, lab="up",
+    ),
+    Fault(
+        "pytest is killed", "SIGKILL to the process in which pytest runs the checks of a stage, while it does",
+        during(killed_here("vexlab.guest.testing.verifier", max)), verdict="not_run", exit_code=3, lab="up",
     ),
     Fault(
         "guest is paused", "QMP stop by somebody while checks run", during(pause), verdict="not_run", exit_code=3,
