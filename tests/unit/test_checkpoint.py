@@ -71,6 +71,30 @@ def test_what_comes_after_a_checkpoint_begins_there(judged: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize(
+    ("names", "stage", "is_that_of_all"),
+    [
+        (("structure", "build", "load", "mkfs", "mount", "stress", "errors"), "mount", True),
+        (("load", "mkfs", "mount"), "mount", True),
+        (("load", "mkfs", "stress", "errors"), "stress", False),
+        (("load", "mkfs", "errors"), "errors", False),
+        (("structure", "build", "load"), "", True),
+    ],
+)
+def test_guest_in_which_nothing_is_mounted_is_saved_under_another_name(
+    names: tuple[str, ...], stage: str, is_that_of_all: bool
+) -> None:
+    """Who goes on from one that is mounted must not get one that isn't."""
+    assert replan.saved_at(SPECS, names) == stage
+    assert (replan.checkpoint_name(SPECS, names, "all") == "all") is is_that_of_all
+    only_errors = replan.checkpoint_name(SPECS, ("errors",), "all")
+    assert (
+        replan.checkpoint_name(SPECS, ("stress",), "all")
+        == only_errors
+        != replan.checkpoint_name(SPECS, ("errors",), "b")
+    )
+
+
+@pytest.mark.parametrize(
     ("judged", "fresh", "name"),
     [(("mkfs", "mount"), True, "a"), (("mount",), False, "a"), (("mount",), True, "")],
     ids=["what is judged comes before it", "the guest is there", "nothing was saved"],

@@ -107,8 +107,10 @@ def test_shares_are_the_same_whatever_the_order_of_the_records() -> None:
 def test_without_a_second_guest_or_a_checkpoint_there_is_nothing_to_share() -> None:
     contract: dict[str, Any] = {"vexlab_known_failures": []}
     assert planned(NAMES, contract, RECORDED, 1) == ()
-    assert planned(("structure", "build", "load", "mkfs", "errors"), contract, RECORDED, 4) == ()
+    assert planned(NAMES[:4], contract, RECORDED, 4) == ()
     assert {stage for share in planned(NAMES[:5], contract, RECORDED, 4) for stage in share} == {"mount"}
+    without_mount = planned((*NAMES[:4], "errors"), contract, RECORDED, 2)
+    assert [set(share) for share in without_mount] == [{"errors"}, {"errors"}]
 
 
 def test_checks_of_which_one_has_to_fail_are_judged_by_one_guest() -> None:

@@ -41,6 +41,7 @@ from vexlab.run import (
     checked_before,
     controller,
     plain_playbooks,
+    replan,
     scratch,
     selection,
     shares,
@@ -122,7 +123,10 @@ def run_stages(
     applied = stage_list.applicable(selected.applied, settings.contract) if selected.applied else []
     whole = playbook == "up" and not selected.chosen
     in_forks = playbook == "up" and how.get("again") and not how.get("until_failure")
-    checkpoint = order.inputs.anywhere if whole or in_forks else ""
+    is_saved = whole or in_forks
+    checkpoint = (
+        replan.checkpoint_name(stage_list.stages(), judged + applied, order.inputs.anywhere) if is_saved else ""
+    )
     shared = _shares(settings, judged, jobs) if whole and spread else ()
     settings = shares.with_one_seed(settings) if shared else settings
     up_to_date.forget(lab)
@@ -158,7 +162,8 @@ def run_stages(
     _show(run, course, settings.source)
     if run.verdict is not Verdict.PASSED:
         raise not_passed(run, lab, stays=stays, is_left=bool(how.get("leaves")))
-    checked_before.note(order.inputs, run, course.checkpoint, known)
+    mounted = course.checkpoint if checkpoint == order.inputs.anywhere else ""  # what `up` can go on from
+    checked_before.note(order.inputs, run, mounted, known)
     changed = course.changed_stages()
     if apply:
         stderr.say(f"changed: {', '.join(changed)}" if changed else "nothing changed: everything was as wanted already")

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from ansible_collections.vexfs.vexlab.plugins.module_utils import image_copy
 
+from vexlab.config import stage_list
 from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, HostProblem, Interrupted, UsageProblem, VexlabError, write_problem
 from vexlab.guest import console_log, forensics, symbols
@@ -18,7 +19,7 @@ from vexlab.guest.lab import Lab, name_option
 from vexlab.guest.watch import Watch
 from vexlab.report.terminal import Progress
 from vexlab.results.stage_record import StageRecord
-from vexlab.run import events, tracker
+from vexlab.run import events, replan, tracker
 from vexlab.run.events import REQUEST, Clock, Event, Events, Interruption, RunEnded, TaskStarted, WatchClosed
 from vexlab.run.examination import Examination
 from vexlab.run.playbook import Playbook
@@ -84,6 +85,9 @@ class PlaybookRun:
             "vexlab_clean": self.plan.clean,
             "vexlab_fail_fast": self.plan.fail_fast,
             "vexlab_checkpoint": self.plan.checkpoint,
+            "vexlab_checkpoint_stage": replan.saved_at(
+                stage_list.stages(), [stage.name for stage in self._state.planned]
+            ),
             "vexlab_from_checkpoint": self.plan.goes_on,
         }
         log = self.directory / "ansible.log"

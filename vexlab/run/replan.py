@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,6 +131,21 @@ def since_checkpoint(specs: Sequence[StageSpec]) -> list[str]:
     """The stage at which the guest is saved, and those after it; none where it isn't saved at all."""
     at = next((number for number, spec in enumerate(specs) if spec.checkpoint), len(specs))
     return [spec.name for spec in specs[at:]]
+
+
+def saved_at(specs: Sequence[StageSpec], names: Collection[str]) -> str:
+    """The stage at which a guest is saved that these stages are run on; empty where it isn't."""
+    return next((name for name in since_checkpoint(specs) if name in names), "")
+
+
+def checkpoint_name(specs: Sequence[StageSpec], names: Collection[str], brought_about: str) -> str:
+    """The name under which a guest is saved that these stages are run on; `brought_about` is that of all stages.
+
+    Without the stage that mounts the filesystem it isn't mounted there, which is no guest to judge that stage on.
+    """
+    if saved_at(specs, names) in ("", *since_checkpoint(specs)[:1]):
+        return brought_about
+    return hashlib.sha256(f"{brought_about} without what is mounted".encode()).hexdigest()
 
 
 def needed(specs: Sequence[StageSpec], names: Iterable[str]) -> tuple[str, ...]:

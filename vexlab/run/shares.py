@@ -61,13 +61,12 @@ def planned(
 
     Nothing where one guest does all. `recorded` are the seconds that checks took, by their full names.
     """
-    at, *later = replan.since_checkpoint(stage_list.stages())
-    stages = [name for name in (at, *later) if name in selected]
-    if jobs == 1 or at not in stages:
+    stages = [name for name in replan.since_checkpoint(stage_list.stages()) if name in selected]
+    if jobs == 1 or not stages:
         return ()
     together = [entry["check"] for entry in contract["vexlab_known_failures"] if not entry.get("sometimes")]
     whole = [unit for name in stages for unit in units(name, recorded, together)]
-    loads = divide(whole, jobs, at)
+    loads = divide(whole, jobs, stages[0])
     return tuple(_share(load.units, whole) for load in loads) if len(loads) > 1 else ()
 
 
