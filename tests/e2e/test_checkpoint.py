@@ -30,7 +30,7 @@ def target(vexlab: Vexlab) -> Path:
     shutil.copytree(VEXFS, source)
     (source / "tree").write_text(f"{uuid.uuid4()}\n")
     path = vexlab.home / "target.yml"
-    path.write_text(yaml.safe_dump(small_target(source) | {"vexlab_target_name": "checkpoints"}))
+    path.write_text(yaml.safe_dump(small_target(source, "read-write") | {"vexlab_target_name": "checkpoints"}))
     return path
 
 
@@ -145,6 +145,26 @@ def test_a_later_run_that_fails_ends_what_was_known(vexlab: Vexlab, target: Path
     fourth = up(vexlab, target, "four")
     assert fourth.document["run"].endswith("-four")
     vexlab("destroy", "--name", "four")
+
+
+@pytest.mark.thorough
+def test_stage_errors_alone_goes_on_from_a_guest_that_was_saved(vexlab: Vexlab, target: Path) -> None:
+    """Nothing is mounted there, so it is no guest for a whole `up`, and what was known of that stays."""
+    path = vexlab.home / "source" / "kernel" / "super.c"
+    crash = "	if (version != VEXFS_VERSION)\n		*(volatile int *)NULL = 1;\n"
+    before = edit(path, "	if (version != VEXFS_VERSION)\n", f"{crash}	if (version != VEXFS_VERSION)\n")
+    try:
+        done = vexlab("test", "--target", str(target), "--quick", "--stage", "errors", "--name", "errors", "--json")
+        assert done.verdicts() == {"errors": "panicked"}
+        run = vexlab.runs / done.document["run"]
+        assert checkpoint_of(vexlab, run.name).is_dir()
+        assert '"announced":"mkfs"' in (run / "events.jsonl").read_text()
+        [further] = run.glob("part-*/events.jsonl")
+        assert '"announced":"mkfs"' not in further.read_text()
+        assert up(vexlab, target, "errors").verdicts() == dict.fromkeys(STAGES, "passed")
+    finally:
+        path.write_text(before)
+    vexlab("destroy", "--name", "errors")
 
 
 class TestSeveralGuestsAtOnce:

@@ -164,8 +164,8 @@ class Site:
         return f"exit {done.code}: {said[-1].removeprefix('vexlab: ') if said else done.stderr[-200:]}"
 
 
-def small_target(source: Path) -> dict[str, Any]:
-    """The bundled filesystem, claiming nothing: what is judged of it is not what faults are about, and takes time."""
+def small_target(source: Path, *capabilities: str) -> dict[str, Any]:
+    """The bundled filesystem, claiming little: what is judged of it is not what faults are about, and takes time."""
     target: dict[str, Any] = yaml.safe_load((ROOT / "examples/targets/vexfs.yml").read_text(encoding="utf-8"))
-    little: dict[str, Any] = {"vexlab_capabilities": [], "vexlab_limits": {}, "vexlab_checks": []}
+    little: dict[str, Any] = {"vexlab_capabilities": [*capabilities], "vexlab_limits": {}, "vexlab_checks": []}
     return target | little | {"vexlab_source": str(source)}
