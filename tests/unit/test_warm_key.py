@@ -66,6 +66,15 @@ def test_kernel_boots_on_one_thread_where_more_are_not_safe(
     assert f"tcg,thread={threads}" in command
 
 
+@pytest.mark.parametrize(("chosen", "is_emulated"), [("tcg", True), ("kvm", False)])
+def test_emulation_is_made_lighter_and_a_target_has_the_last_word(chosen: str, is_emulated: bool) -> None:
+    inputs = INPUTS | {"kernel_arguments": "transparent_hugepage=always"}
+    command = qemu.command_line(LabFiles(inputs), Path("/images/1"), "u", chosen)
+    words = command[command.index("-append") + 1].split()
+    assert (qemu.LIGHTER_EMULATION in " ".join(words)) is is_emulated
+    assert words[-1] == "transparent_hugepage=always"
+
+
 @pytest.mark.parametrize(
     ("console", "dead"),
     [
