@@ -123,8 +123,8 @@ def test_console_without_a_cause_leaves_the_event_to_speak() -> None:
 class Monitor:
     """The side of QEMU: a QMP socket, and a process that can be stopped. `status` is what it says of the guest."""
 
-    def __init__(self, directory: Path) -> None:
-        self.status = "running"
+    def __init__(self, directory: Path, status: str = "running") -> None:
+        self.status = status
         self.before_answer: list[dict[str, Any]] = []  # events that are sent ahead of the next answer
         self.asked = 0
         self.console = directory / "console.log"
@@ -212,8 +212,7 @@ def test_a_panic_is_told_with_its_cause(monitor: Monitor) -> None:
 
 def test_a_guest_that_had_died_before_is_no_quiet_one(tmp_path: Path) -> None:
     """Of a panic between two watches there is no event; its words are on the console already."""
-    made = Monitor(tmp_path)
-    made.status = "guest-panicked"
+    made = Monitor(tmp_path, "guest-panicked")  # before it is asked for the first time
     assert made.end() == GuestFailure(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
     made.close()
 
