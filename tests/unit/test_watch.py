@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from vexlab.guest import watch
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.guest.lab import Pauses
 from vexlab.guest.watch import End, Watch, explain_console
@@ -296,6 +297,17 @@ def test_a_process_that_was_stopped_is_the_machines_problem(monitor: Monitor) ->
     end = monitor.end()
     assert isinstance(end, MachineProblem)
     assert f"QEMU, process {monitor.process.pid}, was stopped from outside" in end.reason
+
+
+def test_a_watch_that_does_not_end_says_so(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows how the guest is then."""
+    monkeypatch.setattr(watch, "CLOSING_SECONDS", 0.2)
+    monitor.wait_until_asked()
+    monitor.status = "silent"
+    monitor.watch.close()
+    end = monitor.ends.get_nowait()
+    assert isinstance(end, MachineProblem)
+    assert end.reason == f"QEMU, process {monitor.process.pid}, did not say within 0 s how the guest is"
 
 
 def test_a_panic_pauses_the_guest_and_is_a_panic(monitor: Monitor) -> None:
