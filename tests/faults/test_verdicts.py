@@ -20,7 +20,8 @@ from tests.faults.made_module import made_module
 from vexlab.guest.lab import qmp
 
 PANIC = "echo c > /proc/sysrq-trigger"
-WARNING, WARN = made_module("warning", 'WARN(1, "late work");'), "insmod /root/warning/warning.ko"
+WARNING = made_module("warning", 'WARN(1, "late work");')
+WARN = "rmmod warning; insmod /root/warning/warning.ko"
 # The process that runs the checks, and the one that it forks for their code. The shell of this script has other words.
 AGENT = 'kill -9 "$(pgrep -of "[R]uns in the guest, over one ssh connection")"'
 WORKER = 'kill -9 "$(pgrep -nf "[R]uns in the guest, over one ssh connection")"'
