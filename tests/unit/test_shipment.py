@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image import cache, sandboxes, store
+from ansible_collections.vexfs.vexlab.plugins.module_utils.image.cache import Wanted
 from ansible_collections.vexfs.vexlab.plugins.module_utils.image.sandboxes import Part
 
 from tests.unit import modules
@@ -118,9 +120,8 @@ def test_archives_that_nobody_uses_go(packed: Path) -> None:
     assert sorted(path.name for path in packed.iterdir()) == ["lock", "new.tar.zst"]
 
 
-def test_image_of_a_guest_is_whole_there(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    cell = bundled()
+def an_image(cell: Cell) -> Wanted:
+    """An image in the cache as the cell wants it, with nothing but names in it."""
     wanted = images.wanted(cell.contract)
     image = wanted.cache / wanted.key
     (image / "sandbox" / "usr").mkdir(parents=True)
@@ -128,8 +129,32 @@ def test_image_of_a_guest_is_whole_there(packed: Path, tmp_path: Path, monkeypat
     for name in store.IMAGE_FILES:
         (image / name).write_text(name)
     store.write_manifest(image, wanted.spec, wanted.key, "6.12.1-amd64", "2026-01-01T00:00:00Z")
+    return wanted
+
+
+def test_image_of_a_guest_is_whole_there(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cell = bundled()
+    wanted = an_image(cell)
     [part] = cache.parts(wanted, pytest.fail)
     place = unpacked(shipment.of_cache(packed, part, lambda _: None), tmp_path)
     assert store.damage(place, wanted.key) is None
     assert not (place / "warm").exists(), "what was saved of a guest holds on this machine alone"
     assert sandboxes.parts(wanted, cell.contract["vexlab_packages"], pytest.fail)
+
+
+def test_release_of_the_image_s_own_kernel_means_the_same_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it means is in the package lists. A host has none, nor a network to fetch them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    [cell] = cells.plan([], ["6.12"], ["full"], Options())
+    wanted = an_image(cell)
+    lists = wanted.cache / "kernels" / "lists"
+    lists.mkdir(parents=True)
+    names = ("linux-image-6.12.1-amd64", "linux-headers-6.12.1-amd64")
+    packages = [{"name": name, "version": "6.12.1-1", "sha256": "0", "size": 1, "depends": []} for name in names]
+    for suite in wanted.suites:
+        (lists / f"{suite}.json").write_text(json.dumps({"packages": packages}))
+    for parts in (cache.parts(wanted, pytest.fail), sandboxes.parts(wanted, (), pytest.fail)):
+        assert "kernels/lists" in [part.place for part in parts]
