@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from vexlab.gate import evidence
 from vexlab.guest import hypervisors
 from vexlab.guest import lab as labs
 from vexlab.guest.hypervisors import Hypervisor
+from vexlab.guest.lab import started
 from vexlab.hosts import hosted_lab, reach, runs_home
 from vexlab.hosts.hosted_lab import Ended, Given, HostedLab, Record, Tell
 from vexlab.hosts.lines import Lines
@@ -266,6 +268,40 @@ def sealed_with_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         directory.mkdir(parents=True)
         (directory / "lab").write_text("mine\n")
         return gate_evidence.sealed(gate_evidence.a_run())
+
+
+SLEEPER = """#!/bin/sh
+# In the place of Python there: goes on until it is interrupted, and then ends as vexlab does.
+trap 'cp -r {run} "$XDG_STATE_HOME/vexlab/runs/"; kill $!; exit 130' INT
+mkdir -p "$XDG_STATE_HOME/vexlab/runs"
+echo $$ >"{pid}"
+echo "at work" >&2
+sleep 300 &
+wait
+"""
+
+
+@needs_sshd
+def test_ctrl_c_ends_it_there_and_its_run_comes_home(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, pid = tmp_path / "python", tmp_path / "pid"
+    hosted = a_lab(tmp_path, host.inventory, python=str(program))
+    program.write_text(SLEEPER.format(run=sealed_with_lab(tmp_path, monkeypatch), pid=pid))
+    program.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vexlab", "down", "--name", "mine"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, start_new_session=True, cwd="/",
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert process.stderr.readline() == "at work\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "interrupted; far is told to end it" in said
+    assert not started(int(pid.read_text()))
+    assert [entry.run for entry in evidence.entries()] == ["run-1"]
+    assert not list(Path(hosted.given).iterdir())
 
 
 @needs_sshd

@@ -160,7 +160,10 @@ def forward(name: str) -> None:
     if hosted is None:
         said = f"lab {name} is on this machine, where its port is already"
         raise UsageProblem(said, f"vexlab status{name_option(name)} tells which")
-    port = (asked(hosted)["guest"] or {}).get("ssh_port")
+    document = asked(hosted)
+    if "problem" in document:
+        raise HostProblem(document["problem"])
+    port = (document["guest"] or {}).get("ssh_port")
     if port is None:
         raise GuestProblem(f"no guest is up in lab {name}", f"vexlab up{name_option(name)}")
     with scratch.directory() as directory:
