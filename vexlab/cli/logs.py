@@ -41,9 +41,8 @@ def logs_command(which: str | None, run: str | None, name: str | None, as_json: 
     if name is not None and not archive.directories(name):
         existing_anywhere(name)  # raises when there is no such lab either
     directory = archive.find(run, name)
-    if which == QEMU:
-        more = ["--json"] if as_json else []
-        hosted.look(archive.lab_of(directory), "logs", QEMU, "--run", directory.name, *more)
+    if which == QEMU and (lab := archive.lab_of(directory)):
+        hosted.look(lab, "logs", QEMU, "--run", directory.name, *(["--json"] if as_json else []))
     kind, found = (which, _named(directory, which)) if which else _of_what_went_wrong(directory)
     if not found:
         raise _none(directory, kind)
