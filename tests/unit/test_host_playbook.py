@@ -90,6 +90,20 @@ def test_run_of_a_kept_cell_that_was_removed_there_costs_no_host(inventory: Path
     assert not (tmp_path / "state" / "vexlab" / "runs").exists()
 
 
+def test_evidence_that_takes_long_to_be_packed_costs_no_host(
+    inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory of a guest that died is gigabytes. The command was heard of for as long as it went on."""
+    (tmp_path / "matrices" / "m").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tar").write_text('#!/bin/sh\nsleep 33\nexec /usr/bin/tar "$@"\n')
+    (tmp_path / "bin" / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    cell = a_cell(tmp_path, ["echo", json.dumps({"name": "m", "cells": [{"found": {"run": ""}}]})])
+    HostPlaybook("cell", "here", inventory, 30).run(cell, tmp_path, lambda _: None)
+    assert (tmp_path / host_cell.EVIDENCE).is_file()
+
+
 def test_host_that_is_silent_for_too_long_is_lost(inventory: Path, tmp_path: Path) -> None:
     cell = a_cell(tmp_path, ["sleep", "60"])
     began = time.monotonic()

@@ -28,7 +28,7 @@ from vexlab.guest.lab import Lab
 from vexlab.hosts import leases, preparation, runs_home, shipment
 from vexlab.hosts.leases import Leased
 from vexlab.hosts.lines import Lines
-from vexlab.hosts.playbook import HostPlaybook
+from vexlab.hosts.playbook import AFTERWARDS, HostPlaybook
 from vexlab.hosts.shipment import STATE, TARGET, Item
 from vexlab.run import scratch
 from vexlab.run.events import Event
@@ -181,7 +181,7 @@ class HostedLab:
             "home": str(home), "forgets": forgets,
         }  # fmt: skip
         try:
-            self._play("runs_home", {"vexlab_hosted": of_lab}, home, preparation.PATIENCE, lambda _: None)
+            self._play("runs_home", {"vexlab_hosted": of_lab}, home, AFTERWARDS, lambda _: None)
             if (home / RUNS).is_file():
                 runs_home.unpack(home / RUNS)
         except Interrupted:
