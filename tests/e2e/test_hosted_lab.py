@@ -200,6 +200,7 @@ def test_nothing_of_it_is_left_when_it_is_destroyed(vexlab: Vexlab, host: Host) 
     assert done.code == 0, done.stderr
     assert not [line for line in host.at_work() if "vexlab" in line or "qemu" in line]
     place = host.home / ".local" / "state" / "vexlab" / "of"
-    assert not [*place.glob("*/given/*"), *place.glob("*/vexlab/labs/*")]
+    assert not [path for part in ("given", "vexlab/labs", "vexlab/runs") for path in place.glob(f"*/{part}/*-far*")]
+    assert not [*place.glob("*/given/far"), *place.glob("*/vexlab/labs/far")]
     assert not (vexlab.labs / "far").exists()
     assert runs(vexlab) == before

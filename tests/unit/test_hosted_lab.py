@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from vexlab.hosts.lines import Lines
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ROOT / "examples" / "targets"
+PATIENCE = 900  # seconds: a machine that is busy with other tests is no host that is lost
 needs_sshd = pytest.mark.skipif(bool(loopback_host.why_not()), reason=loopback_host.why_not() or "it can")
 
 
@@ -50,7 +52,7 @@ def a_lab(tmp_path: Path, inventory: Path, name: str = "mine", python: str = sys
     """A lab whose record says that the host of this name has it, and where its user is at home there."""
     lab = labs.find(name)
     lab.directory.mkdir(parents=True)
-    record = Record("far", str(inventory), str(tmp_path / "home"), python, str(ROOT), 60)
+    record = Record("far", str(inventory), str(tmp_path / "home"), python, str(ROOT), PATIENCE)
     (lab.directory / "hypervisor.json").write_text(json.dumps({
         "host": record.host, "inventory": record.inventory, "home": record.home, "python": record.python,
         "code": record.code, "patience": record.patience,
@@ -111,6 +113,16 @@ def test_run_that_comes_home_counts_for_the_gate(tmp_path: Path, monkeypatch: py
 def test_run_that_is_here_is_not_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs_home.keep(sealed_elsewhere(tmp_path, monkeypatch))
     runs_home.keep(sealed_elsewhere(tmp_path / "again", monkeypatch))
+    assert len(evidence.entries()) == 1
+
+
+def test_run_that_was_removed_here_does_not_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chain knows it, and a person wanted it gone."""
+    runs_home.keep(sealed_elsewhere(tmp_path, monkeypatch))
+    shutil.rmtree(user_directories.runs_directory() / "run-1")
+    assert runs_home.here() == ["run-1"]
+    runs_home.keep(sealed_elsewhere(tmp_path / "again", monkeypatch))
+    assert not (user_directories.runs_directory() / "run-1").exists()
     assert len(evidence.entries()) == 1
 
 
@@ -312,12 +324,20 @@ def test_host_without_vexlab_says_so(host: Host, tmp_path: Path) -> None:
 
 
 @needs_sshd
-def test_lab_there_is_asked_and_destroyed_and_is_gone_here(host: Host, tmp_path: Path) -> None:
+def test_lab_that_is_destroyed_leaves_nothing_there_and_its_runs_here(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By vexlab itself, which finds no such lab there: what is to be gone is gone."""
     hosted = a_lab(tmp_path, host.inventory)
     Path(hosted.given).mkdir(parents=True)
+    run, other = (Path(hosted.state) / "runs" / name for name in ("run-1", "run-2"))
+    shutil.copytree(sealed_with_lab(tmp_path, monkeypatch), run)
+    other.mkdir()
+    (other / "lab").write_text("other\n")
     done = vexlab("destroy", "--name", "mine")
     assert done.returncode == 0, done.stderr
+    assert [entry.run for entry in evidence.entries()] == ["run-1"]
+    assert (run.exists(), other.exists()) == (False, True)
     assert "there is no lab mine; nothing to destroy" in done.stderr
     assert not hosted.lab.exists()
     assert not Path(hosted.given).exists()

@@ -23,6 +23,7 @@ from vexlab.cli import options as the_options
 from vexlab.cli.common import stderr
 from vexlab.cli.options import HYPERVISOR, PATIENCE, Command, typed, with_all
 from vexlab.cli.order import Order, take_order
+from vexlab.config import images
 from vexlab.config.settings import Options
 from vexlab.errors import GuestProblem, HostProblem, UsageProblem, VexlabError
 from vexlab.guest import hypervisors
@@ -86,6 +87,7 @@ def bring_about(name: str, options: Options, wanted: Wanted) -> None:
         given = _given(order)
         hosted = hosted_lab.prepare(lab, hypervisor, given, patience, stderr.say)
         lab.remember(order.options.to_remember(), order.of_file)
+        lab.remember_image(images.wanted(order.settings.contract).key)  # which the host gets from here
         _do(hosted, _words_of_files(hosted, order), given)
 
 

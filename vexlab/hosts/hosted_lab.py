@@ -159,8 +159,10 @@ class HostedLab:
             except HostProblem as problem:
                 ends = f"what was begun there ends by itself within {self.record.patience} s" if last else ""
                 raise _of_host(self.record.host, problem, ends) from None
-            code = self._code(last)
-            return Ended(code, str(last["answer"]), self._bring_runs(home, forgets=forgets and code == 0))
+            code, missing = self._code(last), self._bring_runs(home)
+            if forgets and code == 0 and not missing:  # what is removed there is here
+                missing = self._bring_runs(home, forgets=True)
+            return Ended(code, str(last["answer"]), missing)
 
     def _end(self, variables: Mapping[str, Any], home: Path, tell: Tell) -> None:
         """End what goes on there and bring its runs; a host that doesn't answer ends it by itself, after a while."""
@@ -175,7 +177,10 @@ class HostedLab:
             tell.say(f"the evidence comes home with the next command on the lab: {why}")
 
     def _bring_runs(self, home: Path, *, forgets: bool = False) -> str:
-        """Bring the runs of the lab that are not here; why that failed, or nothing."""
+        """Bring the runs of the lab that are not here; why that failed, or nothing.
+
+        `forgets`: nothing of the lab is kept there.
+        """
         of_lab = {
             "directory": self.given, "lab": self.lab.name, "runs": f"{self.state}/runs", "here": runs_home.here(),
             "home": str(home), "forgets": forgets,

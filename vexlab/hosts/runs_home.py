@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tarfile
 from pathlib import Path
 
 from vexlab.config import user_directories
+from vexlab.errors import VexlabError
 from vexlab.gate import evidence
 from vexlab.run import scratch
 
@@ -23,9 +25,9 @@ def unpack(archive: Path) -> list[str]:
 
 
 def keep(brought: Path) -> None:
-    """Keep a run that was brought here, unless it is here already; raises VexlabError as `unpack` does."""
+    """Keep a run that was brought here, unless it is here, or was; raises VexlabError as `unpack` does."""
     place = user_directories.runs_directory() / brought.name
-    if (place / evidence.SEAL).is_file():
+    if brought.name in here():
         return
     is_sealed = (brought / evidence.SEAL).is_file()
     if is_sealed:
@@ -39,5 +41,8 @@ def keep(brought: Path) -> None:
 
 
 def here() -> list[str]:
-    """The runs that need not be brought, since they are here to their end."""
-    return sorted(path.parent.name for path in user_directories.runs_directory().glob(f"*/{evidence.SEAL}"))
+    """The runs that need not be brought, since they are here to their end, or were until somebody removed them."""
+    found = {path.parent.name for path in user_directories.runs_directory().glob(f"*/{evidence.SEAL}")}
+    with contextlib.suppress(VexlabError):  # of a broken chain nothing counts
+        found |= {entry.run for entry in evidence.entries()}
+    return sorted(found)
