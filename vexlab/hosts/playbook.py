@@ -10,9 +10,11 @@ from typing import Any
 
 from vexlab.errors import HostProblem
 from vexlab.guest.lab import Lab
+from vexlab.hosts import leases
 from vexlab.run.events import Clock, Event, TaskEnded, TaskRetried, TaskStarted
 from vexlab.run.playbook import Playbook
 
+AFTERWARDS = 1800.0  # seconds without a sign of life when a command has ended: what it left is packed, and brought
 IN_MEMORY = "/dev/shm"  # noqa: S108  where a host has room for Ansible's files though its disk is full
 
 
@@ -31,18 +33,20 @@ class HostPlaybook:
         Raises HostProblem with the reason when the host is silent, can't be reached, or a task fails there.
         """
         facts: dict[str, Any] = {}
-        heard, is_silent = time.monotonic(), False
+        heard, patience, is_silent = time.monotonic(), self.patience, False
 
         def take(event: Event) -> bool:
-            nonlocal heard, is_silent
+            nonlocal heard, patience, is_silent
             match event:
                 case TaskEnded() | TaskRetried():
                     heard = event.at
                     facts.update(event.facts)
+                    if not leases.told(event).get("running", True):
+                        patience = max(patience, AFTERWARDS)
                 case TaskStarted():
                     heard = event.at
                 case Clock(at):
-                    is_silent = is_silent or at - heard > self.patience
+                    is_silent = is_silent or at - heard > patience
             notice(event)
             return is_silent
 
@@ -50,7 +54,7 @@ class HostPlaybook:
         log = scratch / f"{self.name}.log"
         outcome = Playbook(self.name, lab, variables, log, inventory=self.inventory, remote_tmp=IN_MEMORY).run(take)
         if is_silent:
-            raise HostProblem(f"no sign of life for {self.patience:.0f} s")
+            raise HostProblem(f"no sign of life for {patience:.0f} s")
         if not outcome.ok:
             said = outcome.failure.message if outcome.failure else f"Ansible failed: {log.read_text()[-600:].strip()}"
             raise HostProblem(said)
