@@ -49,7 +49,7 @@ Starting = Callable[[], contextlib.AbstractContextManager[None]]
 # What the drivers gcc and clang, cargo, and make say of a program that SIGKILL ended. It is theirs from the beginning
 # of the line: a source that says the same, in an #error, comes with its place before it.
 KILLED = re.compile(
-    r"^[\w.+/-]+: (?:fatal )?error: (?:Killed signal terminated program|unable to execute command: Killed)"
+    r"^[\w.+/-]+: (?:fatal )?error: (?:Killed signal terminated program|unable to execute command: Killed).*"
     r"|^  .*\(signal: 9, SIGKILL: kill\)$|^make(?:\[\d+\])?: \*\*\* \[.*\] (?:Killed|Error 137)$",
     re.MULTILINE,
 )
@@ -70,9 +70,8 @@ class BuildError(Exception):
 
 def killed_in(log: str) -> str:
     """Say that a program was killed, if a build log has a line that tells of it; else an empty string."""
-    found = KILLED.search(log)
-    line = log[found.start() :].partition("\n")[0].strip() if found else ""
-    return f"a program of the build was killed, for want of memory or by somebody: {line}" if line else ""
+    line = KILLED.search(log)
+    return f"a program of the build was killed, for want of memory or by somebody: {line[0].strip()}" if line else ""
 
 
 def digest(path: Path) -> str:

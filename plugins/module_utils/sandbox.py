@@ -65,12 +65,13 @@ BUILD = (
 
 
 class SandboxError(Exception):
-    """Why no build was tried, as a sentence. `of_host`: the machine that runs the guest is why, and not the source."""
+    """Why a build came to nothing, as a sentence. `of_host`: the machine that runs the guest is why, not the source."""
 
-    def __init__(self, message: str, *, of_host: bool = False) -> None:
-        """Keep both."""
+    def __init__(self, message: str, *, of_host: bool = False, log_written: bool = False) -> None:
+        """Keep them; `log_written`: it had begun, and has a log."""
         super().__init__(message)
         self.of_host = of_host
+        self.log_written = log_written
 
 
 def is_mapped(number: int, kind: str) -> bool:
@@ -250,7 +251,7 @@ def run(inputs: dict[str, Any], script: str) -> dict[str, Any]:
         raise SandboxError(f"the sandbox did not run the build: {problem}", of_host=True)
     found: dict[str, Any] = json.loads(answer)
     if found.get("killed"):
-        raise SandboxError(found["killed"], of_host=True)
+        raise SandboxError(found["killed"], of_host=True, log_written=found["log_written"])
     return found
 
 
@@ -280,7 +281,7 @@ def main() -> int:
         with held(Path(inputs["work"])):
             answer = run(inputs, sys.stdin.read())
     except SandboxError as problem:
-        answer = {"error": str(problem), "log_written": False}
+        answer = {"error": str(problem), "log_written": problem.log_written}
     print(json.dumps(answer))
     return 1 if "error" in answer else 0
 

@@ -159,7 +159,8 @@ def main() -> None:
             answer = perform(module)
     except sandbox.SandboxError as problem:
         reason = printable(problem)
-        module.fail_json(msg=reason, log_written=False, **({"host_problem": reason} if problem.of_host else {}))
+        blame = {"host_problem": reason} if problem.of_host else {}
+        module.fail_json(msg=reason, log_written=problem.log_written, **blame)
     except OSError as problem:
         module.fail_json(msg=printable(problem), log_written=False)
     except Interrupted as end:

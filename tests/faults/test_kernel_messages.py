@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tests.e2e.harness import Done
 from tests.faults.fault import Fault
 from tests.faults.fault_site import Site
+from tests.faults.made_module import made_module
 
 # Lines that would be a bug of the kernel's, a hang and a marker of a stage, if a program had not written them.
 FORGED = """
@@ -18,27 +19,8 @@ echo 'Kernel panic - not syncing: hung_task: blocked tasks' >/dev/kmsg
 echo 'Kernel panic - not syncing: hung_task: blocked tasks' >/dev/ttyS0
 echo 'vexlab: stage mount begins, taint 0, run 0123456789abcdef' >/dev/kmsg
 """
-# A module that holds a CPU with interrupts off, for ever: nothing but the other CPUs can notice.
-STALL = r"""
-mkdir -p /root/stall
-cd /root/stall
-printf 'obj-m := stall.o\n' >Makefile
-cat >stall.c <<'END'
-#include <linux/module.h>
-#include <linux/irqflags.h>
-#include <linux/processor.h>
-static int __init stall(void)
-{
-	local_irq_disable();
-	for (;;)
-		cpu_relax();
-	return 0;
-}
-module_init(stall);
-MODULE_LICENSE("GPL");
-END
-make -s -C "/lib/modules/$(uname -r)/build" M="$PWD" modules >/dev/null
-"""
+# Holds a CPU with interrupts off, for ever: nothing but the other CPUs can notice.
+STALL = made_module("stall", "local_irq_disable(); for (;;) cpu_relax();")
 
 
 def test_fault(suffer: Callable[[Fault], None], fault: Fault) -> None:

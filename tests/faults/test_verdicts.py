@@ -16,9 +16,12 @@ from tests.e2e.harness import Done, wait_until
 from tests.faults import leftovers
 from tests.faults.fault import Fault
 from tests.faults.fault_site import NO_RUN, Site
+from tests.faults.made_module import made_module
 from vexlab.guest.lab import qmp
 
 PANIC = "echo c > /proc/sysrq-trigger"
+WARNING = made_module("warning", 'WARN(1, "late work");')
+WARN = "rmmod warning; insmod /root/warning/warning.ko"
 # The process that runs the checks, and the one that it forks for their code. The shell of this script has other words.
 AGENT = 'kill -9 "$(pgrep -of "[R]uns in the guest, over one ssh connection")"'
 WORKER = 'kill -9 "$(pgrep -nf "[R]uns in the guest, over one ssh connection")"'
@@ -66,16 +69,26 @@ def has_passed(site: Site, before: set[Path], stage: str) -> bool:
     return False
 
 
-def after(stage: str, *stages: str) -> Callable[[Site], Done]:
-    """The kernel panics as soon as vexlab verify has told that a stage passed; these stages are judged."""
+def once_passed(stage: str, act: Callable[[Site], None], *stages: str) -> Callable[[Site], Done]:
+    """Something happens as soon as vexlab verify has told that a stage passed; these stages are judged."""
 
     def inject(site: Site) -> Done:
         before = site.runs()
-        with armed(site, PANIC) as go:
-            process = site.start("verify", *(word for name in stages for word in ("--stage", name)))
-            wait_until(lambda: has_passed(site, before, stage), process)
-            go()
-            return site.vexlab.finish(process, patience=180)
+        process = site.start("verify", *(word for name in stages for word in ("--stage", name)))
+        wait_until(lambda: has_passed(site, before, stage), process)
+        act(site)
+        return site.vexlab.finish(process, patience=180)
+
+    return inject
+
+
+def after(stage: str, script: str, *stages: str, first: str = "true") -> Callable[[Site], Done]:
+    """A script runs in the guest at that moment; `first` is run in it before."""
+
+    def inject(site: Site) -> Done:
+        site.ssh(first)
+        with armed(site, script) as go:
+            return once_passed(stage, lambda _: go(), *stages)(site)
 
     return inject
 
@@ -117,17 +130,8 @@ def killed_here(word: str, which: Callable[[list[int]], int]) -> Callable[[Site]
     return kill
 
 
-def stopped_after(stage: str) -> Callable[[Site], Done]:
-    """Stop QEMU as soon as vexlab verify has told that the only stage passed."""
-
-    def inject(site: Site) -> Done:
-        before = site.runs()
-        process = site.start("verify", "--stage", stage)
-        wait_until(lambda: has_passed(site, before, stage), process)
-        os.kill(site.vexlab.record()["pid"], signal.SIGSTOP)
-        return site.vexlab.finish(process, patience=180)
-
-    return inject
+def stop_qemu(site: Site) -> None:
+    os.kill(site.vexlab.record()["pid"], signal.SIGSTOP)
 
 
 def guest_full(site: Site) -> Done:
@@ -183,17 +187,28 @@ def no_sandbox(site: Site) -> Done:
 FAULTS = (
     Fault(
         "panic after the last check", "sysrq-c as soon as the only stage of vexlab verify has passed",
-        after("load", "load"), verdict="panicked", exit_code=1, lab="up",
+        after("load", PANIC, "load"), verdict="panicked", exit_code=1, lab="up",
         says=("after its checks: Kernel panic - not syncing: sysrq triggered crash",), in_test=True,
     ),
     Fault(
         "panic between two stages", "sysrq-c as soon as the first of two stages has passed",
-        after("structure", "structure", "load"), verdict="panicked", exit_code=1, lab="up",
+        after("structure", PANIC, "structure", "load"), verdict="panicked", exit_code=1, lab="up",
         says=("sysrq triggered crash",),
     ),
     Fault(
+        "WARNING after the last check", "a module that warns, as soon as the only stage of vexlab verify has passed",
+        after("load", WARN, "load", first=WARNING), verdict="failed", exit_code=1, lab="up",
+        says=("after its checks: the kernel reported a bug: ", "WARNING: "),
+    ),
+    Fault(
+        "WARNING between two stages", "a module that warns, as soon as the first of two stages has passed",
+        after("structure", WARN, "structure", "load", first=WARNING), verdict="failed", exit_code=1, lab="up",
+        says=("the kernel reported a bug: ",),
+    ),
+    Fault(
         "QEMU is stopped after the last check", "SIGSTOP to QEMU as soon as the only stage of vexlab verify has passed",
-        stopped_after("load"), verdict="not_run", exit_code=3, lab="up", says=("was stopped from outside",),
+        once_passed("load", stop_qemu, "load"), verdict="not_run", exit_code=3, lab="up",
+        says=("was stopped from outside",),
     ),
     Fault(
         "Ansible is killed", "SIGKILL to ansible-playbook while checks run",

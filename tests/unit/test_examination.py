@@ -10,14 +10,21 @@ import sys
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
 
+from plugins.module_utils import last_look
+from plugins.module_utils.last_look import LastLook
 from vexlab.config.settings import Settings
 from vexlab.guest.failure import MachineProblem
 from vexlab.guest.lab import Lab
 from vexlab.guest.testing import verifier
-from vexlab.run.events import JUDGE, STAGE, TaskEnded, TaskStarted
-from vexlab.run.examination import Examination
+from vexlab.results.model import Check, Verdict
+from vexlab.results.stage_record import StageRecord
+from vexlab.run.events import JUDGE, STAGE, LateReport, RunEnded, TaskEnded, TaskStarted
+from vexlab.run.examination import Examination, late_report
+from vexlab.run.replan import Plan
+from vexlab.run.stage_judge import StageJudge
 from vexlab.run.tracker import PlannedStage, State, advance
 
 BEGUN = advance(State((PlannedStage("mount"),)), TaskStarted(1.0, "", STAGE))
@@ -67,3 +74,48 @@ def test_checks_of_which_nobody_answers_have_it_too(tmp_path: Path) -> None:
     with listener:
         listener.accept()[0].close()
         assert asks.wait(30) == verifier.ENDED
+
+
+SEEN = LastLook("load", "[   21.000000] toyfs: loaded", 12288)
+WARNED = "WARNING: CPU: 1 PID: 12 at toyfs/late.c:12 toyfs_work+0x10/0x20 [toyfs]"
+CONSOLE = f"""\
+<4>[   20.000000] WARNING: CPU: 0 PID: 1 at fs/inode.c:1 what was judged
+<6>[   21.000000] toyfs: loaded
+<12>[   21.500000] WARNING: CPU: 0 PID: 1 at fs/inode.c:1 what a program wrote
+<4>[   22.000000] {WARNED}
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "console", "told"),
+    [
+        (12288, CONSOLE, ""),  # nothing is new, whatever somebody wrote
+        (12288 | 1 << 10, CONSOLE, ""),  # the target says so
+        (12288 | 1 << 9, CONSOLE, f"the kernel reported a bug: [   22.000000] {WARNED}"),
+        (12288 | 1 << 9, "", "the kernel set taint flags W"),
+    ],
+)
+def test_what_the_kernel_tells_after_the_last_look(tmp_path: Path, flags: int, console: str, told: str) -> None:
+    """Its flags decide, which no program's text sets."""
+    (tmp_path / "console.log").write_text(console)
+    assert late_report(tmp_path, flags, ["C"], tmp_path / "console.log") is None  # nobody has looked
+    last_look.write(tmp_path, SEEN)
+    report = late_report(tmp_path, flags, ["C"], tmp_path / "console.log")
+    assert report == (LateReport("load", told) if told else None)
+
+
+@pytest.mark.parametrize(
+    ("checks", "verdict", "reason"),
+    [("passed", Verdict.FAILED, "after its checks: it warned"), ("failed", Verdict.FAILED, "loaded: it said")],
+)
+def test_late_report_fails_the_stage_that_passed(tmp_path: Path, checks: str, verdict: Verdict, reason: str) -> None:
+    record = StageRecord(tmp_path, "load")
+    record.directory.mkdir(parents=True)
+    check = Check("loaded", Verdict(checks), 1.0, "it said" if checks == "failed" else "")
+    (record.directory / "checks.jsonl").write_bytes(msgspec.json.encode(check) + b"\n")
+    state = State((PlannedStage("load"),))
+    ended = TaskEnded(2.0, "ok", action=JUDGE, exit_code=int(checks == "failed"))
+    for event in (TaskStarted(1.0, "", STAGE), ended, LateReport("load", "it warned"), RunEnded(3.0)):
+        state = advance(state, event)
+    stage = StageJudge(Plan("verify", ("load",)), tmp_path, tmp_path).judge(state, "load")
+    assert (stage.verdict, stage.reason) == (verdict, reason)

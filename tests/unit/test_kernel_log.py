@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import pytest
 
+from plugins.module_utils import taint
+from plugins.module_utils.last_look import LastLook
 from vexlab.guest.testing import kernel_log
 
 HARMLESS = {
@@ -93,6 +95,44 @@ def test_log_begins_at_the_marker_of_this_run() -> None:
     assert log == kernel_log.StageLog(("[   21.000000] loop0: detected capacity change from 0 to 524288",), 12416)
 
 
+QUIET = "[   21.000000] loop0: detected capacity change from 0 to 524288"
+LATE = "[   22.000000] WARNING: CPU: 1 PID: 12 at toyfs/late.c:12 toyfs_work+0x10/0x20 [toyfs]"
+MARKER = "[   23.000000] (program) vexlab: stage mount begins, taint 12800, run 4567"
+LAST = LastLook("load", QUIET, 12288)
+
+
+def test_what_comes_between_two_stages_is_seen_by_one_of_them() -> None:
+    """Work that a module left for later is done when the checks of its stage have looked."""
+    log = kernel_log.since_marker([QUIET, LATE, MARKER], "mount", "4567", LAST)
+    assert log == kernel_log.StageLog((), 12288, (LATE,), "load")
+    assert (
+        kernel_log.judge_all(log, 0, "mount", ())
+        == f"after the checks of stage load, the kernel reported a bug: {LATE}"
+    )
+
+
+def test_what_checks_saw_is_not_seen_again() -> None:
+    """Nor what was there before, in a guest that the last look was not at."""
+    log = kernel_log.since_marker([LATE, QUIET, MARKER], "mount", "4567", LAST)
+    assert log == kernel_log.StageLog((), 12288, (), "load")
+    assert kernel_log.judge_all(log, 0, "mount", ()) == ""
+    other = kernel_log.since_marker([LATE, MARKER], "mount", "4567", LAST)
+    assert other == kernel_log.StageLog((), 12800)
+
+
+def test_what_came_late_is_told_with_what_came_in_time() -> None:
+    own = LATE.replace("22.0", "24.0")
+    log = kernel_log.since_marker([QUIET, LATE, MARKER, own], "mount", "4567", LAST)
+    assert log is not None
+    wrong = kernel_log.judge_all(log, 0, "mount", ())
+    assert wrong == f"after the checks of stage load, {_reported(LATE)}; then {_reported(own)}"
+    assert kernel_log.judge_all(log, 0, "mount", {own}) == f"after the checks of stage load, {_reported(LATE)}"
+
+
+def _reported(line: str) -> str:
+    return f"the kernel reported a bug: {line}"
+
+
 @pytest.mark.parametrize(
     "forged",
     [
@@ -126,13 +166,13 @@ def test_log_without_marker_is_told_from_an_empty_one() -> None:
 )  # fmt: skip
 def test_taint_is_read(before: int, now: int, letters: list[str]) -> None:
     """O and E are expected of an out-of-tree module, and what an earlier stage broke isn't charged to this one."""
-    assert kernel_log.unexpected_taint(before, now) == letters
+    assert taint.unexpected(before, now) == letters
 
 
 def test_taint_that_the_target_names_is_no_alarm_and_hides_no_other() -> None:
     now = 1 << 10 | 1 << 7 | 1 << 12
-    assert kernel_log.unexpected_taint(0, now) == ["D", "C"]
-    assert kernel_log.unexpected_taint(0, now, ["C"]) == ["D"]
+    assert taint.unexpected(0, now) == ["D", "C"]
+    assert taint.unexpected(0, now, ["C"]) == ["D"]
 
 
 def test_judged_report_says_whose_memory_it_was() -> None:

@@ -186,7 +186,7 @@ def test_killed_compiler_is_the_machines_fault(tmp_path: Path) -> None:
         pytest.raises(sandbox.SandboxError, match="a program of the build was killed") as problem,
     ):
         sandbox.run(bench.inputs(), f"print({json.dumps(answer)!r})")
-    assert problem.value.of_host
+    assert (problem.value.of_host, problem.value.log_written) == (True, True)  # and the log says more
 
 
 def test_flood_on_standard_output_takes_no_memory(bench: Bench) -> None:

@@ -137,6 +137,15 @@ def test_an_interruption_is_no_death_and_hides_none() -> None:
     assert verdicts(after(begun, PANIC, CTRL_C)) == {"mkfs": IN}
 
 
+def test_no_kernel_panics_of_a_full_disk_of_its_own() -> None:
+    """Who fills it hides no panic; a guest that is only lost after that may be lost for that."""
+    full = MachineProblem("the guest's own disk is full, at /", explains_panic=False)
+    begun: list[Event] = [*whole(), BEGINS]
+    assert verdicts(after(begun, full, PANIC)) == {"mkfs": IN}
+    assert after(begun, full, LOST).machine_problem == full
+    assert verdicts(after(begun, PANIC, full)) == {"mkfs": IN}
+
+
 def test_a_death_has_a_verdict_of_one() -> None:
     with pytest.raises(ValueError, match="not_run"):
         after(GuestFailure(Verdict.NOT_RUN, "interrupted"))

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from vexlab.guest import watch
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.guest.lab import Pauses
 from vexlab.guest.watch import End, Watch, explain_console
@@ -123,8 +124,8 @@ def test_console_without_a_cause_leaves_the_event_to_speak() -> None:
 class Monitor:
     """The side of QEMU: a QMP socket, and a process that can be stopped. `status` is what it says of the guest."""
 
-    def __init__(self, directory: Path) -> None:
-        self.status = "running"
+    def __init__(self, directory: Path, status: str = "running") -> None:
+        self.status = status
         self.before_answer: list[dict[str, Any]] = []  # events that are sent ahead of the next answer
         self.asked = 0
         self.console = directory / "console.log"
@@ -212,8 +213,7 @@ def test_a_panic_is_told_with_its_cause(monitor: Monitor) -> None:
 
 def test_a_guest_that_had_died_before_is_no_quiet_one(tmp_path: Path) -> None:
     """Of a panic between two watches there is no event; its words are on the console already."""
-    made = Monitor(tmp_path)
-    made.status = "guest-panicked"
+    made = Monitor(tmp_path, "guest-panicked")  # before it is asked for the first time
     assert made.end() == GuestFailure(Verdict.PANICKED, "Kernel panic - not syncing: sysrq triggered crash")
     made.close()
 
@@ -297,6 +297,17 @@ def test_a_process_that_was_stopped_is_the_machines_problem(monitor: Monitor) ->
     end = monitor.end()
     assert isinstance(end, MachineProblem)
     assert f"QEMU, process {monitor.process.pid}, was stopped from outside" in end.reason
+
+
+def test_a_watch_that_does_not_end_says_so(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows how the guest is then."""
+    monkeypatch.setattr(watch, "CLOSING_SECONDS", 0.2)
+    monitor.wait_until_asked()
+    monitor.status = "silent"
+    monitor.watch.close()
+    end = monitor.ends.get_nowait()
+    assert isinstance(end, MachineProblem)
+    assert end.reason == f"QEMU, process {monitor.process.pid}, did not say within 0 s how the guest is"
 
 
 def test_a_panic_pauses_the_guest_and_is_a_panic(monitor: Monitor) -> None:

@@ -15,7 +15,11 @@ class GuestFailure(Struct, frozen=True, tag=True):
 
 
 class MachineProblem(Struct, frozen=True, tag=True):
-    """The machine failed, or what it gave the guest: nothing is said about the module. The fact, and what to do."""
+    """The machine failed, or what it gave the guest: nothing is said about the module. The fact, and what to do.
+
+    `explains_panic`: a guest that panics afterwards may have died of it.
+    """
 
     reason: str
     hint: str = ""
+    explains_panic: bool = True

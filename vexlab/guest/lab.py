@@ -156,12 +156,15 @@ class Lab:
         ssh, *rest = self.ssh_command((script,))
         return [ssh, "-o", "ControlMaster=no", *rest]
 
-    def full_disk(self, directories: Sequence[str]) -> str:
-        """The first of these directories of the guest in which a MiB can't be written; those not there don't count.
+    def last_look(self, directories: Sequence[str]) -> tuple[int, str]:
+        """The kernel's taint flags, and which of these directories of the guest is full; empty for none.
+
+        It is the first in which a MiB can't be written; those not there don't count.
 
         Raises GuestProblem when the guest can't be reached, TimeoutError when it doesn't answer.
         """
         script = f"""
+            cat /proc/sys/kernel/tainted
             for directory in {shlex.join(directories)}; do
                 if [ -d "$directory" ]; then
                     if file=$(mktemp -p "$directory") && head -c 1048576 /dev/zero >"$file"; then full=; else full=1; fi
@@ -169,7 +172,7 @@ class Lab:
                     if [ "$full" ]; then echo "$directory"; fi
                 fi
             done"""
-        command = self.look_command(script if directories else "true")
+        command = self.look_command(script)
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
@@ -179,7 +182,8 @@ class Lab:
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"ssh ended with {done.returncode}"
             raise GuestProblem(f"the guest did not answer: {said}", f"vexlab console{name_option(self.name)}")
-        return next(iter(done.stdout.splitlines()), "")
+        taint, *full = done.stdout.splitlines() or ["0"]
+        return int(taint) if taint.isdecimal() else 0, next(iter(full), "")
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

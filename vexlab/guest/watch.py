@@ -23,6 +23,7 @@ TICK = 0.1  # seconds between two looks at whether the watch is over
 PULSE = 2.0  # seconds between two questions how the guest is
 STOPPED_SECONDS = 0.5  # without an answer, until the state of QEMU's process is looked at
 SILENT_SECONDS = 30.0  # until a QEMU that doesn't answer is given up, if nothing explains it sooner
+CLOSING_SECONDS = SILENT_SECONDS + 2 * PULSE  # for the last question, and what it takes to give a QEMU up
 SAVING = ("paused", "finish-migrate", "postmigrate")  # what QEMU says of a guest that is stopped to be saved
 LAST_WORDS = 16384  # bytes of the console in which the cause stands of a death that was there before the watch
 AGAIN = "the next vexlab up of this lab starts a pristine guest"
@@ -31,7 +32,7 @@ End = GuestFailure | MachineProblem
 
 
 class Watch:
-    """A thread that reads QEMU's events until it is closed; `on_end` is called at most once, in that thread."""
+    """A thread that reads QEMU's events until it is closed; `on_end` is called in it at most once."""
 
     def __init__(
         self, qmp: Path, pid: int, console: Path, on_end: Callable[[End], None], pauses: Callable[[], Pauses]
@@ -53,9 +54,15 @@ class Watch:
         self._thread.start()
 
     def close(self) -> None:
-        """Ask QEMU one last time how the guest is, hear what it had still to tell, and end the watch."""
+        """Ask QEMU one last time how the guest is, hear what it had still to tell, and end the watch.
+
+        One that doesn't end says so, as an end of its own.
+        """
         self._closing.set()
-        self._thread.join(SILENT_SECONDS + PULSE)
+        self._thread.join(CLOSING_SECONDS)
+        if self._thread.is_alive():
+            reason = f"QEMU, process {self._pid}, did not say within {CLOSING_SECONDS:.0f} s how the guest is"
+            self._on_end(MachineProblem(reason, AGAIN))
 
     def explain(self, verdict: Verdict, otherwise: str) -> GuestFailure:
         """The verdict with the console's words for the cause, if it has any since the watch began."""

@@ -97,6 +97,13 @@ class GuestReady(Struct, frozen=True, tag=True):
     """The guest is there and nobody replaces it any more: what happens to it from now on counts."""
 
 
+class LateReport(Struct, frozen=True, tag=True):
+    """The kernel told of a bug when the checks of this stage, the last one, had had their last look at it."""
+
+    stage: str
+    reason: str
+
+
 class WatchClosed(Struct, frozen=True, tag=True):
     """Nobody will tell anything of the guest any more."""
 
@@ -108,8 +115,8 @@ class RunEnded(Struct, frozen=True, tag=True):
 
 
 Event = (
-    TaskStarted | TaskEnded | TaskRetried | PlaybookEnded | Clock | Interruption | GuestReady | WatchClosed | RunEnded
-    | GuestFailure | MachineProblem
+    TaskStarted | TaskEnded | TaskRetried | PlaybookEnded | Clock | Interruption | GuestReady | LateReport | WatchClosed
+    | RunEnded | GuestFailure | MachineProblem
 )  # fmt: skip
 Events = SimpleQueue[Event]
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from ansible_collections.vexfs.vexlab.plugins.module_utils import kernel_messages, last_look, taint
 
 from vexlab.config.settings import Settings
 from vexlab.errors import GuestProblem, make_room
-from vexlab.guest import host_disks
+from vexlab.guest import console_log, host_disks
 from vexlab.guest.failure import GuestFailure, MachineProblem
 from vexlab.guest.lab import Lab
 from vexlab.results.model import DIED, Check, Verdict
 from vexlab.results.stage_record import StageRecord
-from vexlab.run.events import JUDGE, Clock, Event, GuestReady, TaskEnded, TaskStarted
+from vexlab.run.events import JUDGE, Clock, Event, GuestReady, LateReport, TaskEnded, TaskStarted
 from vexlab.run.tracker import PREPARATIONS, State
 
 MACHINE_EXIT = 74  # of the checks, when they can't write what they found; tests/stages/conftest.py ends with it
@@ -58,14 +60,17 @@ class Examination:
         if problem is not None:
             yield problem
 
-    def guest(self, *, failed: bool) -> GuestFailure | MachineProblem | None:
+    def guest(self, *, failed: bool) -> GuestFailure | MachineProblem | LateReport | None:
         """Have the guest answer once more: what its kernel was about to say is said then, and the watch hears it."""
         try:
             places = ("/", str(self._settings.contract["vexlab_work_directory"])) if failed else ()
-            full = self._lab.full_disk(places)
+            flags, full = self._lab.last_look(places)
         except (GuestProblem, TimeoutError) as problem:
             return GuestFailure(Verdict.HUNG if isinstance(problem, TimeoutError) else Verdict.LOST, str(problem))
-        return MachineProblem(f"the guest's own disk is full, at {full}", GUEST_IS_FULL) if full else None
+        if full:
+            return _full_guest(f"the guest's own disk is full, at {full}")
+        taints = self._settings.contract["vexlab_taints"]
+        return late_report(self._directory, flags, taints, self._lab.directory / "console.log")
 
     def _ready(self, state: State, role: str) -> Iterator[GuestReady]:
         """Yield that the guest is ready, as soon as it is there and nobody replaces it any more.
@@ -92,8 +97,30 @@ class Examination:
             yield MachineProblem(reason, KILLED)
 
 
+def late_report(directory: Path, flags: int, of_the_module: Collection[str], console: Path) -> LateReport | None:
+    """Return what the kernel told of a bug since the last checks looked: its taint flags say that, its console what.
+
+    `of_the_module` are letters of the flags that the target says its module sets.
+    """
+    look = last_look.read(directory)
+    letters = [] if look is None else taint.unexpected(look.taint, flags, of_the_module)
+    if look is None or not letters:
+        return None
+    lines = [kernel_messages.stamped(line) for line in console_log.read(console).splitlines()]
+    since = lines[lines.index(look.line) + 1 :] if look.line in lines else []
+    told = kernel_messages.splats(since)[:5]
+    if not told:
+        return LateReport(look.stage, f"the kernel set taint flags {', '.join(letters)}")
+    return LateReport(look.stage, f"the kernel reported a bug: {' / '.join(told)}")
+
+
 def _of_check(check: Check) -> GuestFailure | MachineProblem:
     """Return what a check says that found the guest unusable, or unfit to judge anything in."""
     if check.verdict in DIED:
         return GuestFailure(check.verdict, f"{check.name}: {check.message}")
-    return MachineProblem(check.message, GUEST_IS_FULL)
+    return _full_guest(check.message)
+
+
+def _full_guest(reason: str) -> MachineProblem:
+    """Return that the guest's own disk is full; no kernel panics of that."""
+    return MachineProblem(reason, GUEST_IS_FULL, explains_panic=False)

@@ -274,6 +274,8 @@ class PlaybookRun:
         self._happened(RunEnded(time.monotonic()))
         if death is not None and began and (self._state.after or not self._state.charged):
             self._show_stage(self._state.victim)
+        elif self._state.late is not None:
+            self._show_stage(self._state.late.stage)
         console = self._lab.directory / "console.log"
         if console.is_file():
             console_log.copy(console, self.directory / "console.log")

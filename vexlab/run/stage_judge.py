@@ -68,6 +68,8 @@ class StageJudge:
             tests_ok=progress.checks_ok, checks=record.all_checks(verdict, reason, is_no_verdict=by_machine),
             interruption=verdict, interruption_reason=reason, seconds=seconds,
         )  # fmt: skip
+        if state.late is not None and state.late.stage == name and stage.verdict is Verdict.PASSED:
+            stage = replace(stage, verdict=Verdict.FAILED, reason=f"{tracker.AFTER}{state.late.reason}")
         log = record.kernel_log()
         checks = tuple(replace(check, message=self.annotate(check.message)) for check in stage.checks)
         return replace(

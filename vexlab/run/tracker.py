@@ -23,6 +23,7 @@ from vexlab.run.events import (
     Event,
     GuestReady,
     Interruption,
+    LateReport,
     PlaybookEnded,
     RunEnded,
     TaskEnded,
@@ -73,7 +74,8 @@ class State:
     `guest_is_new`: nothing was done on the guest before. `watched`: what happens to the guest counts. `stages`: those
     that began, in their order. `end`: what came before the playbook's own end, if anything did; `charged` is the stage
     that it came in, or `after` whose checks it came, and empty when no stage had begun. `failure`: the first task that
-    failed. `build`, `image`: what their roles told; `checkpoint`: the directory in which the guest was saved.
+    failed. `late`: what the kernel told of after the last checks. `build`, `image`: what their roles told;
+    `checkpoint`: the directory in which the guest was saved.
     """
 
     planned: tuple[PlannedStage, ...] = ()
@@ -86,6 +88,7 @@ class State:
     charged: str = ""
     after: bool = False
     failure: TaskEnded | None = None
+    late: LateReport | None = None
     build: Mapping[str, Any] = field(default_factory=dict)
     image: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str = ""
@@ -143,6 +146,8 @@ def advance(state: State, event: Event) -> State:
             state = _at(state, at)
         case GuestFailure() | MachineProblem() | Interruption():
             state = _with_end(state, event)
+        case LateReport():
+            state = replace(state, late=event)
         case WatchClosed():
             state = _without_watch(state)
         case RunEnded(at):
@@ -248,14 +253,23 @@ def _with_stage(state: State, **changes: Any) -> State:
 def _with_end(state: State, end: End) -> State:
     """Return the state with an end.
 
-    Of several ends the first one counts, since it explains the others: a guest whose disk is gone panics later. But an
-    interruption explains no death, and who interrupts a run must not hide one.
+    Of several ends the first one counts, since it explains the others: a guest whose disk is gone panics later. But who
+    interrupts a run, or fills the guest's own disk, must not hide a death.
     """
     if isinstance(end, GuestFailure) and end.verdict not in DIED:
         raise ValueError(f"a guest can't die as {end.verdict}")
-    if state.end is not None and not (isinstance(state.end, Interruption) and isinstance(end, GuestFailure)):
+    if state.end is not None and not _would_hide(state.end, end):
         return state
     stage = state.current
     return replace(
         state, end=end, charged=stage.name if stage else "", after=stage is not None and stage.ended is not None
     )
+
+
+def _would_hide(first: End, end: End) -> bool:
+    """Whether the first end says nothing of this one, which is of the module."""
+    if not isinstance(end, GuestFailure):
+        return False
+    if isinstance(first, MachineProblem):
+        return end.verdict is Verdict.PANICKED and not first.explains_panic
+    return isinstance(first, Interruption)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from plugins.module_utils import kernel_messages
+from plugins.module_utils.last_look import LastLook
 
 # What of level warning or worse says something of a slow machine or of any such module, and nothing of the filesystem.
 # What the kernel says of a filesystem whose times end in 2038 is its limit, and no complaint.
@@ -22,27 +23,33 @@ OF_THE_MACHINE = re.compile(
 # What the OOM killer says when all of the machine's memory is used up; a limit that somebody set is his own affair.
 OUT_OF_MEMORY = re.compile(r"^Out of memory(?: \(oom_kill_allocating_task\))?: Kill(?:ed)? process \d+ ")
 
-# Bits of /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). An out-of-tree, unsigned module
-# sets O and E by being loaded; a proprietary one would set P, which says nothing about a crash.
-EXPECTED_TAINT = {"P", "O", "E"}
-TAINT = {
-    0: "P", 1: "F", 2: "S", 3: "R", 4: "M", 5: "B", 6: "U", 7: "D", 8: "A", 9: "W", 10: "C", 11: "I", 12: "O", 13: "E",
-    14: "L", 15: "K", 16: "X", 17: "T", 18: "N",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class StageLog:
-    """The kernel's messages since a stage began, and the taint flags that the kernel had then."""
+    """The kernel's messages since a stage began, and the taint flags that the kernel had then.
+
+    `between` are those that came before, and after the checks of stage `before` had looked; no other checks see them.
+    """
 
     lines: tuple[str, ...]
     taint_before: int
+    between: tuple[str, ...] = ()
+    before: str = ""
 
 
-def since_marker(lines: list[str], stage: str, token: str) -> StageLog | None:
-    """What follows the marker that a stage of this run began with; None when the log holds no such marker."""
+def since_marker(lines: list[str], stage: str, token: str, last: LastLook | None = None) -> StageLog | None:
+    """What follows the marker that a stage of this run began with; None when the log holds no such marker.
+
+    `last` is the look of the stage before. If the log doesn't hold its line, it was at another guest.
+    """
     found = kernel_messages.begin_of([kernel_messages.without_stamp(line) for line in lines], stage, token)
-    return None if found is None else StageLog(tuple(lines[found[0] + 1 :]), found[1])
+    if found is None:
+        return None
+    marker, taint = found
+    own = tuple(lines[marker + 1 :])
+    if last is None or last.line not in lines[:marker]:
+        return StageLog(own, taint)
+    return StageLog(own, last.taint, tuple(lines[lines.index(last.line) + 1 : marker]), last.stage)
 
 
 def splats(lines: Sequence[str], stage: str) -> list[str]:
@@ -73,6 +80,13 @@ def judge(lines: Sequence[str], lost: int, stage: str) -> str:
     return ""
 
 
+def judge_all(log: StageLog, lost: int, stage: str, excused: Collection[str]) -> str:
+    """What is wrong with the messages of a stage, or with those between it and the stage before."""
+    late = judge(log.between, 0, log.before)
+    wrong = judge([line for line in log.lines if line not in excused], lost, stage)
+    return "; then ".join(filter(None, (late and f"after the checks of stage {log.before}, {late}", wrong)))
+
+
 def _where(lines: Sequence[str]) -> str:
     """Which functions of a module the first report is about, as the end of a sentence."""
     reports = kernel_messages.reports([kernel_messages.text_of(line) for line in lines])
@@ -82,13 +96,3 @@ def _where(lines: Sequence[str]) -> str:
 def complaints(warnings: list[str]) -> list[str]:
     """Of lines of level warning or worse, those that may be about the filesystem."""
     return [line for line in warnings if not OF_THE_MACHINE.match(kernel_messages.without_stamp(line))]
-
-
-def unexpected_taint(before: int, now: int, of_the_module: Collection[str] = ()) -> list[str]:
-    """Letters of the taint flags that were set meanwhile and that loading an out-of-tree module doesn't explain.
-
-    `of_the_module` are letters of those that the target says its module sets.
-    """
-    new = now & ~before
-    letters = [TAINT.get(bit, str(bit)) for bit in range(new.bit_length()) if new >> bit & 1]
-    return [letter for letter in letters if letter not in EXPECTED_TAINT | set(of_the_module)]
