@@ -79,7 +79,7 @@ def test_status_tells_of_the_guest_there(vexlab: Vexlab, host: Host) -> None:
 
 @pytest.mark.usefixtures("lab")
 def test_commands_in_the_guest_come_through(vexlab: Vexlab) -> None:
-    done = vexlab("ssh", *LAB, "--", "grep -c vexfs /proc/mounts; echo 'two  blanks'; exit 7")
+    done = vexlab("ssh", *LAB, "--", "grep -c ' vexfs ' /proc/mounts; echo 'two  blanks'; exit 7")
     assert (done.code, done.stdout) == (7, "1\ntwo  blanks\n"), done.stderr
 
 

@@ -152,3 +152,14 @@ def test_host_that_is_not_fit_for_cells_says_what_it_lacks(
     with pytest.raises(HostProblem, match=said):
         HostPlaybook("hypervisor", "here", inventory, 60).run(variables, tmp_path, lambda _: None)
     assert not (tmp_path / "share").exists(), "it is only looked at"
+
+
+@pytest.mark.parametrize("text", ["hypervisors: {hosts: {other: {ansible_connection: local}}}\n", None])
+def test_host_that_is_in_the_inventory_no_more_is_told(inventory: Path, tmp_path: Path, text: str | None) -> None:
+    """Ansible says of a play that has no host that all is well, or a word of its own."""
+    inventory.write_text(text) if text else inventory.unlink()
+    with pytest.raises(HostProblem) as problem:
+        HostPlaybook("cell", "here", inventory, 60).run(a_cell(tmp_path, ["true"]), tmp_path, lambda _: None)
+    assert problem.value.message == (
+        f"{inventory} has no hypervisor 'here'" if text else f"there is no inventory {inventory}"
+    )
