@@ -27,7 +27,7 @@ from typing import Any
 
 GRACE = 150.0  # seconds that a command gets to end by itself: it may have a guest to take down
 TICK = 0.1
-SAID = 4000  # bytes of what it says that are told
+SAID = 1 << 16  # bytes of what it says that are told
 LARGEST = 8 << 20  # bytes of an answer
 PR_SET_PDEATHSIG = 1
 
@@ -62,23 +62,23 @@ def start(directory: Path, command: Sequence[str], environment: Mapping[str, str
 def ask(directory: Path, seconds: float = 0.0) -> dict[str, Any]:
     """How far a command is, which is also what keeps it going; waits so long for something new. Raises LeasedError.
 
-    `running`; `said`, its last words; `free_mb` of the disk that it works on; and when it has ended `answer`, `code`,
-    None where that isn't known, and `why`, if it was ended.
+    `running`; `said`, its last words, and how many lines were `left_out` before them; `free_mb` of the disk that it
+    works on; and when it has ended `answer`, `code`, None where that isn't known, and `why`, if it was ended.
     """
     if not (directory / "order.json").is_file():
         raise LeasedError(f"nothing was begun in {directory}, or somebody removed it")
-    deadline, before = time.monotonic() + seconds, _said(directory)
+    deadline, before = time.monotonic() + seconds, _size(directory / "said")
     while True:
         os.utime(directory / "asked")
-        running, said = is_kept(directory), _said(directory)
-        if not running or said != before or time.monotonic() > deadline:
+        running = is_kept(directory)
+        if not running or _size(directory / "said") != before or time.monotonic() > deadline:
             break
         time.sleep(TICK)
+    said, left_out = _said(directory)
     found: dict[str, Any] = {
-        "running": running,
-        "said": said,
+        "running": running, "said": said, "left_out": left_out,
         "free_mb": shutil.disk_usage(directory).free // 1_000_000,
-    }
+    }  # fmt: skip
     if not running:
         with (directory / "answer").open("rb") as answer:
             found |= {"answer": answer.read(LARGEST).decode(errors="replace"), "code": None, "why": ""}
@@ -117,11 +117,22 @@ def is_kept(directory: Path) -> bool:
     return False
 
 
-def _said(directory: Path) -> str:
-    with contextlib.suppress(OSError), (directory / "said").open("rb") as stream:
-        stream.seek(max(0, os.fstat(stream.fileno()).st_size - SAID))
-        return stream.read().decode(errors="replace")
-    return ""
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def _said(directory: Path) -> tuple[str, int]:
+    """The last of what it has said, from the beginning of a line, and the number of lines before that."""
+    try:
+        text = (directory / "said").read_bytes()
+    except OSError:
+        return "", 0
+    begin = max(0, len(text) - SAID)
+    if begin and 0 <= (end := text.find(b"\n", begin - 1)) < len(text) - 1:  # else it is within a line without an end
+        begin = end + 1
+    return text[begin:].decode(errors="replace"), text.count(b"\n", 0, begin)
 
 
 def keep(directory: Path) -> None:

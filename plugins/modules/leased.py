@@ -73,9 +73,13 @@ running:
   returned: with state V(asked)
   type: bool
 said:
-  description: The last that it wrote on stderr.
+  description: The last that it wrote on stderr, from the beginning of a line.
   returned: with state V(asked)
   type: str
+left_out:
+  description: Number of lines that it wrote before that.
+  returned: with state V(asked)
+  type: int
 free_mb:
   description: Free space of the disk that it works on.
   returned: with state V(asked)

@@ -6,14 +6,17 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vexlab.errors import HostProblem
+from vexlab.hosts import leases
+from vexlab.hosts.leases import Leased
+from vexlab.hosts.playbook import HostPlaybook
 from vexlab.matrix import host_cell
-from vexlab.matrix.host_playbook import HostPlaybook
 from vexlab.run.events import Event, TaskRetried
 
 
@@ -30,20 +33,25 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def a_cell(tmp_path: Path, script: str) -> dict[str, Any]:
+def a_cell(
+    tmp_path: Path, command: Sequence[str], *, directory: str = "hosted", state: Path | None = None,
+    home: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The variables of the playbooks of a cell."""
     return {
-        "directory": str(tmp_path / "hosted"), "command": ["sh", "-c", script], "environment": {}, "patience": 60,
-        "state": str(tmp_path), "home": str(tmp_path), "grace": 30, "room_mb": 50,
-    }  # fmt: skip
+        "vexlab_cell": {"state": str(state or tmp_path), "home": str(home or tmp_path), "room_mb": 50},
+        "vexlab_leased": Leased(str(tmp_path / directory), command, {}).variables(60),
+    }
 
 
 def test_command_is_followed_to_its_end_and_leaves_nothing(inventory: Path, tmp_path: Path) -> None:
     seen: list[Event] = []
-    cell = a_cell(tmp_path, "echo first >&2; sleep 3; echo second >&2; sleep 2; echo answer; exit 3")
-    facts = HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, seen.append)
-    result = facts[host_cell.RESULT]
+    script = "echo first >&2; sleep 3; echo second >&2; sleep 2; echo answer; exit 3"
+    cell = a_cell(tmp_path, ["sh", "-c", script])
+    facts = HostPlaybook("cell", "here", inventory, 60).run(cell, tmp_path, seen.append)
+    result = facts[leases.RESULT]
     assert (result["code"], result["answer"], result["said"]) == (3, "answer\n", "first\nsecond\n")
-    asked = [event.facts[host_cell.RESULT] for event in seen if isinstance(event, TaskRetried)]
+    asked = [leases.told(event) for event in seen if isinstance(event, TaskRetried)]
     assert "first\nsecond\n" in [each["said"] for each in asked], "what it does is told while it does it"
     assert not (tmp_path / "hosted").exists()
 
@@ -56,12 +64,8 @@ def test_evidence_comes_home(inventory: Path, tmp_path: Path) -> None:
         (there / name).write_text(name)
     here.mkdir()
     answer = {"name": "m", "cells": [{"found": {"run": "20260101-000000-x"}}]}
-    cell = a_cell(tmp_path, "exit 0") | {
-        "command": ["echo", json.dumps(answer)],
-        "state": str(there),
-        "home": str(here),
-    }
-    HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    cell = a_cell(tmp_path, ["echo", json.dumps(answer)], state=there, home=here)
+    HostPlaybook("cell", "here", inventory, 60).run(cell, tmp_path, lambda _: None)
     order = host_cell.Order("here", str(inventory), "cell-here", (), {}, str(there), 60, str(tmp_path))
     host_cell._keep(here / host_cell.EVIDENCE, order, "20260101-000000-x")
     assert (tmp_path / "cell-here.log").read_text() == "matrices/m/cell-there.log"
@@ -78,28 +82,42 @@ def test_run_of_a_kept_cell_that_was_removed_there_costs_no_host(inventory: Path
     (there / "matrices" / "m" / "cell.log").write_text("log")
     here.mkdir()
     answer = {"name": "m", "cells": [{"found": {"run": "20260101-000000-x"}}]}
-    cell = a_cell(tmp_path, "") | {"command": ["echo", json.dumps(answer)], "state": str(there), "home": str(here)}
-    HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    cell = a_cell(tmp_path, ["echo", json.dumps(answer)], state=there, home=here)
+    HostPlaybook("cell", "here", inventory, 60).run(cell, tmp_path, lambda _: None)
     order = host_cell.Order("here", str(inventory), "cell-here", (), {}, str(there), 60, str(tmp_path))
     host_cell._keep(here / host_cell.EVIDENCE, order, "20260101-000000-x")
     assert (tmp_path / "cell-here.log").read_text() == "log"
     assert not (tmp_path / "state" / "vexlab" / "runs").exists()
 
 
+def test_evidence_that_takes_long_to_be_packed_costs_no_host(
+    inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory of a guest that died is gigabytes. The command was heard of for as long as it went on."""
+    (tmp_path / "matrices" / "m").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tar").write_text('#!/bin/sh\nsleep 33\nexec /usr/bin/tar "$@"\n')
+    (tmp_path / "bin" / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    cell = a_cell(tmp_path, ["echo", json.dumps({"name": "m", "cells": [{"found": {"run": ""}}]})])
+    HostPlaybook("cell", "here", inventory, 30).run(cell, tmp_path, lambda _: None)
+    assert (tmp_path / host_cell.EVIDENCE).is_file()
+
+
 def test_host_that_is_silent_for_too_long_is_lost(inventory: Path, tmp_path: Path) -> None:
-    cell = a_cell(tmp_path, "sleep 60")
+    cell = a_cell(tmp_path, ["sleep", "60"])
     began = time.monotonic()
     with pytest.raises(HostProblem, match="no sign of life for 2 s"):  # a question waits for 5 s
-        HostPlaybook("cell", "here", inventory, 2).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+        HostPlaybook("cell", "here", inventory, 2).run(cell, tmp_path, lambda _: None)
     assert time.monotonic() - began < 50
-    HostPlaybook("cell_end", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+    HostPlaybook("leased_end", "here", inventory, 60).run(cell, tmp_path, lambda _: None)
     assert not (tmp_path / "hosted").exists()
 
 
 def test_host_on_which_nothing_can_be_begun_is_lost_with_the_reason(inventory: Path, tmp_path: Path) -> None:
-    cell = a_cell(tmp_path, "true") | {"directory": "/proc/none"}
+    cell = a_cell(tmp_path, ["true"], directory="/proc/none")
     with pytest.raises(HostProblem, match="/proc/none: No such file or directory"):
-        HostPlaybook("cell", "here", inventory, 60).run({"vexlab_cell": cell}, tmp_path, lambda _: None)
+        HostPlaybook("cell", "here", inventory, 60).run(cell, tmp_path, lambda _: None)
 
 
 def test_host_without_qemu_and_without_rights_gets_the_line_to_type(
@@ -134,3 +152,14 @@ def test_host_that_is_not_fit_for_cells_says_what_it_lacks(
     with pytest.raises(HostProblem, match=said):
         HostPlaybook("hypervisor", "here", inventory, 60).run(variables, tmp_path, lambda _: None)
     assert not (tmp_path / "share").exists(), "it is only looked at"
+
+
+@pytest.mark.parametrize("text", ["hypervisors: {hosts: {other: {ansible_connection: local}}}\n", None])
+def test_host_that_is_in_the_inventory_no_more_is_told(inventory: Path, tmp_path: Path, text: str | None) -> None:
+    """Ansible says of a play that has no host that all is well, or a word of its own."""
+    inventory.write_text(text) if text else inventory.unlink()
+    with pytest.raises(HostProblem) as problem:
+        HostPlaybook("cell", "here", inventory, 60).run(a_cell(tmp_path, ["true"]), tmp_path, lambda _: None)
+    assert problem.value.message == (
+        f"{inventory} has no hypervisor 'here'" if text else f"there is no inventory {inventory}"
+    )

@@ -51,6 +51,16 @@ def pids(directory: Path) -> list[int]:
     return [int(word) for word in (directory / "pids").read_text().split()]
 
 
+def test_last_of_many_words_begins_with_a_line(directory: Path) -> None:
+    """And it is told how many are before that, by which who asks knows what is new."""
+    begin(directory, "seq 100000 >&2; printf end >&2")
+    until(lambda: not ask(directory, 5)["running"])
+    found = ask(directory)
+    lines = found["said"].split("\n")
+    assert int(lines[0]) == found["left_out"] + 1
+    assert (lines[-2:], len(lines) > 1000) == (["100000", "end"], True)
+
+
 def test_what_it_said_and_answered_is_told_when_it_has_ended(directory: Path) -> None:
     assert begin(directory, 'echo "$WORD"; echo said >&2; exit 3', WORD="answer")["changed"]
     until(lambda: not ask(directory, 5)["running"])

@@ -133,6 +133,25 @@ def test_console_of_a_lab_that_is_gone_is_in_its_last_run(tmp_path: Path) -> Non
     assert "vexlab logs console --run run-1" in done.stderr
 
 
+def test_console_is_followed_for_as_long_as_somebody_reads(tmp_path: Path) -> None:
+    """A guest may say nothing more, and whoever read may be at the other end of a network."""
+    lab = tmp_path / "state" / "vexlab" / "labs" / "one"
+    lab.mkdir(parents=True)
+    (lab / "console.log").write_text("booted\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vexlab", "console", "--name", "one", "--follow"], stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL, env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")}, cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "booted\n"
+    with (lab / "console.log").open("a") as log:
+        log.write("more\n")
+    assert process.stdout.readline() == "more\n"
+    assert process.poll() is None
+    process.stdout.close()
+    assert process.wait(20) == 0
+
+
 def test_report_has_the_trace_and_names_the_run(tmp_path: Path) -> None:
     directory = kept(
         tmp_path, a_run("run-1", GOOD, DEAD), "one", "stages/mount/trace.txt", "part-2/stages/mount/trace.txt"

@@ -12,8 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "vexlab"
 # From the top down. `errors` is what all of them raise.
 ROOMS = (
-    "cli", "bisect", "saves", "matrix", "bundle", "run", "report", "gate", "history", "guest", "results", "source",
-    "config", "errors",
+    "cli", "bisect", "saves", "matrix", "hosts", "bundle", "run", "report", "gate", "history", "guest", "results",
+    "source", "config", "errors",
 )  # fmt: skip
 # Two packages of the room `guest` go out of the house: one runs in guests, tests/stages stands on the other, in an
 # installed collection as well, where nothing is that vexlab has installed. Of the other rooms it may use what is below.

@@ -20,6 +20,7 @@ from vexlab.gate import evidence
 from vexlab.guest import doctor
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
+from vexlab.hosts import hosted_lab
 from vexlab.report import screen
 from vexlab.report.screen import cut
 from vexlab.report.terminal import STYLES, Progress, clock, counts, reason
@@ -208,7 +209,23 @@ def remove_lab(lab: Lab) -> None:
 
 
 def existing(name: str) -> Lab:
-    """The lab of that name; raises UsageProblem when there is none."""
+    """The lab of that name, on this machine; raises UsageProblem when there is none."""
+    lab = existing_anywhere(name)
+    refuse_hosted(lab)
+    return lab
+
+
+def refuse_hosted(lab: Lab) -> None:
+    """Raise UsageProblem when a hypervisor has the lab, for what works with a guest of this machine."""
+    if (hosted := hosted_lab.find(lab)) is not None:
+        raise UsageProblem(
+            f"lab {lab.name} is on {hosted.record.host}, and this works with a guest of this machine",
+            "docs/many-machines.md tells what a lab on a hypervisor can do; another --name is another lab",
+        )
+
+
+def existing_anywhere(name: str) -> Lab:
+    """The lab of that name, even if a hypervisor has it; raises UsageProblem when there is none."""
     lab = labs.find(name)
     if not lab.exists():
         known = ", ".join(found.name for found in labs.all_labs()) or "none"

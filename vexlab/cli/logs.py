@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
+import select
+import sys
 from pathlib import Path
 
 import click
 
-from vexlab.cli import completion
-from vexlab.cli.common import existing, json_option, stderr, stdout
+from vexlab.cli import completion, hosted
+from vexlab.cli.common import existing_anywhere, json_option, stderr, stdout
 from vexlab.cli.options import lab_option, last_of_lab_option
 from vexlab.errors import UsageProblem
 from vexlab.guest import console_log
@@ -38,8 +39,10 @@ def logs_command(which: str | None, run: str | None, name: str | None, as_json: 
     if run is not None and name is not None:
         raise UsageProblem("--run and --name both say which run", "give one of them")
     if name is not None and not archive.directories(name):
-        existing(name)  # raises when there is no such lab either
+        existing_anywhere(name)  # raises when there is no such lab either
     directory = archive.find(run, name)
+    if which == QEMU and (lab := archive.lab_of(directory)):
+        hosted.look(lab, "logs", QEMU, "--run", directory.name, *(["--json"] if as_json else []))
     kind, found = (which, _named(directory, which)) if which else _of_what_went_wrong(directory)
     if not found:
         raise _none(directory, kind)
@@ -105,6 +108,7 @@ def _text(log: Log) -> str:
 )
 def console(name: str, follow: bool, lines: int) -> None:
     """Show the guest's serial console."""
+    hosted.look(name, "console", "--name", name, "--lines", str(lines), *(["--follow"] if follow else []))
     path = labs.find(name).directory / "console.log"
     if not path.is_file():
         raise _no_console(name)
@@ -117,8 +121,15 @@ def console(name: str, follow: bool, lines: int) -> None:
             line = log.readline()
             if line:
                 click.echo(line, nl=False)
-            else:
-                time.sleep(0.2)
+            elif _is_alone(0.2):
+                return
+
+
+def _is_alone(seconds: float) -> bool:
+    """Whether nobody reads what is shown any more; waits so long for that."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)  # of an end it tells without being asked
+    return bool(poll.poll(1000 * seconds))
 
 
 def _no_console(name: str) -> UsageProblem:
@@ -128,5 +139,5 @@ def _no_console(name: str) -> UsageProblem:
         return UsageProblem(
             f"lab {name} has no console any more", f"that of its last run: vexlab logs console --run {past[-1].name}"
         )
-    existing(name)  # raises when there is no such lab
+    existing_anywhere(name)  # raises when there is no such lab
     return UsageProblem(f"lab {name} has no console log yet", f"vexlab up{name_option(name)}")

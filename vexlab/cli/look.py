@@ -8,11 +8,12 @@ import os
 
 import click
 
+from vexlab.cli import hosted
 from vexlab.cli.common import existing, json_option, stderr, stdout
 from vexlab.cli.options import lab_option
 from vexlab.config import installation
 from vexlab.config.settings import Settings
-from vexlab.errors import HostProblem
+from vexlab.errors import HostProblem, UsageProblem
 from vexlab.guest import doctor
 from vexlab.guest.lab import Lab
 from vexlab.report.terminal import Progress
@@ -57,11 +58,21 @@ def _install() -> None:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @lab_option
+@click.option(
+    "--forward", "forwards", is_flag=True,
+    help="Of a lab on a hypervisor: have the guest's port for ssh on 127.0.0.1 here until Ctrl-C, and say how to use "
+    "it.",
+)  # fmt: skip
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def ssh(name: str, command: tuple[str, ...]) -> None:
+def ssh(name: str, forwards: bool, command: tuple[str, ...]) -> None:
     """Log in to the guest, or run COMMAND there.
 
     The exit code is that of the command, or of the shell that was left; 255 is ssh's own, when it could not connect.
     """
+    if forwards and command:
+        raise UsageProblem("--forward runs no command", "give one of them")
+    if forwards:
+        hosted.forward(name)
+    hosted.log_in(name, command)
     arguments = existing(name).ssh_command(command)
     os.execvp(arguments[0], arguments)  # noqa: S606  it becomes the command

@@ -16,6 +16,7 @@ from vexlab.cli import (
     export,
     gate,
     history,
+    hosted,
     image,
     kernel,
     logs,
@@ -75,6 +76,7 @@ def cli() -> None:
 @lab_option
 def down(name: str) -> None:
     """Unmount, unload and stop the guest. Logs and runs stay."""
+    hosted.take_down(name)
     lab = labs.find(name)
     if not lab.exists():
         stderr.say(f"there is no lab {name}; nothing to take down")
@@ -100,6 +102,8 @@ def destroy(name: str) -> None:
     lab = labs.find(name)
     if not lab.exists():
         stderr.say(f"there is no lab {name}; nothing to destroy")
+        return
+    if hosted.destroy(name):
         return
     remove_lab(lab)
     stderr.say(f"lab {name} is gone")

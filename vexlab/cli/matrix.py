@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 import msgspec
-from ansible_collections.vexfs.vexlab.plugins.module_utils.image import kernel_word
 
 from vexlab.cli import cell as in_guest
+from vexlab.cli import hosted
 from vexlab.cli.common import clean_option, progress_option, quiet_option, require_host, stderr
-from vexlab.cli.options import GUEST, MULTIPLIED, QUICK, Command, of_settings_file, with_all
+from vexlab.cli.options import GUEST, MULTIPLIED, PATIENCE, QUICK, Command, of_settings_file, typed, with_all
 from vexlab.config import settings, user_directories
 from vexlab.config.settings import Options
 from vexlab.errors import GuestProblem, HostProblem, StageFailed, UsageProblem
@@ -61,7 +61,7 @@ def _tier_options(command: Command) -> Command:
     help="Have the hosts of group hypervisors of an inventory do the cells, over ssh, instead of this machine.",
 )  # fmt: skip
 @click.option(
-    "--patience", type=click.IntRange(min=10), metavar="SECONDS", default=120, show_default=True,
+    "--patience", type=click.IntRange(min=10), metavar="SECONDS", default=PATIENCE, show_default=True,
     help="Seconds without a sign of life after which a hypervisor is lost, and its cells go to others.",
 )  # fmt: skip
 @clean_option
@@ -94,20 +94,20 @@ def matrix_command(
         "vexlab_cache_directory": str(user_directories.cache_directory())
     }
     wanted_kernels = list(dict.fromkeys(kernels)) or choice.all_series(contract, stderr.say)
-    chosen = cells.plan(list(dict.fromkeys(targets)), wanted_kernels, variants, options, _typed(of_guest))
+    chosen = cells.plan(list(dict.fromkeys(targets)), wanted_kernels, variants, options, typed(of_guest))
     if form == "github":
         click.echo(json.dumps(cells.include(chosen, wanted)))
         return
     require_host(builds_only=bool(hosts) or wanted is Tier.BUILD)
     if hosts:
-        _refuse_paths(wanted_kernels)
+        hosted.refuse_paths(wanted_kernels)
     refused = choice.refused(wanted_kernels, contract, stderr.say)
     how = How(
         wanted, at_once or os.cpu_count() or 1, clean,
         {cell.name: refused[word] for cell in chosen if (word := cell.given_kernel) in refused},
         functools.partial(_in_guest, wanted, clean=clean),
         forks.most(chosen[0].contract) if wanted is Tier.LOAD else 1,  # a test has several guests by itself
-        spread.How(hosts, patience, _typed(of_guest | {"clean": clean or None}), wanted, at_once) if hosts else None,
+        spread.How(hosts, patience, typed(of_guest | {"clean": clean or None}), wanted, at_once) if hosts else None,
     )  # fmt: skip
     _show(_run(chosen, how), form)
 
@@ -122,27 +122,6 @@ def _in_guest(tier: Tier, cell: Cell, built: str, *, clean: bool) -> Task:
     directory = str(conduct.directory_of(cell.name))
     order = in_guest.Order(cell.name, dataclasses.asdict(cell.options), tier, built, directory, clean)
     return Task(cell.name, in_guest.__name__, msgspec.json.encode(order))
-
-
-def _typed(given: dict[str, Any]) -> tuple[str, ...]:
-    """Options of this command as they are typed; None is not given."""
-    words: list[str] = []
-    for option in click.get_current_context().command.params:
-        if (value := given.get(option.name or "")) is not None:
-            flag = (
-                (option.opts[0] if value else option.secondary_opts[0]) if isinstance(value, bool) else option.opts[0]
-            )
-            words += [flag] if isinstance(value, bool) else [flag, str(value)]
-    return tuple(words)
-
-
-def _refuse_paths(words: Sequence[str]) -> None:
-    """Raise UsageProblem for a kernel that is files of this machine."""
-    if paths := [word for word in words if kernel_word.is_paths(word)]:
-        raise UsageProblem(
-            f"kernel {paths[0]} is files of this machine, and hypervisors have those of Debian only",
-            "name a suite or a release, or leave --hypervisors out",
-        )
 
 
 def _run(chosen: Sequence[Cell], how: How) -> MatrixRecord:

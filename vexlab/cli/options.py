@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from vexlab.errors import UsageProblem
 
 Command = Callable[..., Any]
 LAB = "name"  # the setting that names the lab
+PATIENCE = 120  # seconds
 BUILDERS = ("auto", *installation.role_choices("vexfs_build", "vexfs_build_builder"))
 
 
@@ -112,9 +113,45 @@ MULTIPLIED = (
         help="Which of a target's builds; without one it is all of them. May be given more than once.",
     ),
 )  # fmt: skip
+# Of what a hypervisor does in the place of this machine.
+HYPERVISORS = click.option(
+    "--hypervisors", "inventory", metavar="INVENTORY", type=click.Path(path_type=Path),
+    help="Inventory that has the hypervisor in its group hypervisors.",
+)  # fmt: skip
+HYPERVISOR = (
+    _option(
+        "--hypervisor", metavar="[USER@]HOST",
+        help="Have the guest on this machine, which ssh knows, or which the inventory has.",
+    ),
+    HYPERVISORS,
+    click.option(
+        "--patience", type=click.IntRange(min=10), metavar="SECONDS",
+        help=f"Seconds without a sign of life after which the hypervisor is lost; without it, {PATIENCE}.",
+    ),
+)  # fmt: skip
 QUICK = click.option(
     "--quick", is_flag=True, default=None, help="Do less in stage stress, mostly a quarter, with the same checks."
 )
+
+
+def typed(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Options of the present command as they are typed; None is not given."""
+    words: list[str] = []
+    for option in click.get_current_context().command.params:
+        value = given.get(option.name or "")
+        for each in value if isinstance(value, tuple) else (value,):
+            words += _typed(option, each)
+    return tuple(words)
+
+
+def _typed(option: click.Parameter, value: Any) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return (option.opts if value else option.secondary_opts)[:1]
+    if isinstance(option, click.Option) and option.count:
+        return [option.opts[0]] * int(value)
+    return [option.opts[0], str(value)]
 
 
 def with_all(options: Sequence[Command], command: Command) -> Command:

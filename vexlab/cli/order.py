@@ -19,6 +19,7 @@ from vexlab.cli.common import (
     end_guest,
     end_left,
     name_unreadable,
+    refuse_hosted,
     require_host,
     show_log,
     stderr,
@@ -74,17 +75,22 @@ class Order:
         return up_to_date.inputs_of(self.settings)
 
 
-def take_order(name: str, given: Options, *, as_json: bool, verbose: int, as_it_is: bool = False) -> Order:
+def take_order(
+    name: str, given: Options, *, as_json: bool, verbose: int, as_it_is: bool = False, on_hypervisor: bool = False
+) -> Order:  # fmt: skip
     """Check what was asked for, and the machine; nothing is made or changed when something is wrong with them.
 
-    `as_it_is`: a lab that is up is judged as it was brought up, whatever a settings file says now.
+    `as_it_is`: a lab that is up is judged as it was brought up, whatever a settings file says now. `on_hypervisor`:
+    this machine has no guest to run, and only makes images.
     """
     lab = labs.find(name)
+    if not on_hypervisor:
+        refuse_hosted(lab)
     options = given.over(lab.remembered())
     found = FromFile() if as_it_is else of_settings_file()
     of_file = found.options if found.file else lab.of_settings_file()
     settings = make(name, options.over(of_file))
-    require_host()
+    require_host(builds_only=on_hypervisor)
     return Order(lab, options, of_file, settings, as_json, verbose)
 
 

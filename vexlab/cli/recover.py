@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vexlab.cli.common import stderr, verbose_option
+from vexlab.cli.common import refuse_hosted, stderr, verbose_option
 from vexlab.cli.device import disk_path, log_printer, path_on_host, serial_number
 from vexlab.config import installation
 from vexlab.errors import GuestProblem, UsageProblem, VexlabError
@@ -84,6 +84,7 @@ def recover(
     asked = Asked(module or "", kind or "", lazy, sysrq, verbose)
     if inventory is None:
         lab = labs.find(name or installation.contract_defaults()["vexlab_lab"])
+        refuse_hosted(lab)
         lab.ssh_command()  # raises when no guest is up
         with lab.held():
             _recover(asked, lab, None, {})

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from vexlab.cli import completion
+from vexlab.cli import completion, hosted
 from vexlab.cli.common import (
     choice_options,
     clean_option,
@@ -24,6 +24,7 @@ from vexlab.cli.common import (
     verbose_option,
     verdict_table,
 )
+from vexlab.cli.hosted import Wanted, hypervisor_options
 from vexlab.cli.options import JOBS, QUICK, amount_options, lab_option, with_options
 from vexlab.cli.order import Order, go_on, run_stages, say_what, select, take_order
 from vexlab.config import stage_list
@@ -47,14 +48,19 @@ UNTIL_SECONDS = 600  # for which what passes is run again, when nobody says for 
 @clean_option
 @progress_option
 @verbose_option
+@hypervisor_options
 @with_options
-def up(*, name: str, as_json: bool, keep_on_failure: bool, clean: bool, options: Options, verbose: int) -> None:
+def up(
+    *, name: str, as_json: bool, keep_on_failure: bool, clean: bool, options: Options, wanted: Wanted, verbose: int
+) -> None:  # fmt: skip
     """Bring up a guest with the filesystem built and mounted in it.
 
     Each stage on the way is judged: structure, build, load, mkfs, mount.
 
-    On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed.
+    On a lab that is up, only what changed is done again. Options are remembered until the lab is destroyed, and so is
+    the hypervisor that has it.
     """
+    hosted.bring_about(name, options, wanted)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
     with order.lab.held():
         inputs = order.inputs
@@ -134,6 +140,7 @@ def _show_earlier(order: Order, run: Run, why: str) -> None:
 @clean_option
 @progress_option
 @verbose_option
+@hypervisor_options
 @with_options
 def test(
     *,
@@ -151,6 +158,7 @@ def test(
     checks: tuple[str, ...],
     failed: bool,
     options: Options,
+    wanted: Wanted,
     verbose: int,
 ) -> None:
     """Run every stage on a pristine guest.
@@ -164,6 +172,7 @@ def test(
         others = "--rerun, --control and --keep-going"
         raise UsageProblem(f"--keep-on-failure leaves the guest, and {others} go on with it", "give one of them")
     stages = stage_list.stages_for(chosen)
+    hosted.bring_about(name, options, wanted)
     order = take_order(name, options, as_json=as_json, verbose=verbose)
     beside = controls.beside(name, control, order.options.over(order.of_file)) if control else None
     selected = select(order, chosen or stages, checks, failed=failed) or Selection(tuple(stages))
@@ -239,6 +248,7 @@ def verify(
     """Judge a lab that is up once more, and change nothing in it."""
     known = stage_list.stages_for(())
     stage_list.stages_for(chosen)  # raises when one is unknown
+    hosted.judge(name)
     lab = existing(name)
     with lab.held():
         lab.ssh_command()  # raises when no guest is up

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from vexlab.cli import completion
-from vexlab.cli.common import existing, json_option, last_run, stderr, stdout, verdict_table
+from vexlab.cli import completion, hosted
+from vexlab.cli.common import existing_anywhere, json_option, last_run, stderr, stdout, verdict_table
 from vexlab.guest import lab as labs
 from vexlab.guest.lab import Lab, name_option
+from vexlab.hosts import hosted_lab
 from vexlab.report.screen import Screen
 from vexlab.report.terminal import age, clock
 from vexlab.results import archive, results_file
@@ -22,7 +23,7 @@ from vexlab.run import run_directory
 @json_option
 def status(name: str | None, as_json: bool) -> None:
     """Tell of each lab: what it tests, its guest, its last run."""
-    chosen = [existing(name)] if name else labs.all_labs()
+    chosen = [existing_anywhere(name)] if name else labs.all_labs()
     documents = [_status(lab) for lab in chosen]
     if as_json:
         click.echo(json.dumps(documents, indent=2))
@@ -34,9 +35,13 @@ def status(name: str | None, as_json: bool) -> None:
 
 
 def _status(lab: Lab) -> dict[str, Any]:
+    if (found := hosted_lab.find(lab)) is not None:
+        told = hosted.asked(found)
+        return told if told["run"] else told | _last_run(lab)
     record = lab.record()
     pid = labs.guest_pid(record)
     document: dict[str, Any] = {"lab": lab.name, "up": pid is not None, "tests": _tests(lab), "guest": None}
+    document["hypervisor"] = ""
     if pid is not None:
         document["guest"] = {
             "pid": pid, "state": labs.guest_status(record) or "silent", "accelerator": record["accelerator"],
@@ -45,8 +50,12 @@ def _status(lab: Lab) -> dict[str, Any]:
             "memory_mb": record["parameters"]["memory_mb"], "cpus": record["parameters"]["cpus"],
             "ssh_port": record.get("port"), "share": record["source"], **labs.process_facts(pid),
         }  # fmt: skip
+    return document | _last_run(lab)
+
+
+def _last_run(lab: Lab) -> dict[str, Any]:
     run = last_run(lab.name)
-    return document | {"run": results_file.to_document(run) if run is not None else None}
+    return {"run": results_file.to_document(run) if run is not None else None}
 
 
 def _tests(lab: Lab) -> dict[str, Any] | None:
@@ -63,11 +72,15 @@ def _tests(lab: Lab) -> dict[str, Any] | None:
 
 def _show(output: Screen, lab: Lab, document: dict[str, Any]) -> None:
     output.say(f"lab {lab.name}", style="bold")
-    for name, value in [*_rows_of_tests(document["tests"]), *_rows_of_guest(lab, document["guest"])]:
+    host, problem = document["hypervisor"], document.get("problem", "")
+    rows = [("hypervisor", problem or host)] if host else []
+    rows += _rows_of_tests(document["tests"])
+    rows += [] if problem else _rows_of_guest(lab, document["guest"], f" of {host}" if host else "")
+    for name, value in rows:
         output.say(f"{name:<16}{value}", hang=16)
     if document["run"]:
         run = results_file.from_document(document["run"])
-        goes_on = run.finished is None and run_directory.is_running(archive.find(run.run))
+        goes_on = run.finished is None and (bool(host) or run_directory.is_running(archive.find(run.run)))
         output.say(f"last run {run.run}, {age(run.started)} ago: {'running' if goes_on else run.verdict}")
         output.table(verdict_table(run, of_the_past=True))
 
@@ -84,7 +97,8 @@ def _rows_of_tests(tests: dict[str, Any] | None) -> list[tuple[str, str]]:
     return [target, ("variant", tests["variant"]), ("source", tests["source"]), ("build", built)]
 
 
-def _rows_of_guest(lab: Lab, guest: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _rows_of_guest(lab: Lab, guest: dict[str, Any] | None, where: str) -> list[tuple[str, str]]:
+    """What there is to say of a guest; `where` is put behind an address of a hypervisor."""
     if guest is None:
         return [("guest", f"not up; vexlab up{name_option(lab.name)}")]
     without = f"off ({guest['sandbox_reason']})" if guest["sandbox_reason"] else "off"
@@ -94,6 +108,6 @@ def _rows_of_guest(lab: Lab, guest: dict[str, Any] | None) -> list[tuple[str, st
         ("CPUs", str(guest["cpus"])),
         ("accelerator", f"{guest['accelerator']} ({guest['accelerator_reason']})"),
         ("QEMU's sandbox", "on" if guest["sandbox"] else without),
-        ("ssh", f"127.0.0.1:{guest['ssh_port']} → 22; vexlab ssh{name_option(lab.name)}"),
+        ("ssh", f"127.0.0.1:{guest['ssh_port']}{where} → 22; vexlab ssh{name_option(lab.name)}"),
         ("share", f"{guest['share']} (read-only)" if guest["share"] else "none"),
     ]

@@ -78,6 +78,23 @@ def seal(directory: Path, run: Run) -> None:
     hash_chain.append(chain_file(), _facts(run) | {"evidence": digest(directory / SEAL)})
 
 
+def check_seal(directory: Path) -> None:
+    """Raise VexlabError unless each file of a run is as it was sealed, on whichever machine."""
+    try:
+        files = json.loads((directory / SEAL).read_text(encoding="utf-8"))["files"]
+        there = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+        wrong = [name for name, sha256 in files.items() if name not in there or digest(directory / name) != sha256]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise VexlabError(f"the seal of run {directory.name} can't be read: {error}") from error
+    if wrong:
+        raise VexlabError(f"run {directory.name} isn't as it was sealed: {wrong[0]} is gone or was edited")
+
+
+def adopt(directory: Path) -> None:
+    """Add a run that another machine sealed to the chain here. Once per run, whose seal was checked."""
+    hash_chain.append(chain_file(), _facts(read(directory / "results.json")) | {"evidence": digest(directory / SEAL)})
+
+
 def entries() -> list[Entry]:
     """Every run that was sealed, the oldest first; a VexlabError when the chain is broken."""
     return [decode(Entry, record) for record in hash_chain.read(chain_file())]

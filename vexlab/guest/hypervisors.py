@@ -1,4 +1,4 @@
-"""The hosts of an inventory that take cells of a matrix."""
+"""The hosts of an inventory that take cells of a matrix, or one that has a lab."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vexlab.config import literals
+from vexlab.config.atomic_file import replace_file
 from vexlab.errors import UsageProblem
 from vexlab.guest import inventories
 from vexlab.guest.inventories import Listed
@@ -32,6 +34,34 @@ def find(inventory: Path) -> list[Hypervisor]:
         return choose(listed, inventory.absolute())
     except UsageProblem as problem:
         raise UsageProblem("\n".join([problem.message, *listed.warnings]), problem.hint) from None
+
+
+def one(inventory: Path, host: str | None) -> Hypervisor:
+    """The host of that name in the group, or the only one there; raises UsageProblem."""
+    found = find(inventory)
+    if host is None and len(found) == 1:
+        return found[0]
+    names = ", ".join(each.name for each in found)
+    if host is None:
+        raise UsageProblem(f"{inventory} has several hypervisors: {names}", "name one with --hypervisor")
+    chosen = next((each for each in found if each.name == host), None)
+    if chosen is None:
+        raise UsageProblem(f"{inventory} has no hypervisor {host!r}", f"it has {names}")
+    return chosen
+
+
+def known_to_ssh(words: str, inventory: Path) -> Hypervisor:
+    """A host as ssh is told it, [USER@]HOST, for which an inventory is written; raises UsageProblem for what is none.
+
+    Where it is, and what else ssh has to know, is in ~/.ssh/config, which Ansible goes by as well.
+    """
+    user, at, host = words.rpartition("@")
+    if not all(inventories.HOST_NAME.fullmatch(part) for part in ([user, host] if at else [host])):
+        hint = "name it as ssh takes it, [USER@]HOST; a port is said in ~/.ssh/config, or in an inventory"
+        raise UsageProblem(f"{words!r} can't be a hypervisor", hint)
+    variables = {"ansible_user": user} if user else {}
+    replace_file(inventory, literals.to_yaml({GROUP: {"hosts": {host: variables}}}))
+    return Hypervisor(host, inventory)
 
 
 def choose(listed: Listed, where: Path) -> list[Hypervisor]:

@@ -19,21 +19,20 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from vexlab.config import user_directories
 from vexlab.errors import Interrupted, VexlabError
+from vexlab.hosts import leases, runs_home
+from vexlab.hosts.leases import Leased
+from vexlab.hosts.playbook import HostPlaybook
 from vexlab.matrix import answering
-from vexlab.matrix.host_playbook import HostPlaybook
 from vexlab.matrix.worker import tell
 from vexlab.results import matrix
 from vexlab.results.matrix import Finding
 from vexlab.results.model import Verdict
 from vexlab.run import scratch
-from vexlab.run.events import Event, TaskEnded, TaskRetried
+from vexlab.run.events import Event
 
 ROOM_MB = 50  # free space with less of which a disk is full
 END_PATIENCE = 20.0  # seconds in which a host is told to end what goes on there; else it does so by itself
-GRACE = 170  # seconds that the host's keeper gets for that
-RESULT = "vexlab_leased_result"
 EVIDENCE = "evidence.tar.gz"  # playbooks/cell.yml brings it home
 
 
@@ -67,18 +66,18 @@ def perform(order: Order) -> HostAnswer:
     """Have it done; raises VexlabError when the host failed at it."""
     name = f"{order.cell}-{secrets.token_hex(4)}"
     with scratch.directory() as home:
-        cell = {
-            "directory": f"{order.state}/hosted/{name}", "command": list(order.command), "state": order.state,
-            "environment": order.environment, "patience": int(order.patience), "home": str(home), "grace": GRACE,
-            "room_mb": ROOM_MB,
-        }  # fmt: skip
+        leased = Leased(f"{order.state}/hosted/{name}", order.command, order.environment)
+        variables = {
+            "vexlab_cell": {"state": order.state, "home": str(home), "room_mb": ROOM_MB},
+            "vexlab_leased": leased.variables(order.patience),
+        }
         playbook = HostPlaybook("cell", order.host, Path(order.inventory), order.patience)
         try:
-            facts = playbook.run({"vexlab_cell": cell}, home, _show)
+            facts = playbook.run(variables, home, _show)
         except Interrupted:
-            _end(order, cell, home)
+            _end(order, variables, home)
             raise
-        answer = judge(facts.get(RESULT, {}), order)
+        answer = judge(facts.get(leases.RESULT, {}), order)
         if (home / EVIDENCE).is_file():  # else there is no verdict, or was no room to pack it
             _keep(home / EVIDENCE, order, answer.found.run)
     return answer
@@ -131,18 +130,18 @@ _told: list[str] = [""]
 
 def _show(event: Event) -> None:
     """Tell the matrix of what the cell does."""
-    if isinstance(event, (TaskEnded, TaskRetried)) and RESULT in event.facts:
-        doing = [each["doing"] for each in _events(event.facts[RESULT]["said"]) if each.get("event") == "doing"]
+    if result := leases.told(event):
+        doing = [each["doing"] for each in _events(result["said"]) if each.get("event") == "doing"]
         if doing and doing[-1] != _told[0]:
             _told[0] = doing[-1]
             tell(doing[-1])
 
 
-def _end(order: Order, cell: Mapping[str, Any], home: Path) -> None:
+def _end(order: Order, variables: Mapping[str, Any], home: Path) -> None:
     """End what goes on there; a host that doesn't answer does so by itself, when nobody has asked for a while."""
-    playbook = HostPlaybook("cell_end", order.host, Path(order.inventory), END_PATIENCE)
+    playbook = HostPlaybook("leased_end", order.host, Path(order.inventory), END_PATIENCE)
     with contextlib.suppress(VexlabError):
-        playbook.run({"vexlab_cell": dict(cell)}, home, lambda _: None)
+        playbook.run(variables, home, lambda _: None)
 
 
 def _keep(archive: Path, order: Order, run: str) -> None:
@@ -153,10 +152,7 @@ def _keep(archive: Path, order: Order, run: str) -> None:
         shutil.copyfile(log, Path(order.directory) / f"{order.cell}.log")
     brought = archive.parent / "runs" / run
     if run and Path(run).name == run and brought.is_dir():
-        there = user_directories.runs_directory() / run
-        if not there.exists():
-            there.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(brought, there)
+        runs_home.keep(brought)
 
 
 def _failed(problem: VexlabError) -> HostAnswer:

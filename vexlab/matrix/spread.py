@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import msgspec
 
 from vexlab.guest.hypervisors import Hypervisor
+from vexlab.hosts import preparation
+from vexlab.hosts.preparation import Prepared
+from vexlab.hosts.shipment import STATE, TARGET
 from vexlab.matrix import host_cell, host_preparation, schedule
 from vexlab.matrix.cells import Cell
 from vexlab.matrix.host_cell import HostAnswer
-from vexlab.matrix.host_preparation import Prepared
 from vexlab.matrix.schedule import Assignment, Earlier
-from vexlab.matrix.shipment import CACHE, STATE, TARGET, Shipment
+from vexlab.matrix.shipment import Shipment
 from vexlab.matrix.worker import Event, Task
 from vexlab.results.matrix import Finding, HostRecord, Tier
 from vexlab.results.model import Verdict
@@ -158,10 +160,7 @@ class Spread:
         source, target = self._shipment.sources.get(cell.name, ""), self._shipment.targets.get(cell.name, "")
         words += ["--source", f"{home}/{source}"] if source else []
         words += ["--target", f"{home}/{target}/{TARGET}"] if target else []
-        environment = {
-            "PYTHONPATH": f"{home}/{self._shipment.code}", "XDG_CACHE_HOME": f"{home}/{CACHE}",
-            "XDG_STATE_HOME": f"{home}/{STATE}", "LC_ALL": "C.UTF-8",
-        }  # fmt: skip
+        environment = preparation.environment(home, f"{home}/{self._shipment.code}", STATE)
         order = host_cell.Order(
             host.name, str(host.inventory), cell.name, tuple(words), environment, f"{home}/{STATE}/vexlab",
             self._how.patience, self._directory, cell.settings.source, f"{home}/{source}" if source else "",

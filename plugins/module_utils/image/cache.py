@@ -107,8 +107,11 @@ def parts(wanted: Wanted, tell: Callable[[str], None]) -> list[Part]:
     base = _have(wanted.cache, wanted.key, lambda lock: _build(wanted, lock))
     names = (*store.IMAGE_FILES, store.MANIFEST, "sandbox")
     found = [Part(wanted.key, {name: Path(base.directory) / name for name in names})]
-    if wanted.has_own_kernel or kernels.is_of(base.kernel_release, wanted.kernel):
+    if wanted.has_own_kernel:
         return found
+    if kernels.is_of(base.kernel_release, wanted.kernel):
+        wanted.kernels().refuse(wanted.kernel)  # which has the lists there
+        return [*found, sandboxes.part_of_lists(wanted.cache)]
     return [*found, *sandboxes.parts_of_kernel(wanted.cache, wanted.kernels().ensure(wanted.kernel))]
 
 

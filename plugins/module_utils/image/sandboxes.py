@@ -77,20 +77,26 @@ def parts(wanted: Wanted, packages: Iterable[str], tell: Callable[[str], None]) 
     manifest = {"format": FORMAT, "release": base.release, "compiler": base.compiler, "identity": base.identity}
     text = json.dumps(manifest, indent=2) + "\n"
     found = [Part(f"{DIRECTORY}/{_base_key(wanted, packages)}", {"root": base.root}, {MANIFEST: text})]
-    if wanted.has_own_kernel or kernels.is_of(base.release, wanted.kernel):
+    if wanted.has_own_kernel:
         return found
     headers = kernels.Store(wanted.cache, wanted.spec, wanted.suites, base.root, headers_only=True)
+    if kernels.is_of(base.release, wanted.kernel):
+        headers.refuse(wanted.kernel)  # which has the lists there
+        return [*found, part_of_lists(wanted.cache)]
     layer = headers.find(wanted.kernel) or _headers(wanted, base, tell)
     return [*found, *parts_of_kernel(wanted.cache, layer)]
 
 
 def parts_of_kernel(cache: Path, layer: Layer) -> list[Part]:
-    """A kernel, or its headers, and the package lists, which tell what a release means."""
-    place, lists = layer.directory.relative_to(cache), f"{kernels.DIRECTORY}/lists"
-    return [
-        Part(str(place), {path.name: path for path in layer.directory.iterdir()}),
-        Part(lists, {path.name: path for path in (cache / lists).glob("*.json")}, is_exact=True),
-    ]
+    """A kernel, or its headers, and the package lists."""
+    place = layer.directory.relative_to(cache)
+    return [Part(str(place), {path.name: path for path in layer.directory.iterdir()}), part_of_lists(cache)]
+
+
+def part_of_lists(cache: Path) -> Part:
+    """The package lists, which tell what a release means, be it that of the kernel that is there anyway."""
+    lists = f"{kernels.DIRECTORY}/lists"
+    return Part(lists, {path.name: path for path in (cache / lists).glob("*.json")}, is_exact=True)
 
 
 def ensure(wanted: Wanted, packages: Iterable[str] = (), tell: Callable[[str], None] = lambda _: None) -> Sandbox:
