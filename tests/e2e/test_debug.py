@@ -92,7 +92,7 @@ def test_a_breakpoint_in_the_module_is_hit(vexlab: Vexlab) -> None:
     assert '"vexfs"' in terminal.gdb("print sb->s_type->name")
     terminal.gdb("break vexfs_init")
     loaded = terminal.gdb("continue")
-    assert "vexlab: vexfs is at 0x" in loaded
+    assert "vexlab: vexfs is at 0x" in loaded, f"it had stopped before with: {stopped}"
     assert "Breakpoint 2, vexfs_init () at " in loaded
     assert "Breakpoint 1, vexfs_fill_super" in terminal.gdb("continue")
     terminal.gdb("delete")
