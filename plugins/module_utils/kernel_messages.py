@@ -200,10 +200,22 @@ def splats(lines: Iterable[str], *, blocks: bool = True) -> list[str]:
     return found
 
 
-def is_frame_of_a_report(line: str) -> bool:
+def bug_told(lines: Sequence[str], *, blocks: bool = True) -> str:
+    """What the lines of a log report of a bug, in one; empty when they report none. `blocks` as in `splats`."""
+    found = splats(lines, blocks=blocks)
+    told = [line for line in found if not _is_frame_of_a_report(line)] or found
+    return f"the kernel reported a bug: {' / '.join(told[:5])}{_where(lines)}" if told else ""
+
+
+def _is_frame_of_a_report(line: str) -> bool:
     """Whether a line only says that a report is around it: a separator, or the head of a trace."""
     message = meaning(without_stamp(line))
     return message is not None and message.kind == TRACE
+
+
+def _where(lines: Sequence[str]) -> str:
+    """Which functions of a module the first report is about, as the end of a sentence."""
+    return next((f"; {report.where}" for report in reports(list(map(text_of, lines))) if report.where), "")
 
 
 def _is_harmless_trace(before: Sequence[str]) -> bool:

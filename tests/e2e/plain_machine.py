@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.vexfs.vexlab.plugins.module_utils.guest.qemu import EMULATED_CPU
+
 DEADLINE = 300.0  # seconds until it answers, far above what emulation needs
-HARDWARE = ("-cpu", "max,la57=off,-hypervisor", "-smbios", "type=1,manufacturer=Acme,product=Desk,version=1")
+HARDWARE = ("-cpu", f"{EMULATED_CPU},-hypervisor", "-smbios", "type=1,manufacturer=Acme,product=Desk,version=1")
 
 
 @dataclass(frozen=True)

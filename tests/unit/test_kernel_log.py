@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.module_utils import taint
+from plugins.module_utils import kernel_messages, taint
 from plugins.module_utils.last_look import LastLook
 from vexlab.guest.testing import kernel_log
 
@@ -35,7 +35,7 @@ HARMLESS = {
 @pytest.mark.parametrize("line", HARMLESS.values(), ids=HARMLESS.keys())
 def test_harmless_line_is_left_alone(line: str) -> None:
     """A lab that cries wolf is switched off."""
-    assert kernel_log.splats([f"[   41.002113] {line}"], "mount") == []
+    assert kernel_messages.splats([f"[   41.002113] {line}"]) == []
 
 
 OOM = [

@@ -108,10 +108,8 @@ def late_report(directory: Path, flags: int, of_the_module: Collection[str], con
         return None
     lines = [kernel_messages.stamped(line) for line in console_log.read(console).splitlines()]
     since = lines[lines.index(look.line) + 1 :] if look.line in lines else []
-    told = kernel_messages.splats(since)[:5]
-    if not told:
-        return LateReport(look.stage, f"the kernel set taint flags {', '.join(letters)}")
-    return LateReport(look.stage, f"the kernel reported a bug: {' / '.join(told)}")
+    told = kernel_messages.bug_told(since) or f"the kernel set taint flags {', '.join(letters)}"
+    return LateReport(look.stage, told)
 
 
 def _of_check(check: Check) -> GuestFailure | MachineProblem:

@@ -52,11 +52,6 @@ def since_marker(lines: list[str], stage: str, token: str, last: LastLook | None
     return StageLog(own, last.taint, tuple(lines[lines.index(last.line) + 1 : marker]), last.stage)
 
 
-def splats(lines: Sequence[str], stage: str) -> list[str]:
-    """The lines that report a bug of the kernel, as they stand in the log; damage makes some ordinary in `errors`."""
-    return kernel_messages.splats(lines, blocks=stage != "errors")
-
-
 def of_damage(lines: Sequence[str]) -> list[str]:
     """The lines that only damage of a device makes ordinary, as they stand in the log."""
     always = kernel_messages.splats(lines, blocks=False)
@@ -69,12 +64,14 @@ def out_of_memory(lines: Sequence[str]) -> list[str]:
 
 
 def judge(lines: Sequence[str], lost: int, stage: str) -> str:
-    """What is wrong with a stage's messages of the kernel, of which so many more were lost; empty when nothing is."""
+    """What is wrong with a stage's messages of the kernel, of which so many more were lost; empty when nothing is.
+
+    Damage of a device makes some ordinary in stage `errors`.
+    """
     if killed := out_of_memory(lines):  # its report has a call trace, and is no bug
         return "the guest ran out of memory: " + " / ".join(killed[:5])
-    if found := splats(lines, stage):
-        told = [line for line in found if not kernel_messages.is_frame_of_a_report(line)] or found
-        return "the kernel reported a bug: " + " / ".join(told[:5]) + _where(lines)
+    if bug := kernel_messages.bug_told(lines, blocks=stage != "errors"):
+        return bug
     if lost:
         return f"{lost} messages of the kernel were overwritten before they could be read; one may have told of a bug"
     return ""
@@ -85,12 +82,6 @@ def judge_all(log: StageLog, lost: int, stage: str, excused: Collection[str]) ->
     late = judge(log.between, 0, log.before)
     wrong = judge([line for line in log.lines if line not in excused], lost, stage)
     return "; then ".join(filter(None, (late and f"after the checks of stage {log.before}, {late}", wrong)))
-
-
-def _where(lines: Sequence[str]) -> str:
-    """Which functions of a module the first report is about, as the end of a sentence."""
-    reports = kernel_messages.reports([kernel_messages.text_of(line) for line in lines])
-    return next((f"; {report.where}" for report in reports if report.where), "")
 
 
 def complaints(warnings: list[str]) -> list[str]:
